@@ -1,0 +1,46 @@
+# run: set up and serve.  test: set up and run what CI runs.  quick: under a minute.  bench: numbers.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SERVE ?=
+
+.PHONY: run test quick lint peers bench clean
+
+run: $(VENV)/.product
+	$(BIN)/isocenter serve $(SERVE)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+
+$(VENV)/.product: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(STAMP): pyproject.toml | $(VENV)/.product
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $@
+
+# Programs we did not write, to test against. Without the right to install, tests that need them say so.
+peers:
+	sh tools/peers.sh
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/limits.py
+
+quick: lint
+	$(BIN)/pytest -q tests/unit
+
+test: lint peers
+	$(BIN)/pytest -q --durations=15
+
+bench: $(STAMP) peers
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) build dist
