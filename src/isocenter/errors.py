@@ -12,7 +12,7 @@ class IsocenterError(Exception):
 class Malformed(IsocenterError):
     """The sender's bytes break the standard.
 
-    ``offset`` is where, in bytes from the start of what was being read; None where there is no one place.
+    ``offset`` is where, in bytes from the start of what was being read; None if no one place is.
     """
 
     def __init__(self, message: str, *, offset: int | None = None) -> None:

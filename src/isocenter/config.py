@@ -1,0 +1,451 @@
+"""Every setting, and the loader that reports every fault at once.
+
+A setting stands here once: the command line, the environment (``ISOCENTER_DICOM_PORT``,
+``ISOCENTER_DIMSE__IDLE_TIMEOUT``) and the TOML file all use the names of these fields.
+"""
+
+import re
+import tomllib
+import types
+import typing
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import platformdirs
+
+from isocenter.errors import IsocenterError
+
+ENVIRONMENT_PREFIX = "ISOCENTER_"
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+AE_TITLE_LENGTH = 16
+HIGHEST_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The values a number may have, both ends included."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}"
+
+
+Port = Annotated[int, Span(0, HIGHEST_PORT)]
+Seconds = Annotated[float, Span(0.01, 7 * 24 * 3600)]
+Count = Annotated[int, Span(1, 1_000_000)]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with the settings, and where it stands."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+class SettingsError(IsocenterError):
+    """Settings that cannot be used; ``faults`` holds every one of them."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+def ae_title(text: str) -> str:
+    """Return ``text`` as an AE title: 1 to 16 printable characters without a backslash.
+
+    Raises: ValueError. Source: PS3.5 6.2, value representation AE.
+    """
+    title = text.strip(" ")
+    if not title:
+        raise ValueError("an AE title may not be empty")
+    if len(title) > AE_TITLE_LENGTH:
+        raise ValueError(f"AE title {title!r} is longer than {AE_TITLE_LENGTH} characters")
+    if not title.isascii() or not title.isprintable() or "\\" in title:
+        raise ValueError(f"AE title {title!r} holds a character that is not allowed")
+    return title
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A DICOM application somewhere on the network, written ``AET@HOST:PORT``."""
+
+    aet: str
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises: ValueError, saying what is wrong with ``text``."""
+        title, at, place = text.rpartition("@")
+        host, colon, port = place.rpartition(":")
+        if not at or not colon or not host:
+            raise ValueError(f"{text!r} is not of the form AET@HOST:PORT")
+        if not port.isascii() or not port.isdigit() or not 0 < int(port) <= HIGHEST_PORT:
+            raise ValueError(f"{port!r} is not a port (1 to {HIGHEST_PORT})")
+        return cls(ae_title(title), host.strip("[]"), int(port))
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.aet}@{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveConfig:
+    """What the archive does with what it is given."""
+
+    on_conflict: Literal["keep", "replace", "reject"] = "keep"
+    """An instance arrives whose SOP Instance UID is there with other bytes: keep the first, replace
+    it (the old version stays on disk), or refuse the new one."""
+
+    unknown_sop_classes: bool = True
+    """Accept storage of SOP classes that the standard does not list (private, or newer than us)."""
+
+    max_nesting: Annotated[int, Span(1, 512)] = 64
+    """How deep sequences may nest before a data set is refused."""
+
+    file_threads: Annotated[int, Span(1, 256)] = 16
+    """Threads that write, sync and read blobs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DimseConfig:
+    """The DIMSE listener, and what we ask of peers we call."""
+
+    max_associations: Count = 1000
+    """Associations in all; more are rejected as a transient local limit (PS3.8 9.3.4)."""
+
+    max_associations_per_peer: Count = 500
+    """Associations from one network address."""
+
+    max_pdu_length: Annotated[int, Span(4096, 1 << 20)] = 1 << 18
+    """The longest P-DATA PDU we accept, in bytes. Large is fast: senders write much at once."""
+
+    max_operations: Annotated[int, Span(1, 64)] = 8
+    """Operations at once on one association (asynchronous operations window, PS3.7 D.3.3.3)."""
+
+    artim_timeout: Seconds = 30.0
+    """Wait for a request after connect, and for the close at the end (PS3.8 9.1.5)."""
+
+    idle_timeout: Seconds = 600.0
+    """An association on which nothing happens is aborted after this."""
+
+    dimse_timeout: Seconds = 60.0
+    """Wait for the rest of a message, and for the answer to a request of ours."""
+
+    network_timeout: Seconds = 60.0
+    """Wait for a peer to take bytes, or for a connection to be made."""
+
+    known_callers_only: bool = False
+    """Accept only calling AE titles that stand in ``[[peer]]``, from that peer's host."""
+
+    pending_interval: Seconds = 1.0
+    """Between pending answers while C-MOVE and C-GET run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The whole of the settings."""
+
+    data: Path = field(default_factory=lambda: Path(platformdirs.user_data_dir("isocenter", False)))
+    """The folder that holds blobs and index."""
+
+    aet: str = "ISOCENTER"
+    """Our AE title."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on; other than loopback only if callers are authenticated, or
+    ``allow_anonymous`` is set."""
+
+    dicom_port: Port = 11112
+    """The DICOM port; 0 lets the system choose."""
+
+    http_port: Port = 8080
+    """The HTTP port; 0 lets the system choose."""
+
+    allow_anonymous: bool = False
+    """Listen on any address without knowing who calls."""
+
+    shutdown_timeout: Seconds = 30.0
+    """How long what is in flight may take to finish when the server is told to stop."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe log lines that are written."""
+
+    archive: ArchiveConfig = ArchiveConfig()
+    dimse: DimseConfig = DimseConfig()
+    peer: tuple[Address, ...] = ()
+    """The applications we know: C-MOVE destinations, and who may call if ``known_callers_only``."""
+
+    @property
+    def is_exposed(self) -> bool:
+        """Callers from other machines can reach us."""
+        return self.host not in LOOPBACK_HOSTS
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Callers must be known to us."""
+        return self.dimse.known_callers_only
+
+
+def load(
+    file: Path | None = None,
+    *,
+    options: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Config:
+    """Return the settings: defaults, then ``file``, then ``environ``, then ``options``.
+
+    Raises: SettingsError, with every fault there is.
+    """
+    faults: list[Fault] = []
+    settings = _Settings(faults)
+    if file is not None:
+        settings.read_file(file)
+    settings.read_environment(environ or {})
+    for name, value in (options or {}).items():
+        settings.set((name,), value, f"--{name.replace('_', '-')}")
+    config = settings.build()
+    if (
+        config is not None
+        and config.is_exposed
+        and not (config.is_authenticated or config.allow_anonymous)
+    ):
+        faults.append(
+            Fault(
+                settings.place(("host",)),
+                f"listening on {config.host} needs callers to be authenticated"
+                " ([dimse] known_callers_only = true) or --allow-anonymous",
+            )
+        )
+    if faults or config is None:
+        raise SettingsError(faults)
+    return config
+
+
+class _Settings:
+    """Values on their way to ``Config``, each with the place it came from."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self._faults = faults
+        self._values: dict[tuple[str, ...], object] = {}
+        self._places: dict[tuple[str, ...], str] = {}
+
+    def place(self, path: tuple[str, ...]) -> str:
+        return self._places.get(path, ".".join(path))
+
+    def fault(self, where: str, what: str) -> None:
+        self._faults.append(Fault(where, what))
+
+    def set(self, path: tuple[str, ...], value: object, where: str) -> None:
+        if path == ("peer",):  # known applications add up; all else is overridden
+            value = [*_listed(self._values.get(path, ())), *_listed(value)]
+        self._values[path] = value
+        self._places[path] = where
+
+    def read_file(self, file: Path) -> None:
+        try:
+            text = file.read_text(encoding="utf-8")
+            table = tomllib.loads(text)
+        except OSError as error:
+            self.fault(str(file), error.strerror or "cannot be read")
+            return
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            self.fault(str(file), str(error))
+            return
+        lines = _lines_of(text)
+
+        def where(path: tuple[str, ...]) -> str:
+            line = next(
+                (lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), 1
+            )
+            return f"{file}:{line}"
+
+        for path, value in _leaves(table):
+            self.set(path, value, where(path))
+        self._places.update((path, where(path)) for path in lines if path[0] == "peer")
+
+    def read_environment(self, environ: Mapping[str, str]) -> None:
+        for name, text in environ.items():
+            if name.startswith(ENVIRONMENT_PREFIX):
+                path = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
+                self.set(path, _Text(text), name)
+
+    def build(self) -> Config | None:
+        before = len(self._faults)
+        known = self._section(Config, ())
+        for path in self._values:
+            if not _is_setting(path):
+                self.fault(self.place(path), f"there is no setting {'.'.join(path)!r}")
+        return Config(**known) if len(self._faults) == before else None
+
+    def _section(self, section: type, prefix: tuple[str, ...]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        hints = typing.get_type_hints(section, include_extras=True)
+        for each in fields(section):
+            path, hint = (*prefix, each.name), hints[each.name]
+            if isinstance(hint, type) and hasattr(hint, "__dataclass_fields__"):
+                values[each.name] = hint(**self._section(hint, path))
+            elif path == ("peer",):
+                values[each.name] = tuple(self._peers())
+            elif path in self._values:
+                self._take(each, path, hint, values)
+        return values
+
+    def _take(
+        self, each: "Field[Any]", path: tuple[str, ...], hint: Any, values: dict[str, Any]
+    ) -> None:
+        try:
+            value = _converted(self._values[path], hint)
+            values[each.name] = ae_title(value) if each.name == "aet" else value
+        except ValueError as error:
+            self.fault(self.place(path), f"{'.'.join(path)}: {error}")
+
+    def _peers(self) -> Iterator[Address]:
+        where = self.place(("peer",))
+        for number, entry in enumerate(_listed(self._values.get(("peer",), ()))):
+            place = self._places.get(("peer", str(number)), where)
+            try:
+                yield _peer(entry)
+            except ValueError as error:
+                self.fault(place, f"peer: {error}")
+
+
+class _Text(str):
+    """A value from the environment: text that may stand for a number or a truth value."""
+
+    __slots__ = ()
+
+
+def _listed(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _peer(entry: object) -> Address:
+    if isinstance(entry, Address):
+        return entry
+    if isinstance(entry, str):
+        return Address.parse(entry)
+    if not isinstance(entry, dict):
+        raise ValueError(f"expected a table with aet, host and port, not {entry!r}")
+    if unknown := sorted(set(entry) - {"aet", "host", "port"}):
+        raise ValueError(f"there is no setting {unknown[0]!r} in a peer")
+    if missing := [name for name in ("aet", "host", "port") if name not in entry]:
+        raise ValueError(f"{missing[0]!r} is missing")
+    return Address.parse(f"{entry['aet']}@{entry['host']}:{entry['port']}")
+
+
+def _is_setting(path: tuple[str, ...]) -> bool:
+    section: Any = Config
+    for index, name in enumerate(path):
+        hints = typing.get_type_hints(section)
+        if name not in hints:
+            return False
+        section = hints[name]
+        if not hasattr(section, "__dataclass_fields__"):
+            return index == len(path) - 1
+    return False
+
+
+def _converted(value: object, hint: Any) -> Any:
+    """Return ``value`` as what ``hint`` asks for. Raises: ValueError."""
+    span: Span | None = None
+    if typing.get_origin(hint) is Annotated:
+        hint, span = typing.get_args(hint)
+    if typing.get_origin(hint) is Literal:
+        choices = typing.get_args(hint)
+        if value not in choices:
+            raise ValueError(f"{value!r} is none of {', '.join(map(repr, choices))}")
+        return value
+    if hint is Path:
+        if not isinstance(value, str | Path) or not str(value):
+            raise ValueError(f"expected a path, not {value!r}")
+        return Path(value).expanduser()
+    converted = _plain(value, hint)
+    if span is not None and not span.low <= converted <= span.high:
+        raise ValueError(f"{value} is outside {span}")
+    return converted
+
+
+def _plain(value: object, hint: type) -> Any:
+    if isinstance(value, _Text) and hint is not str:
+        return _from_text(value, hint)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+        return value
+    names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+    raise ValueError(f"expected {names.get(hint, hint.__name__)}, not {value!r}")
+
+
+def _from_text(text: str, hint: type) -> Any:
+    if hint is bool:
+        if text.lower() not in {"true", "false", "1", "0"}:
+            raise ValueError(f"expected true or false, not {str(text)!r}")
+        return text.lower() in {"true", "1"}
+    try:
+        return hint(text)
+    except ValueError:
+        raise ValueError(f"expected a number, not {str(text)!r}") from None
+
+
+def _leaves(
+    table: Mapping[str, object], prefix: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], object]]:
+    for name, value in table.items():
+        if isinstance(value, dict) and (value or name in SECTIONS):
+            yield from _leaves(value, (*prefix, name))
+        else:
+            yield (*prefix, name), value
+
+
+SECTIONS = frozenset({"archive", "dimse"})
+_HEADER = re.compile(r"^\s*\[{1,2}\s*([A-Za-z0-9_.\- ]+?)\s*\]{1,2}")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_.\-]+)\s*=")
+
+
+def _lines_of(text: str) -> dict[tuple[str, ...], int]:
+    """Where each setting stands; tomllib does not tell."""
+    lines: dict[tuple[str, ...], int] = {}
+    section: tuple[str, ...] = ()
+    entries = Counter[tuple[str, ...]]()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.match(line):
+            section = tuple(part.strip() for part in header[1].split("."))
+            lines.setdefault(section, number)
+            if line.lstrip().startswith("[["):
+                lines[(*section, str(entries[section]))] = number
+                entries[section] += 1
+        elif key := _KEY.match(line):
+            lines[(*section, *key[1].split("."))] = number
+    return lines
+
+
+def documented() -> Iterator[tuple[str, str, str]]:
+    """Every setting: its dotted name, its type in words and its default, for the reference page."""
+    for section, prefix in ((Config, ""), (ArchiveConfig, "archive."), (DimseConfig, "dimse.")):
+        hints = typing.get_type_hints(section, include_extras=True)
+        for each in fields(section):
+            if hasattr(hints[each.name], "__dataclass_fields__"):
+                continue
+            default = "" if each.default is MISSING else str(each.default)
+            yield f"{prefix}{each.name}", _in_words(hints[each.name]), default
+
+
+def _in_words(hint: Any) -> str:
+    if typing.get_origin(hint) is Annotated:
+        kind, span = typing.get_args(hint)
+        return f"{kind.__name__}, {span}"
+    if typing.get_origin(hint) is Literal:
+        return " or ".join(map(repr, typing.get_args(hint)))
+    if isinstance(hint, types.GenericAlias):
+        return "list of AET@HOST:PORT"
+    return str(hint.__name__).lower()
