@@ -1,0 +1,96 @@
+"""Blobs: immutable byte strings under opaque keys.
+
+A blob is written once and never changed: to replace it, write another and move the index over. So
+readers never see half a write, and a cache never goes stale.
+
+Every method blocks; callers on an event loop hand them to a worker. ``Unavailable`` may come out of
+any of them.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
+
+from isocenter.errors import Unavailable
+
+
+class StorageFull(Unavailable):
+    """No room is left; what is there can still be read."""
+
+
+Buffer = bytes | bytearray | memoryview
+
+
+def new_key(study: str, series: str, instance: str, digest: bytes) -> str:
+    """Return a key for a new blob; the blobs of a study lie together.
+
+    It is a hash, so that no UID, however hostile, becomes a path, and never the same twice, so that
+    a second version never touches the first.
+    """
+    together = hashlib.sha256(study.encode()).hexdigest()
+    single = hashlib.sha256(b"\0".join((series.encode(), instance.encode(), digest, os.urandom(8))))
+    return f"{together[:2]}/{together[2:30]}/{single.hexdigest()[:40]}"
+
+
+class Draft(Protocol):
+    """A blob being written, visible to nobody yet."""
+
+    def write(self, parts: Sequence[Buffer]) -> None:
+        """Append ``parts``, in their order. Raises: StorageFull."""
+
+    def publish(self, key: str) -> None:
+        """Make all that was written durable and visible under ``key``.
+
+        The name itself is durable after ``BlobStore.sync``. Raises: Conflict, if ``key`` is taken.
+        """
+
+    def discard(self) -> None:
+        """Leave nothing behind. Does nothing after ``publish``."""
+
+
+class Blob(Protocol):
+    """A blob opened for reading."""
+
+    size: int
+    """Bytes in all."""
+
+    def window(self, start: int, end: int) -> memoryview:
+        """Return bytes ``start`` to ``end`` (exclusive), ready in memory.
+
+        Release it when done: windows are what bounds the memory that a large blob takes.
+        """
+
+    def close(self) -> None:
+        """Let go of the blob; windows handed out stay valid."""
+
+
+class BlobStore(Protocol):
+    """Where blobs are kept."""
+
+    def begin(self) -> Draft:
+        """Start a blob."""
+
+    def sync(self, keys: Iterable[str]) -> None:
+        """Make the names of published ``keys`` durable; after this they survive a power cut."""
+
+    def settle(self, keys: Iterable[str]) -> None:
+        """Take note that the index knows of ``keys`` (or that they were deleted)."""
+
+    def open(self, key: str) -> Blob:
+        """Open ``key`` for reading. Raises: NotFound."""
+
+    def delete(self, key: str) -> None:
+        """Remove ``key``. Removing what is not there succeeds."""
+
+    def keys(self) -> Iterator[str]:
+        """Yield every key there is, in no order that means anything."""
+
+    def recover(self, is_known: Callable[[str], bool]) -> int:
+        """After a crash, remove what was being written and what ``is_known`` does not know.
+
+        Returns how many blobs were removed.
+        """
+
+    def close(self) -> None:
+        """Let go of everything."""

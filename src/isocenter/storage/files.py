@@ -1,0 +1,289 @@
+"""The blob store on a file system: written aside, synced, renamed into place."""
+
+import errno
+import itertools
+import mmap
+import os
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from isocenter.errors import Conflict, NotFound, Unavailable
+from isocenter.storage.blobs import Buffer, StorageFull
+
+KEY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{28}/[0-9a-f]{40}")
+NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+JOURNAL_SIZE: Final = 1 << 20
+WRITEBACK_STEP: Final = 1 << 17
+BUFFERS_A_CALL: Final = min(os.sysconf("SC_IOV_MAX"), 512) if hasattr(os, "sysconf") else 16
+MADV_POPULATE_READ: Final = 22  # Linux 5.14; the mmap module has no name for it yet
+
+
+def _unavailable(error: OSError) -> Unavailable:
+    kind = StorageFull if error.errno in NO_ROOM else Unavailable
+    return kind(f"storage: {error.strerror or error}")
+
+
+class FileStore:
+    """Blobs as files below ``root``: ``blobs/aa/<study>/<blob>``, with ``incoming`` for drafts.
+
+    What is published but not yet in the index is noted in ``incoming/journal``, so that a crash
+    between the two leaves no file that nobody knows of.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._blobs = root / "blobs"
+        self._incoming = root / "incoming"
+        self._lock = threading.Lock()
+        self._unsettled: dict[str, None] = {}
+        self._drafts = itertools.count()
+        self._folders: set[str] = set()
+        try:
+            self._blobs.mkdir(parents=True, exist_ok=True)
+            self._incoming.mkdir(exist_ok=True)
+            self._sync_folder(root)
+            self._journal = os.open(
+                self._incoming / "journal", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600
+            )
+        except OSError as error:
+            raise _unavailable(error) from error
+
+    def begin(self) -> "FileDraft":
+        """Start a blob."""
+        return FileDraft(self, f"{self._incoming}/{os.getpid()}-{next(self._drafts)}.part")
+
+    def sync(self, keys: Iterable[str]) -> None:
+        """Make the names of ``keys`` durable: one sync for each folder they lie in."""
+        try:
+            for folder in {key.rpartition("/")[0] for key in keys}:
+                self._sync_folder(self._blobs / folder)
+        except OSError as error:
+            raise _unavailable(error) from error
+
+    def settle(self, keys: Iterable[str]) -> None:
+        """Take ``keys`` off the journal."""
+        with self._lock:
+            for key in keys:
+                self._unsettled.pop(key, None)
+            if os.lseek(self._journal, 0, os.SEEK_END) > JOURNAL_SIZE:
+                self._rewrite_journal()
+
+    def open(self, key: str) -> "FileBlob":
+        """Open ``key`` for reading. Raises: NotFound."""
+        path = self.path(key)
+        try:
+            return FileBlob(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
+        except FileNotFoundError as error:
+            raise NotFound(f"blob {key} is not there") from error
+        except OSError as error:
+            raise _unavailable(error) from error
+
+    def delete(self, key: str) -> None:
+        """Remove ``key``, and the folder of its study when that was the last."""
+        path = self.path(key)
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+            with self._lock:
+                self._folders.discard(key.rpartition("/")[0])
+                with suppress(OSError):  # blobs of the same study are left
+                    os.rmdir(os.path.dirname(path))
+        except OSError as error:
+            raise _unavailable(error) from error
+
+    def keys(self) -> Iterator[str]:
+        """Yield every key there is."""
+        for shard in _names(self._blobs):
+            for folder in _names(self._blobs / shard):
+                for name in _names(self._blobs / shard / folder):
+                    if KEY.fullmatch(key := f"{shard}/{folder}/{name}"):
+                        yield key
+
+    def recover(self, is_known: Callable[[str], bool]) -> int:
+        """Remove drafts, and published blobs of the journal that ``is_known`` does not know."""
+        removed = 0
+        for name in _names(self._incoming):
+            if name.endswith(".part"):
+                (self._incoming / name).unlink(missing_ok=True)
+                removed += 1
+        size = os.lseek(self._journal, 0, os.SEEK_END)
+        noted = os.pread(self._journal, size, 0).decode("ascii", "replace").split("\n")
+        for key in filter(KEY.fullmatch, noted):
+            if os.path.exists(self.path(key)) and not is_known(key):
+                self.delete(key)
+                removed += 1
+        os.ftruncate(self._journal, 0)
+        return removed
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        os.close(self._journal)
+
+    def path(self, key: str) -> str:
+        """Where ``key`` lies. Raises: NotFound, for what is no key of ours."""
+        if not KEY.fullmatch(key):
+            raise NotFound(f"{key!r} is not the key of a blob")
+        return f"{self._blobs}/{key}"
+
+    def admit(self, draft: str, key: str) -> None:
+        """Give a written and synced draft its name."""
+        path = self.path(key)
+        with self._lock:
+            os.write(self._journal, f"{key}\n".encode())
+            self._unsettled[key] = None
+            self._make_folder(key.rpartition("/")[0])
+            if os.path.exists(path):
+                raise Conflict(f"blob {key} is there already")
+            os.rename(draft, path)
+
+    def _make_folder(self, folder: str) -> None:
+        if folder in self._folders:
+            return
+        shard = self._blobs / folder.partition("/")[0]
+        if not shard.exists():
+            shard.mkdir(exist_ok=True)
+            self._sync_folder(self._blobs)
+        if not (self._blobs / folder).exists():
+            (self._blobs / folder).mkdir(exist_ok=True)
+            self._sync_folder(shard)
+        if len(self._folders) > 100_000:
+            self._folders.clear()
+        self._folders.add(folder)
+
+    def _rewrite_journal(self) -> None:
+        os.ftruncate(self._journal, 0)
+        os.write(self._journal, "".join(f"{key}\n" for key in self._unsettled).encode())
+
+    def _sync_folder(self, folder: Path) -> None:
+        if os.name == "nt":  # folders cannot be opened there; NTFS journals names itself
+            return
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class FileDraft:
+    """A file in ``incoming``."""
+
+    def __init__(self, store: FileStore, path: str) -> None:
+        self._store = store
+        self._path = path
+        self._written = 0
+        self._handed_over = 0
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        try:
+            self._descriptor = os.open(path, flags, 0o640)
+        except OSError as error:
+            raise _unavailable(error) from error
+
+    def write(self, parts: Sequence[Buffer]) -> None:
+        """Append ``parts``, and let the disk begin with them."""
+        try:
+            for start in range(0, len(parts), BUFFERS_A_CALL):
+                self._written += self._write_all(parts[start : start + BUFFERS_A_CALL])
+            if self._written - self._handed_over >= WRITEBACK_STEP:
+                self._hand_over()
+        except OSError as error:
+            raise _unavailable(error) from error
+
+    def publish(self, key: str) -> None:
+        """Sync the file and rename it to ``key``."""
+        try:
+            os.fsync(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
+            self._store.admit(self._path, key)
+        except OSError as error:
+            raise _unavailable(error) from error
+
+    def discard(self) -> None:
+        """Remove the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        with suppress(OSError):
+            os.unlink(self._path)
+
+    def _write_all(self, parts: Sequence[Buffer]) -> int:
+        """Write ``parts`` with as few calls as may be; return their bytes."""
+        total = left = sum(len(part) for part in parts)
+        while left:
+            if hasattr(os, "writev"):
+                written = os.writev(self._descriptor, parts)
+            else:
+                written = os.write(self._descriptor, parts[0])
+            left -= written
+            if left:
+                parts = _after(parts, written)
+        return total
+
+    def _hand_over(self) -> None:
+        """Start writing what the page cache holds, so that the sync at the end is short."""
+        if hasattr(os, "posix_fadvise"):
+            start, self._handed_over = self._handed_over, self._written
+            os.posix_fadvise(self._descriptor, start, self._written - start, os.POSIX_FADV_DONTNEED)
+
+
+class FileBlob:
+    """A file, read by mapped windows."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.size = os.fstat(descriptor).st_size
+
+    def window(self, start: int, end: int) -> memoryview:
+        """Return bytes ``start`` to ``end`` (exclusive), already read from the disk."""
+        end = min(end, self.size)
+        if start >= end:
+            return memoryview(b"")
+        aligned = start - start % mmap.ALLOCATIONGRANULARITY
+        try:
+            mapped = mmap.mmap(
+                self._descriptor, end - aligned, offset=aligned, access=mmap.ACCESS_READ
+            )
+            _populate(mapped)
+        except (OSError, ValueError) as error:
+            raise Unavailable(f"storage: blob cannot be read: {error}") from error
+        return memoryview(mapped)[start - aligned :]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _populate(mapped: mmap.mmap) -> None:
+    """Read the pages now: here a bad disk is an error, later it would be a signal."""
+    if hasattr(mapped, "madvise"):
+        try:
+            mapped.madvise(MADV_POPULATE_READ)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # an older kernel: pages come when they are touched
+                raise
+
+
+def _after(parts: Sequence[Buffer], count: int) -> list[Buffer]:
+    """What is left of ``parts`` when the first ``count`` bytes are gone."""
+    left: list[Buffer] = []
+    for part in parts:
+        if count >= len(part):
+            count -= len(part)
+        else:
+            left.append(memoryview(part)[count:] if count else part)
+            count = 0
+    return left
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except NotADirectoryError:
+        return []
+    except OSError as error:
+        raise _unavailable(error) from error
