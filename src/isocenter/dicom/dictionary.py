@@ -1,0 +1,138 @@
+"""The data dictionary: tags, keywords, VRs (PS3.6), private ones included where pydicom knows them."""
+
+from typing import Final
+
+from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
+from pydicom._private_dict import private_dictionaries
+from pydicom.datadict import keyword_dict, mask_match
+
+from isocenter.dicom.layout import LONG_VRS, PIXEL_REPRESENTATION, SHORT_VRS, Buffer
+
+_VRS: Final = {tag: row[0] for tag, row in DicomDictionary.items()}
+"""VR by tag as the dictionary writes it, ``US or SS`` and the like included."""
+_KNOWN_VRS: Final = frozenset(SHORT_VRS.values()) | frozenset(LONG_VRS.values())
+
+
+def tag_of(keyword: str) -> int | None:
+    """Give the tag of ``keyword``, also written as ``GGGGEEEE`` or ``(GGGG,EEEE)``; else None."""
+    known = keyword_dict.get(keyword)
+    if known is not None:
+        return int(known)
+    digits = keyword.strip("()").replace(",", "")
+    if len(digits) != 8:
+        return None
+    try:
+        return int(digits, 16)
+    except ValueError:
+        return None
+
+
+def _row(tag: int) -> tuple[str, str, str, str, str] | None:
+    row = DicomDictionary.get(tag)
+    if row is None and (mask := mask_match(tag)):
+        row = RepeatersDictionary[mask]
+    return row
+
+
+def keyword_of(tag: int) -> str:
+    """Give the keyword; empty for private and unknown tags."""
+    row = _row(tag)
+    return row[4] if row else ""
+
+
+def is_private(tag: int) -> bool:
+    """Tell private tags by their odd group (PS3.5 7.8)."""
+    return bool(tag >> 16 & 1)
+
+
+def is_private_creator(tag: int) -> bool:
+    """Tell the elements that reserve a block (PS3.5 7.8.1)."""
+    return bool(tag >> 16 & 1) and 0x10 <= tag & 0xFFFF <= 0xFF
+
+
+def creator_tag(tag: int) -> int:
+    """Give the tag of the private creator that reserves the block of private ``tag``."""
+    return tag & 0xFFFF0000 | (tag & 0xFFFF) >> 8
+
+
+def _private_row(tag: int, creator: str) -> tuple[str, ...] | None:
+    known = private_dictionaries.get(creator)
+    if not known:
+        return None
+    group, element = tag >> 16, tag & 0xFFFF
+    block = f"{element & 0xFF:02X}"
+    keys = (f"{group:04X}{element:04X}", f"{group:04X}xx{block}", f"{group >> 8:02X}xxxx{block}")
+    return next((known[key] for key in keys if key in known), None)
+
+
+def name_of(tag: int, creator: str = "") -> str:
+    """Give the name; empty where nobody knows one."""
+    if is_private(tag):
+        if is_private_creator(tag):
+            return "Private Creator"
+        row = _private_row(tag, creator)
+        return row[2] if row else ""
+    found = _row(tag)
+    return found[2] if found else "Group Length" if not tag & 0xFFFF else ""
+
+
+def dictionary_vr(tag: int, creator: str = "") -> str | None:
+    """Give the VR as the dictionary has it (perhaps ``OB or OW``), or None where there is none."""
+    vr = _VRS.get(tag)
+    if vr is not None:
+        return vr
+    if not tag & 0xFFFF:
+        return "UL"
+    if is_private(tag):
+        if is_private_creator(tag):
+            return "LO"
+        private = _private_row(tag, creator) if creator else None
+        return private[0] if private else None
+    row = _row(tag)
+    return row[0] if row else None
+
+
+def plain_vr(tag: int, *, is_signed: bool = False, creator: str = "") -> str:
+    """Give one VR for ``tag`` in an implicit data set; UN where nobody knows.
+
+    Ambiguous ones are settled as PS3.5 A.1 has it for implicit VR: words for pixels, overlays,
+    waveforms and tables; ``is_signed`` (Pixel Representation) decides between US and SS.
+    """
+    vr = dictionary_vr(tag, creator)
+    if vr in _KNOWN_VRS:
+        return str(vr)
+    if vr is None or " or " not in vr:
+        return "UN"
+    if "OW" in vr:
+        return "OW"
+    return "SS" if is_signed else "US"
+
+
+class ImplicitVRs:
+    """Finds the VRs of one data set or item in implicit VR, element by element in their order.
+
+    It remembers what later elements hang on: private creators, Pixel Representation.
+    """
+
+    def __init__(self, parent: "ImplicitVRs | None" = None) -> None:
+        self._creators: dict[int, str] = {}
+        self.is_signed: bool = parent is not None and parent.is_signed
+        """By the Pixel Representation met so far, here or around."""
+
+    def notice(self, tag: int, value: Buffer) -> None:
+        """Learn from an element that later ones may need."""
+        if is_private_creator(tag):
+            self._creators[tag] = bytes(value[:64]).decode("latin-1").strip(" \0")
+        elif tag == PIXEL_REPRESENTATION:
+            self.is_signed = any(value[:2])
+
+    def creator(self, tag: int) -> str:
+        """Give the private creator that reserved the block of ``tag``; empty where none did."""
+        return self._creators.get(creator_tag(tag), "") if is_private(tag) else ""
+
+    def vr(self, tag: int) -> str:
+        """Give the VR of ``tag`` here."""
+        vr = _VRS.get(tag)
+        if vr in _KNOWN_VRS:
+            return str(vr)
+        return plain_vr(tag, is_signed=self.is_signed, creator=self.creator(tag))

@@ -1,0 +1,233 @@
+"""A walk over a data set that is there as a whole: bytes, a memory view, a mapped file.
+
+Nothing is copied: values are views. Sequences are opened only when somebody looks inside.
+"""
+
+from collections.abc import Iterator
+from mmap import mmap
+from typing import NamedTuple
+
+from isocenter.dicom.dictionary import ImplicitVRs, dictionary_vr
+from isocenter.dicom.inflation import inflate
+from isocenter.dicom.layout import (
+    DEFAULT_LIMITS,
+    ITEM,
+    ITEM_END,
+    SEQUENCE_END,
+    UNDEFINED,
+    Header,
+    Layout,
+    Limits,
+    is_replaceable,
+    layout_of,
+    read_header,
+    settle,
+    settle_items,
+)
+from isocenter.dicom.syntax import TransferSyntax
+from isocenter.errors import Malformed
+
+
+class Element(NamedTuple):
+    """One element. Its VR is the encoded one, or the dictionary's where that was absent or UN."""
+
+    tag: int
+    vr: str
+    value: memoryview
+    """As encoded, padding included; of undefined length, without the delimiter."""
+    offset: int
+    """Of the header, in bytes from the start of the (inflated) data set."""
+    value_offset: int
+    is_undefined_length: bool
+    layout: Layout
+    vrs: ImplicitVRs
+    """Of the data set around: knows private creators."""
+    depth: int
+    limits: Limits
+
+    @property
+    def creator(self) -> str:
+        """The private creator of a private element, where known."""
+        return self.vrs.creator(self.tag)
+
+    @property
+    def is_encapsulated(self) -> bool:
+        """The value consists of fragments (PS3.5 A.4)."""
+        return self.is_undefined_length and self.vr != "SQ"
+
+    def items(self) -> "Iterator[Item]":
+        """Open a sequence. Raises: Malformed, when the walk gets there."""
+        return items_of(
+            self.value, self.layout, self.value_offset, self.vrs, self.depth + 1, self.limits
+        )
+
+    def fragments(self) -> Iterator[memoryview]:
+        """Give the fragments of an encapsulated value, the offset table's first. Raises: Malformed."""
+        for _, start, end in _item_spans(
+            self.value, self.layout, self.value_offset, 0, self.limits
+        ):
+            yield self.value[start:end]
+
+
+class Item(NamedTuple):
+    """One item of a sequence: a data set of its own."""
+
+    content: memoryview
+    offset: int
+    """Of the first element, in bytes from the start of the (inflated) data set."""
+    layout: Layout
+    vrs: ImplicitVRs
+    depth: int
+    limits: Limits
+
+    def elements(self) -> Iterator[Element]:
+        """Walk the item. Raises: Malformed, when the walk gets there."""
+        layout = self.layout
+        if len(self.content) >= 8:
+            layout = settle(layout, self.content, 0, is_item=True)
+        vrs = ImplicitVRs(self.vrs)
+        return _walk(self.content, layout, self.offset, vrs, self.depth, self.limits)
+
+
+def elements(
+    data: bytes | memoryview | mmap, syntax: TransferSyntax, *, limits: Limits = DEFAULT_LIMITS
+) -> Iterator[Element]:
+    """Walk a data set's elements in the order they have.
+
+    Raises: Malformed, with the offset, when the walk gets there; a deflated one's at once.
+    """
+    if syntax.is_deflated:
+        data = inflate(memoryview(data), limits)
+    view = memoryview(data)
+    layout = layout_of(syntax)
+    if len(view) >= 8:
+        layout = settle(layout, view, 0, is_item=False)
+    return _walk(view, layout, 0, ImplicitVRs(), 0, limits)
+
+
+def items_of(
+    value: memoryview,
+    layout: Layout,
+    offset: int = 0,
+    vrs: ImplicitVRs | None = None,
+    depth: int = 1,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Iterator[Item]:
+    """Give the items of a sequence's value, which lies at ``offset``. Raises: Malformed."""
+    if depth > limits.nesting:
+        raise Malformed("sequences are nested too deep", offset=offset)
+    if len(value) >= 8:
+        layout = settle_items(layout, value, 0)
+    around = vrs or ImplicitVRs()
+    for _, start, end in _item_spans(value, layout, offset, depth, limits):
+        yield Item(value[start:end], offset + start, layout, around, depth, limits)
+
+
+def is_sequence(tag: int, vr: str | None) -> bool:
+    """Tell whether a value of undefined length holds data sets rather than fragments."""
+    return (vr or dictionary_vr(tag)) in (None, "SQ", "UN")
+
+
+def _walk(
+    view: memoryview, layout: Layout, base: int, vrs: ImplicitVRs, depth: int, limits: Limits
+) -> Iterator[Element]:
+    at, end = 0, len(view)
+    while (header := read_header(view, at, end, layout)) is not None:
+        tag, vr, length, size = header
+        value = at + size
+        if tag >> 16 == 0xFFFE:
+            raise Malformed("an item or delimiter where none can be", offset=base + at)
+        if length == UNDEFINED:
+            following = _end_of_items(view, value, end, layout, header, base, depth + 1, limits)
+            close = following - 8
+            if is_sequence(tag, vr):
+                vr = "SQ"
+        else:
+            close = following = value + length
+        if following > end:
+            raise Malformed(f"a value of {length} bytes is cut short", offset=base + at)
+        content = view[value:close]
+        if vr is None or is_replaceable(vr, length, layout):
+            vr = vrs.vr(tag)
+        vrs.notice(tag, content)
+        is_undefined = length == UNDEFINED
+        yield Element(
+            tag, vr, content, base + at, base + value, is_undefined, layout, vrs, depth, limits
+        )
+        at = following
+    if any(view[at:end]):
+        raise Malformed("an element is cut short", offset=base + at)
+
+
+def _item_spans(
+    value: memoryview, layout: Layout, base: int, depth: int, limits: Limits
+) -> Iterator[tuple[int, int, int]]:
+    """Give where each item begins, and where its content does and ends."""
+    at, end = 0, len(value)
+    while (header := read_header(value, at, end, layout)) is not None:
+        content = at + 8
+        if header.tag == SEQUENCE_END:
+            return  # Peer quirk: a delimiter though the length was given.
+        if header.tag != ITEM:
+            raise Malformed("an item was expected", offset=base + at)
+        if header.length == UNDEFINED:
+            following = _end_of_item(value, content, end, layout, base, depth, limits)
+            close = following - 8
+        else:
+            close = following = content + header.length
+        if following > end:
+            raise Malformed("an item is cut short", offset=base + at)
+        yield at, content, close
+        at = following
+    if any(value[at:end]):
+        raise Malformed("an item is cut short", offset=base + at)
+
+
+def _end_of_items(
+    view: memoryview,
+    at: int,
+    end: int,
+    layout: Layout,
+    of: Header,
+    base: int,
+    depth: int,
+    limits: Limits,
+) -> int:
+    """Find where what follows the delimiter of an undefined length begins. Raises: Malformed."""
+    if depth > limits.nesting:
+        raise Malformed("sequences are nested too deep", offset=base + at)
+    are_data_sets = is_sequence(of.tag, of.vr)
+    if are_data_sets and end - at >= 8:
+        layout = settle_items(layout, view, at)
+    while (header := read_header(view, at, end, layout)) is not None:
+        if header.tag == SEQUENCE_END:
+            return at + 8
+        if header.tag != ITEM:
+            raise Malformed("an item was expected", offset=base + at)
+        if header.length != UNDEFINED:
+            at += 8 + header.length
+        elif are_data_sets:
+            at = _end_of_item(view, at + 8, end, layout, base, depth, limits)
+        else:
+            raise Malformed("a fragment without a length", offset=base + at)
+    raise Malformed("a sequence is cut short", offset=base + min(at, end))
+
+
+def _end_of_item(
+    view: memoryview, at: int, end: int, layout: Layout, base: int, depth: int, limits: Limits
+) -> int:
+    """Find where what follows the delimiter of an item begins. Raises: Malformed."""
+    if end - at >= 8:
+        layout = settle(layout, view, at, is_item=True)
+    while (header := read_header(view, at, end, layout)) is not None:
+        tag, vr, length, size = header
+        if tag == ITEM_END:
+            return at + 8
+        if tag >> 16 == 0xFFFE:
+            raise Malformed("an item or delimiter where none can be", offset=base + at)
+        at += size
+        if length == UNDEFINED:
+            at = _end_of_items(view, at, end, layout, header, base, depth + 1, limits)
+        else:
+            at += length
+    raise Malformed("an item is cut short", offset=base + min(at, end))

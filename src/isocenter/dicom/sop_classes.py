@@ -1,0 +1,69 @@
+"""SOP classes: what an object or a service is called, and which ones are stored (PS3.4, PS3.6)."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from pydicom._uid_dict import UID_dictionary
+
+
+@dataclass(frozen=True, slots=True)
+class SOPClass:
+    """One SOP class of PS3.6 Annex A."""
+
+    uid: str
+    name: str
+    keyword: str
+    is_storage: bool
+    """Its instances are composite objects that a Storage SCP may be sent (PS3.4 B and GG)."""
+    is_retired: bool
+
+
+# In the standard, but newer than pydicom 3.0's dictionary: name and keyword.
+_NEWER = {
+    "1.2.840.10008.5.1.4.1.1.66.7": (
+        "Label Map Segmentation Storage",
+        "LabelMapSegmentationStorage",
+    ),
+    "1.2.840.10008.5.1.4.1.1.66.8": (
+        "Height Map Segmentation Storage",
+        "HeightMapSegmentationStorage",
+    ),
+}
+# Named "Storage" yet never stored by C-STORE: a DICOMDIR, and the commitment services.
+_NOT_STORED = {
+    "1.2.840.10008.1.3.10",
+    "1.2.840.10008.1.20.1",
+    "1.2.840.10008.1.20.2",
+}
+# Retired, and left without a name in PS3.6; by their place in the tree they are storage classes.
+_NAMELESS_STORAGE = {"1.2.840.10008.5.1.4.1.1.12.77", "1.2.840.10008.5.1.4.1.1.40"}
+
+
+def _sop_class(uid: str, name: str, keyword: str, is_retired: bool) -> SOPClass:
+    is_storage = "Storage" in name and uid not in _NOT_STORED
+    is_storage |= uid in _NAMELESS_STORAGE
+    return SOPClass(uid, name or uid, keyword, is_storage, is_retired)
+
+
+def _registry() -> dict[str, SOPClass]:
+    found = {
+        uid: _sop_class(uid, name, keyword, retired == "Retired")
+        for uid, (name, kind, _, retired, keyword) in UID_dictionary.items()
+        if kind in ("SOP Class", "Meta SOP Class")
+    }
+    for uid, (name, keyword) in _NEWER.items():
+        found[uid] = _sop_class(uid, name, keyword, is_retired=False)
+    return found
+
+
+SOP_CLASSES: Final = _registry()
+"""Every SOP class and meta SOP class, retired ones included, by UID."""
+
+STORAGE: Final = frozenset(uid for uid, known in SOP_CLASSES.items() if known.is_storage)
+"""UIDs of all composite storage SOP classes: of patients and of none, retired ones included."""
+
+
+def name_of(uid: str) -> str:
+    """Give the SOP class's name, or the UID itself where we know none."""
+    known = SOP_CLASSES.get(uid)
+    return known.name if known else uid
