@@ -1,0 +1,186 @@
+"""An incoming instance taken apart: its unique keys, its attributes by level, the columns they make.
+
+Everything here is computed from the instance alone, in the thread that brings it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from isocenter.errors import Malformed
+from isocenter.storage import values
+from isocenter.storage.attributes import ATTRIBUTES, LEVELS, Held, Level
+from isocenter.storage.records import Incoming
+from isocenter.storage.schema import PATIENT_PART, REFERRING_PART, UNNUMBERED
+from isocenter.storage.values import Attributes
+
+Document = dict[str, Any]
+
+_COMPARED: Final = {tag: each for tag, each in ATTRIBUTES.items() if each.held is Held.DOCUMENT}
+
+PATIENT_NAME: Final = "00100010"
+REFERRING_PHYSICIAN_NAME: Final = "00080090"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An instance ready to become rows."""
+
+    incoming: Incoming
+    study_uid: str
+    series_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    patient_id: str
+    issuer: str
+    levels: tuple[Document, Document, Document, Document]
+    """The filled attributes, by `Level`."""
+    upper_tags: frozenset[str]
+    """Those above the instance that say something."""
+    instance_number: int
+    document: bytes
+    compared: str
+
+    @property
+    def patient_key(self) -> tuple[str, str, str]:
+        """What tells patients apart. Without a Patient ID that is the study: strangers are never pooled."""
+        if self.patient_id:
+            return self.patient_id, self.issuer, ""
+        return "", "", self.study_uid
+
+    @property
+    def series_key(self) -> tuple[str, ...]:
+        """What tells series apart."""
+        return (*self.patient_key, self.study_uid, self.series_uid)
+
+
+def entry_of(incoming: Incoming) -> Entry:
+    """Take an instance apart. Raises: Malformed, where a UID is missing or a value is no Unicode text."""
+    levels = _by_level(incoming.attributes)
+    patient, study, series, instance = levels
+    try:
+        document, compared = documents(instance, offset_of(instance))
+    except (TypeError, ValueError) as error:
+        raise Malformed(f"the attributes cannot be kept: {error}") from error
+    return Entry(
+        incoming,
+        _unique(study, "0020000D", "StudyInstanceUID"),
+        _unique(series, "0020000E", "SeriesInstanceUID"),
+        _unique(instance, "00080018", "SOPInstanceUID"),
+        _unique(instance, "00080016", "SOPClassUID"),
+        values.first_text(patient, "00100020"),
+        issuer_of(patient),
+        levels,
+        frozenset().union(patient, study, series),
+        values.first_integer(instance, "00200013", UNNUMBERED),
+        document,
+        compared,
+    )
+
+
+def _by_level(attributes: Attributes) -> tuple[Document, Document, Document, Document]:
+    levels: tuple[Document, Document, Document, Document] = ({}, {}, {}, {})
+    for tag8, element in attributes.items():
+        kept_at = LEVELS.get(tag8)
+        if kept_at is None:
+            continue
+        held = element.get("Value")
+        if held and (held[0] or values.is_filled(element)):
+            for level in kept_at:
+                levels[level][tag8] = element
+    return levels
+
+
+def _unique(attributes: Attributes, tag8: str, keyword: str) -> str:
+    uid = values.first_text(attributes, tag8)
+    if not uid:
+        raise Malformed(f"{keyword} is missing or empty")
+    return uid
+
+
+def issuer_of(patient: Attributes) -> str:
+    """Who assigned the Patient ID: the local issuer, else the universal one (PS3.3 C.7.1.1, 10.14)."""
+    if local := values.first_text(patient, "00100021"):
+        return local
+    qualifiers = values.first(patient, "00100024")
+    return values.first_text(qualifiers, "00400032") if isinstance(qualifiers, dict) else ""
+
+
+def offset_of(attributes: Attributes) -> int:
+    """Minutes east of UTC that hold for the attributes; 0 where they do not say."""
+    return values.offset_minutes(values.first_text(attributes, "00080201")) or 0
+
+
+def documents(level: Document, offset: int = 0) -> tuple[bytes, str]:
+    """A level's attributes as DICOM JSON, and as they are compared."""
+    compared = values.compared(_COMPARED, level, offset)
+    return orjson.dumps(level), orjson.dumps(compared).decode() if compared else "{}"
+
+
+def patient_columns(patient: Document) -> tuple[str, str, str, bytes, str]:
+    """``sort_name, birth_date, sex, document, compared`` of a patient."""
+    names = [each[1:] for each in values.name_groups(values.first(patient, PATIENT_NAME))]
+    return (
+        names[0] if names else "",
+        values.date(values.first_text(patient, "00100030")) or "",
+        values.first_text(patient, "00100040"),
+        *documents(patient),
+    )
+
+
+def study_columns(patient: Document, study: Document) -> tuple[Any, ...]:
+    """The columns of a study that its attributes make, in the order of ``statements.STUDY_COLUMNS``."""
+    study_date, study_time = when(study)
+    compared = values.compared(_COMPARED, patient | study, offset_of(study))
+    return (
+        study_date,
+        study_time,
+        values.first_text(study, "00080050"),
+        values.first_text(study, "00200010"),
+        values.first_text(patient, "00100020"),
+        issuer_of(patient),
+        values.date(values.first_text(patient, "00100030")) or "",
+        values.first_text(patient, "00100040"),
+        orjson.dumps(patient),
+        orjson.dumps(study),
+        orjson.dumps(compared).decode(),
+    )
+
+
+def when(study: Attributes) -> tuple[str, str]:
+    """Study Date and Study Time as they sort; ``""`` where unknown."""
+    return (
+        values.date(values.first_text(study, "00080020")) or "",
+        values.time(values.first_text(study, "00080030")) or "",
+    )
+
+
+def series_columns(series: Document) -> tuple[str, int, bytes, str]:
+    """``modality, series_number, document, compared`` of a series."""
+    return (
+        values.first_text(series, "00080060"),
+        values.first_integer(series, "00200011", UNNUMBERED),
+        *documents(series, offset_of(series)),
+    )
+
+
+def name_parts(patient: Document, study: Document) -> Iterator[tuple[int, str]]:
+    """The folded component groups of the names searched by index, with their ``part``."""
+    for base, holder, tag8 in (
+        (PATIENT_PART, patient, PATIENT_NAME),
+        (REFERRING_PART, study, REFERRING_PHYSICIAN_NAME),
+    ):
+        for each in values.name_groups(values.first(holder, tag8)):
+            yield base + int(each[0]), each[1:]
+
+
+def demographics(patient: Attributes) -> tuple[str, str, str]:
+    """What should not differ between the instances of one patient: name, birth date, sex."""
+    names = values.name_groups(values.first(patient, PATIENT_NAME))
+    return (
+        names[0] if names else "",
+        values.first_text(patient, "00100030"),
+        values.first_text(patient, "00100040"),
+    )

@@ -1,0 +1,137 @@
+"""What goes into the index and what comes out of it, apart from search."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import Any
+
+from isocenter.storage.values import Attributes
+
+
+class OnConflict(Enum):
+    """What to do with an instance whose SOP Instance UID is there already with other bytes."""
+
+    KEEP = "keep"
+    """The first one stays; the change feed notes the other."""
+    REPLACE = "replace"
+    """The new one becomes current; the old one is kept as a version."""
+    REJECT = "reject"
+    """``Conflict`` is raised."""
+
+
+class Outcome(Enum):
+    """What became of an instance that was to be stored."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    """The same bytes were there; the caller drops its blob."""
+    KEPT = "kept"
+    """Other bytes were there and stay; the caller drops its blob."""
+    REPLACED = "replaced"
+
+
+class Warned(Enum):
+    """Something a person should look at. It did not stop the instance."""
+
+    STUDY_OF_TWO_PATIENTS = "the Study Instance UID is known with another patient"
+    PATIENT_DIFFERS = "the patient's name, birth date or sex differs from what this study has"
+    NO_PATIENT_ID = "there is no Patient ID"
+    OTHER_BYTES = "the SOP Instance UID is known with other bytes"
+
+
+class ChangeKind(IntEnum):
+    """What happened to an instance."""
+
+    STORED = 1
+    REPLACED = 2
+    CONFLICT = 3
+    REMOVED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """An instance whose blob is in place, to be entered into the index."""
+
+    attributes: Attributes
+    """In the DICOM JSON model, at least what of ``attributes.WANTED`` the data set holds."""
+    transfer_syntax: str
+    blob_key: str
+    size: int
+    """Bytes of the blob."""
+    digest: bytes
+    dataset_offset: int
+    """Bytes of the blob before its data set."""
+    before_commit: Callable[[], None] | None = None
+    """Called in the writer's thread before the commit, once per batch for hooks that are equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The answer to an ``Incoming``: committed, and so durable."""
+
+    outcome: Outcome
+    warnings: tuple[Warned, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRef:
+    """Where an instance is and what it is."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    transfer_syntax: str
+    blob_key: str
+    size: int
+    digest: bytes
+    dataset_offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Instances by the unique keys of the levels above and their own; each list narrows the others.
+
+    Source: PS3.4 C.4.2.2.1, C.4.3.2.1.
+    """
+
+    patient_id: str | None = None
+    issuer: str | None = None
+    """Only together with ``patient_id``; None for any."""
+    studies: tuple[str, ...] = ()
+    series: tuple[str, ...] = ()
+    instances: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """The answer to a removal. The bytes under ``blob_keys`` are the caller's to delete."""
+
+    instances: int
+    blob_keys: tuple[str, ...]
+    """Of removed instances and of their replaced versions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row of the change feed."""
+
+    seq: int
+    kind: ChangeKind
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    blob_key: str
+    at: int
+    """Microseconds since 1970, UTC."""
+    warnings: tuple[Warned, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One entity that a query found."""
+
+    attributes: dict[str, Any]
+    """In the DICOM JSON model, of this level and those above, computed ones included."""
+    position: tuple[Any, ...]
+    """Where it stands in the query's order; ``Query.after`` continues behind it."""

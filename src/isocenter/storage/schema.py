@@ -1,0 +1,267 @@
+"""The tables of the index, once for SQLite and PostgreSQL.
+
+Keys are made by the application and never change while the row lives. What is sorted or matched by
+index is never NULL: unknown text is ``""``, an unknown number ``UNNUMBERED``. Times of our own are
+microseconds since 1970, UTC.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+HEAD: Final = "0001"
+"""The newest migration in ``migrations/versions``."""
+
+UNNUMBERED: Final = 2**31 - 1
+"""A Series or Instance Number that is missing; it sorts last."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "%(table_name)s_%(column_0_N_name)s_ix",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "pk": "%(table_name)s_pkey",
+    }
+)
+
+# SQLite makes an INTEGER (not BIGINT) primary key the row's own address.
+_KEY: Final = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default="")
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
+
+def _key() -> Column[int]:
+    return Column("pk", _KEY, primary_key=True, autoincrement=False)
+
+
+def _parent(table: str) -> Column[int]:
+    return Column(f"{table}_fk", _KEY, ForeignKey(f"{table}.pk"), nullable=False)
+
+
+def _documents() -> tuple[Column[bytes], Column[str]]:
+    return (
+        # DICOM JSON, ready to be sent.
+        Column("document", LargeBinary, nullable=False),
+        # The same values as they are compared (`values.compared`), as JSON.
+        Column("compared", Text, nullable=False),
+    )
+
+
+meta = Table("meta", metadata, Column("name", Text, primary_key=True), _text("value"))
+
+patient = Table(
+    "patient",
+    metadata,
+    _key(),
+    _text("patient_id"),
+    _text("issuer"),
+    # Only where there is no Patient ID: such a patient is told apart by the study.
+    _text("lone_study_uid"),
+    _text("sort_name"),
+    _text("birth_date"),
+    _text("sex"),
+    *_documents(),
+    _count("studies"),
+    _count("series"),
+    _count("instances"),
+    _count("bytes"),
+    UniqueConstraint("patient_id", "issuer", "lone_study_uid"),
+    Index("patient_birth_date_ix", "birth_date"),
+    Index("patient_order_ix", "sort_name", "pk"),
+)
+
+study = Table(
+    "study",
+    metadata,
+    _key(),
+    _parent("patient"),
+    _text("study_uid"),
+    _text("study_date"),
+    _text("study_time"),
+    _text("accession_number"),
+    _text("study_id"),
+    # The patient's attributes as this study has them, so that a search of studies reads one table.
+    _text("patient_id"),
+    _text("issuer"),
+    _text("birth_date"),
+    _text("sex"),
+    Column("patient_document", LargeBinary, nullable=False),
+    *_documents(),
+    # Backslash-separated, sorted.
+    _text("modalities"),
+    _text("sop_classes"),
+    _count("series"),
+    _count("instances"),
+    _count("bytes"),
+    UniqueConstraint("patient_fk", "study_uid"),
+    Index("study_study_uid_ix", "study_uid"),
+    Index("study_order_ix", "study_date", "study_time", "pk"),
+    Index("study_accession_number_ix", "accession_number"),
+    Index("study_study_id_ix", "study_id"),
+    Index("study_patient_id_ix", "patient_id"),
+    Index("study_birth_date_ix", "birth_date"),
+)
+
+series = Table(
+    "series",
+    metadata,
+    _key(),
+    _parent("study"),
+    _text("series_uid"),
+    _text("modality"),
+    Column("series_number", Integer, nullable=False),
+    *_documents(),
+    _count("instances"),
+    _count("bytes"),
+    UniqueConstraint("study_fk", "series_uid"),
+    Index("series_series_uid_ix", "series_uid"),
+    Index("series_order_ix", "study_fk", "series_number", "pk"),
+    Index("series_modality_ix", "modality", "study_fk", "series_number", "pk"),
+)
+
+instance = Table(
+    "instance",
+    metadata,
+    _key(),
+    _parent("series"),
+    Column("sop_instance_uid", Text, nullable=False),
+    _text("sop_class_uid"),
+    Column("instance_number", Integer, nullable=False),
+    _text("transfer_syntax"),
+    _text("blob_key"),
+    Column("size", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("dataset_offset", BigInteger, nullable=False),
+    *_documents(),
+    Column("stored_at", BigInteger, nullable=False),
+    UniqueConstraint("sop_instance_uid"),
+    Index("instance_order_ix", "series_fk", "instance_number", "pk"),
+    Index("instance_sop_class_uid_ix", "sop_class_uid", "series_fk", "instance_number", "pk"),
+)
+
+instance_version = Table(
+    "instance_version",
+    metadata,
+    _key(),
+    _text("sop_instance_uid"),
+    _text("study_uid"),
+    _text("series_uid"),
+    _text("sop_class_uid"),
+    _text("transfer_syntax"),
+    _text("blob_key"),
+    Column("size", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("dataset_offset", BigInteger, nullable=False),
+    Column("stored_at", BigInteger, nullable=False),
+    Column("replaced_at", BigInteger, nullable=False),
+    Index("instance_version_sop_instance_uid_ix", "sop_instance_uid"),
+)
+
+# Which studies have a modality, newest first: what answers "MR, this month" and a modality that is rare.
+study_modality = Table(
+    "study_modality",
+    metadata,
+    Column("modality", Text, primary_key=True),
+    Column("study_date", Text, primary_key=True),
+    Column("study_time", Text, primary_key=True),
+    Column("study_fk", _KEY, ForeignKey("study.pk"), primary_key=True),
+    Index("study_modality_study_ix", "study_fk"),
+    sqlite_with_rowid=False,
+)
+
+study_sop_class = Table(
+    "study_sop_class",
+    metadata,
+    Column("sop_class_uid", Text, primary_key=True),
+    Column("study_fk", _KEY, ForeignKey("study.pk"), primary_key=True),
+    Index("study_sop_class_study_ix", "study_fk"),
+    sqlite_with_rowid=False,
+)
+
+# Every folded component group of a searchable name, once, whoever bears it.
+person_name = Table(
+    "person_name",
+    metadata,
+    _key(),
+    Column("folded", Text, nullable=False),
+    UniqueConstraint("folded"),
+)
+
+name_word = Table(
+    "name_word",
+    metadata,
+    Column("word", Text, primary_key=True),
+    Column("name_fk", _KEY, ForeignKey("person_name.pk"), primary_key=True),
+    _text("sound"),
+    Index("name_word_sound_ix", "sound"),
+    Index("name_word_name_ix", "name_fk"),
+    sqlite_with_rowid=False,
+)
+
+patient_name = Table(
+    "patient_name",
+    metadata,
+    Column("name_fk", _KEY, ForeignKey("person_name.pk"), primary_key=True),
+    Column("part", SmallInteger, primary_key=True),
+    Column("patient_fk", _KEY, ForeignKey("patient.pk"), primary_key=True),
+    Index("patient_name_patient_ix", "patient_fk"),
+    sqlite_with_rowid=False,
+)
+
+study_name = Table(
+    "study_name",
+    metadata,
+    Column("name_fk", _KEY, ForeignKey("person_name.pk"), primary_key=True),
+    Column("part", SmallInteger, primary_key=True),
+    Column("study_fk", _KEY, ForeignKey("study.pk"), primary_key=True),
+    Index("study_name_study_ix", "study_fk"),
+    sqlite_with_rowid=False,
+)
+
+PATIENT_PART: Final = 0
+REFERRING_PART: Final = 3
+"""Added to a component group's number (1 to 3): whose name a row of ``study_name`` holds."""
+
+change = Table(
+    "change",
+    metadata,
+    Column("seq", _KEY, primary_key=True, autoincrement=False),
+    Column("kind", SmallInteger, nullable=False),
+    _text("study_uid"),
+    _text("series_uid"),
+    _text("sop_instance_uid"),
+    _text("blob_key"),
+    Column("at", BigInteger, nullable=False),
+    _text("warnings"),
+)
+
+# Blobs nothing refers to any more, until their bytes are deleted.
+removed = Table(
+    "removed",
+    metadata,
+    Column("blob_key", Text, primary_key=True),
+    _text("study_uid"),
+    _text("series_uid"),
+    _text("sop_instance_uid"),
+    Column("size", BigInteger, nullable=False),
+    Column("removed_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,114 @@
+"""All that is SQLite's own: connections, full-text search of names, JSON and wildcards in SQL.
+
+PostgreSQL will have a module of the same functions (pg_trgm, jsonb).
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Select,
+    column,
+    create_engine,
+    event,
+    func,
+    select,
+    table,
+)
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.selectable import TableValuedAlias
+
+BUSY_TIMEOUT: Final = 30_000
+"""Milliseconds to wait for another process that writes."""
+
+_PRAGMAS: Final = (
+    f"PRAGMA busy_timeout={BUSY_TIMEOUT}",
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA temp_store=MEMORY",
+    "PRAGMA cache_size=-65536",
+    "PRAGMA mmap_size=1073741824",
+)
+
+NAME_SEARCH: Final = (
+    "CREATE VIRTUAL TABLE person_name_gram USING fts5(folded, content='person_name',"
+    " content_rowid='pk', tokenize='trigram', detail=full)",
+    "CREATE TRIGGER person_name_gram_insert AFTER INSERT ON person_name BEGIN"
+    " INSERT INTO person_name_gram(rowid, folded) VALUES (new.pk, new.folded); END",
+    "CREATE TRIGGER person_name_gram_delete AFTER DELETE ON person_name BEGIN"
+    " INSERT INTO person_name_gram(person_name_gram, rowid, folded)"
+    " VALUES ('delete', old.pk, old.folded); END",
+)
+"""What finds names by what is inside them: trigrams, kept by triggers. Needs ``GRAM`` characters."""
+
+NAME_SEARCH_DROP: Final = (
+    "DROP TRIGGER person_name_gram_delete",
+    "DROP TRIGGER person_name_gram_insert",
+    "DROP TABLE person_name_gram",
+)
+
+GRAM: Final = 3
+"""Fewer characters than this cannot be looked up in ``person_name_gram``."""
+
+
+def writing_engine(path: Path) -> Engine:
+    """Connections that write."""
+    return _engine(path, size=1)
+
+
+def reading_engine(path: Path, size: int) -> Engine:
+    """Up to ``size`` connections that cannot write."""
+    return _engine(path, size, "PRAGMA query_only=ON")
+
+
+def _engine(path: Path, size: int, *pragmas: str) -> Engine:
+    engine = create_engine(f"sqlite:///{path}", pool_size=size, max_overflow=2, hide_parameters=True)
+
+    def configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        # No transaction but those begun in so many words.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (*_PRAGMAS, *pragmas):
+            cursor.execute(pragma)
+        cursor.close()
+
+    event.listen(engine, "connect", configure)
+    return engine
+
+
+BEGIN_WRITE: Final = "BEGIN IMMEDIATE"
+
+
+def glob(value: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
+    """Whether ``value`` matches a pattern of ``glob_any``, ``glob_one`` and ``glob_literal``, in case too."""
+    return value.op("GLOB", is_comparison=True)(pattern)
+
+
+GLOB_ANY: Final = "*"
+GLOB_ONE: Final = "?"
+
+
+def glob_literal(text: str) -> str:
+    """``text`` as the part of a pattern that stands for itself."""
+    return "".join(f"[{each}]" if each in "*?[" else each for each in text)
+
+
+def name_holds(literals: tuple[str, ...]) -> Select[tuple[int]]:
+    """Keys of the names that hold every one of ``literals``, each of at least ``GRAM`` characters."""
+    gram = table("person_name_gram", column("rowid"), column("person_name_gram"))
+    phrases = " AND ".join('"' + each.replace('"', '""') + '"' for each in literals)
+    return select(gram.c.rowid).where(gram.c.person_name_gram.op("MATCH")(phrases))
+
+
+def each_value(document: ColumnElement[Any], tag8: str) -> TableValuedAlias:
+    """The values of an attribute in a ``compared`` column, as a table with a column ``value``."""
+    return func.json_each(document, f'$."{tag8}"').table_valued("value", joins_implicitly=True)
+
+
+def value_at(document: ColumnElement[Any], tag8: str) -> ColumnElement[Any]:
+    """The first value of an attribute in a ``compared`` column; NULL where there is none."""
+    return func.json_extract(document, f'$."{tag8}"[0]')

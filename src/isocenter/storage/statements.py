@@ -1,0 +1,323 @@
+"""The statements that write, compiled once per dialect for the driver."""
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+from sqlalchemy import (
+    ClauseElement,
+    Table,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.engine import Dialect
+
+from isocenter.storage import schema
+from isocenter.storage.engine import Statement
+
+STUDY_COLUMNS: Final = (
+    "study_date",
+    "study_time",
+    "accession_number",
+    "study_id",
+    "patient_id",
+    "issuer",
+    "birth_date",
+    "sex",
+    "patient_document",
+    "document",
+    "compared",
+)
+PATIENT_COLUMNS: Final = ("sort_name", "birth_date", "sex", "document", "compared")
+SERIES_COLUMNS: Final = ("modality", "series_number", "document", "compared")
+INSTANCE_COLUMNS: Final = (
+    "pk",
+    "series_fk",
+    "sop_instance_uid",
+    "sop_class_uid",
+    "instance_number",
+    "transfer_syntax",
+    "blob_key",
+    "size",
+    "digest",
+    "dataset_offset",
+    "document",
+    "compared",
+    "stored_at",
+)
+REMOVED_COLUMNS: Final = (
+    "blob_key",
+    "study_uid",
+    "series_uid",
+    "sop_instance_uid",
+    "size",
+    "removed_at",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """One field per statement; its parameters are in ``Statement.names``."""
+
+    last_change: Statement
+    read_meta: Statement
+    insert_meta: Statement
+    update_meta: Statement
+    insert_change: Statement
+    pending: Statement
+    insert_removed: Statement
+    delete_removed: Statement
+
+    find_patient: Statement
+    insert_patient: Statement
+    update_patient: Statement
+    count_patient: Statement
+    read_patient: Statement
+    delete_patient: Statement
+
+    find_study: Statement
+    find_study_elsewhere: Statement
+    insert_study: Statement
+    read_study: Statement
+    update_study: Statement
+    gather_study: Statement
+    count_study: Statement
+    delete_study: Statement
+
+    find_series: Statement
+    insert_series: Statement
+    read_series: Statement
+    update_series: Statement
+    count_series: Statement
+    delete_series: Statement
+
+    find_instance: Statement
+    insert_instance: Statement
+    delete_instance: Statement
+    insert_version: Statement
+    versions: Statement
+    delete_versions: Statement
+
+    modalities: Statement
+    modalities_of_series: Statement
+    insert_modality: Statement
+    delete_modalities: Statement
+    sop_classes: Statement
+    unused_sop_classes: Statement
+    insert_sop_class: Statement
+    delete_sop_class: Statement
+    delete_sop_classes: Statement
+
+    find_name: Statement
+    insert_name: Statement
+    insert_word: Statement
+    study_names: Statement
+    insert_study_name: Statement
+    delete_study_names: Statement
+    patient_names: Statement
+    insert_patient_name: Statement
+    delete_patient_names: Statement
+    is_named: Statement
+    delete_words: Statement
+    delete_name: Statement
+
+
+_Clause = tuple[ClauseElement, tuple[str, ...]]
+
+
+def _insert(table: Table, *columns: str) -> _Clause:
+    return insert(table).values({each: bindparam(each) for each in columns}), _ordered(table, columns)
+
+
+def _ordered(table: Table, columns: tuple[str, ...]) -> tuple[str, ...]:
+    if columns != tuple(each.name for each in table.columns if each.name in columns):
+        raise ValueError(f"columns of {table.name} are out of order")
+    return columns
+
+
+def _update(table: Table, *columns: str) -> _Clause:
+    clause = update(table).where(table.c.pk == bindparam("key"))
+    changed = clause.values({each: bindparam(each) for each in columns})
+    return changed, (*_ordered(table, columns), "key")
+
+
+def _count(table: Table, *columns: str) -> _Clause:
+    # The parameters are differences.
+    clause = update(table).where(table.c.pk == bindparam("key"))
+    changed = clause.values({each: table.c[each] + bindparam(f"d_{each}") for each in columns})
+    return changed, (*(f"d_{each}" for each in columns), "key")
+
+
+def _select(table: Table, *columns: str, by: tuple[str, ...]) -> _Clause:
+    clause = select(*(table.c[each] for each in columns))
+    return clause.where(*(table.c[each] == bindparam(each) for each in by)), by
+
+
+def _delete(table: Table, *by: str) -> _Clause:
+    return delete(table).where(*(table.c[each] == bindparam(each) for each in by)), by
+
+
+def _ledger_clauses() -> dict[str, _Clause]:
+    meta, change, removed = schema.meta, schema.change, schema.removed
+    return {
+        "last_change": (select(func.max(change.c.seq)), ()),
+        "read_meta": _select(meta, "value", by=("name",)),
+        "insert_meta": _insert(meta, "name", "value"),
+        "update_meta": (
+            update(meta).where(meta.c.name == bindparam("key")).values(value=bindparam("value")),
+            ("value", "key"),
+        ),
+        "insert_change": _insert(change, *change.columns.keys()),
+        "pending": (select(removed.c.blob_key), ()),
+        "insert_removed": _insert(removed, *REMOVED_COLUMNS),
+        "delete_removed": _delete(removed, "blob_key"),
+    }
+
+
+def _patient_clauses() -> dict[str, _Clause]:
+    patient = schema.patient
+    key = ("patient_id", "issuer", "lone_study_uid")
+    return {
+        "find_patient": _select(patient, "pk", "document", by=key),
+        "insert_patient": _insert(patient, "pk", *key, *PATIENT_COLUMNS),
+        "update_patient": _update(patient, *PATIENT_COLUMNS),
+        "count_patient": _count(patient, "studies", "series", "instances", "bytes"),
+        "read_patient": _select(patient, "studies", by=("pk",)),
+        "delete_patient": _delete(patient, "pk"),
+    }
+
+
+def _study_clauses() -> dict[str, _Clause]:
+    study = schema.study
+    elsewhere = (
+        select(study.c.pk)
+        .where(study.c.study_uid == bindparam("study_uid"))
+        .where(study.c.patient_fk != bindparam("patient_fk"))
+    )
+    return {
+        "find_study": _select(
+            study, "pk", "patient_document", "document", by=("patient_fk", "study_uid")
+        ),
+        "find_study_elsewhere": (elsewhere, ("study_uid", "patient_fk")),
+        "insert_study": _insert(study, "pk", "patient_fk", "study_uid", *STUDY_COLUMNS),
+        "read_study": _select(
+            study, "study_date", "study_time", "series", "patient_fk", "study_uid", by=("pk",)
+        ),
+        "update_study": _update(study, *STUDY_COLUMNS),
+        "gather_study": _update(study, "modalities", "sop_classes"),
+        "count_study": _count(study, "series", "instances", "bytes"),
+        "delete_study": _delete(study, "pk"),
+    }
+
+
+def _series_clauses() -> dict[str, _Clause]:
+    series = schema.series
+    return {
+        "find_series": _select(series, "pk", "document", by=("study_fk", "series_uid")),
+        "insert_series": _insert(series, "pk", "study_fk", "series_uid", *SERIES_COLUMNS),
+        "read_series": _select(series, "study_fk", "instances", "series_uid", by=("pk",)),
+        "update_series": _update(series, *SERIES_COLUMNS),
+        "count_series": _count(series, "instances", "bytes"),
+        "delete_series": _delete(series, "pk"),
+    }
+
+
+def _instance_clauses() -> dict[str, _Clause]:
+    instance, version = schema.instance, schema.instance_version
+    return {
+        "find_instance": _select(
+            instance,
+            "pk",
+            "digest",
+            "series_fk",
+            "sop_class_uid",
+            "transfer_syntax",
+            "blob_key",
+            "size",
+            "dataset_offset",
+            "stored_at",
+            by=("sop_instance_uid",),
+        ),
+        "insert_instance": _insert(instance, *INSTANCE_COLUMNS),
+        "delete_instance": _delete(instance, "pk"),
+        "insert_version": _insert(version, *version.columns.keys()),
+        "versions": _select(version, "blob_key", "size", by=("sop_instance_uid",)),
+        "delete_versions": _delete(version, "sop_instance_uid"),
+    }
+
+
+def _gathered_clauses() -> dict[str, _Clause]:
+    series, instance = schema.series, schema.instance
+    modality, sop_class = schema.study_modality, schema.study_sop_class
+    used = (
+        select(instance.c.pk)
+        .join(series, series.c.pk == instance.c.series_fk)
+        .where(series.c.study_fk == sop_class.c.study_fk)
+        .where(instance.c.sop_class_uid == sop_class.c.sop_class_uid)
+    )
+    of_study = sop_class.c.study_fk == bindparam("study_fk")
+    series_of_study = select(series.c.modality).where(series.c.study_fk == bindparam("study_fk"))
+    return {
+        "modalities": _select(modality, "modality", by=("study_fk",)),
+        "modalities_of_series": (
+            series_of_study.distinct(),
+            ("study_fk",),
+        ),
+        "insert_modality": _insert(modality, *modality.columns.keys()),
+        "delete_modalities": _delete(modality, "study_fk"),
+        "sop_classes": _select(sop_class, "sop_class_uid", by=("study_fk",)),
+        "unused_sop_classes": (
+            select(sop_class.c.sop_class_uid).where(of_study, ~exists(used)),
+            ("study_fk",),
+        ),
+        "insert_sop_class": _insert(sop_class, "sop_class_uid", "study_fk"),
+        "delete_sop_class": _delete(sop_class, "sop_class_uid", "study_fk"),
+        "delete_sop_classes": _delete(sop_class, "study_fk"),
+    }
+
+
+def _name_clauses() -> dict[str, _Clause]:
+    name, word = schema.person_name, schema.name_word
+    by_study, by_patient = schema.study_name, schema.patient_name
+    named = select(by_study.c.part).where(by_study.c.name_fk == bindparam("study_name"))
+    also_named = select(by_patient.c.part).where(by_patient.c.name_fk == bindparam("patient_name"))
+    return {
+        "find_name": _select(name, "pk", by=("folded",)),
+        "insert_name": _insert(name, "pk", "folded"),
+        "insert_word": _insert(word, "word", "name_fk", "sound"),
+        "study_names": _select(by_study, "name_fk", by=("study_fk",)),
+        "insert_study_name": _insert(by_study, "name_fk", "part", "study_fk"),
+        "delete_study_names": _delete(by_study, "study_fk"),
+        "patient_names": _select(by_patient, "name_fk", by=("patient_fk",)),
+        "insert_patient_name": _insert(by_patient, "name_fk", "part", "patient_fk"),
+        "delete_patient_names": _delete(by_patient, "patient_fk"),
+        "is_named": (
+            select(exists(named) | exists(also_named)),
+            ("study_name", "patient_name"),
+        ),
+        "delete_words": _delete(word, "name_fk"),
+        "delete_name": _delete(name, "pk"),
+    }
+
+
+def compile_statements(dialect: Dialect) -> Statements:
+    """Compile everything for a dialect whose parameters are positional."""
+    clauses = {
+        **_ledger_clauses(),
+        **_patient_clauses(),
+        **_study_clauses(),
+        **_series_clauses(),
+        **_instance_clauses(),
+        **_gathered_clauses(),
+        **_name_clauses(),
+    }
+    return Statements(
+        **{
+            each.name: Statement(clauses[each.name][0], dialect, *clauses[each.name][1])
+            for each in fields(Statements)
+        }
+    )

@@ -1,0 +1,230 @@
+"""The one thread that writes. It commits together what is ready together (group commit).
+
+No window is waited for: the writer takes what is there, commits, and while that reaches the disk the
+next batch gathers.
+"""
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from isocenter.errors import IsocenterError, Malformed, OutOfTurn, Unavailable
+from isocenter.storage.ledger import Ledger
+from isocenter.storage.sqlite import BEGIN_WRITE
+from isocenter.storage.statements import compile_statements
+
+Result = TypeVar("Result")
+
+MAX_BATCH: Final = 256
+"""Writes committed together, at most: bounds how long the first of them waits."""
+
+MAX_WAITING: Final = 20_000
+"""Writes that may wait; more are refused."""
+
+
+@dataclass(slots=True, eq=False)
+class _Ticket:
+    action: Callable[[Ledger], Any]
+    before_commit: Callable[[], None] | None
+    future: "Future[Any] | asyncio.Future[Any]"
+    loop: asyncio.AbstractEventLoop | None
+    result: Any = None
+    error: BaseException | None = None
+
+    def settle(self) -> None:
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class Writer:
+    """Takes writes from any thread or event loop and answers once they are durable."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._queue: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="index-writer", daemon=True)
+        self._thread.start()
+
+    def submit(
+        self,
+        action: Callable[[Ledger], Result],
+        before_commit: Callable[[], None] | None = None,
+    ) -> "Future[Result]":
+        """Have ``action`` run in a transaction; the future is done when that is committed.
+
+        ``before_commit`` runs in the writer's thread before the commit, once per batch for hooks that
+        are equal; where it fails, so do the writes that brought it, and only they.
+        Raises: Unavailable, when too much waits or the writer is closed.
+        """
+        future: Future[Result] = Future()
+        future.set_running_or_notify_cancel()
+        self._put(_Ticket(action, before_commit, future, None))
+        return future
+
+    async def write(
+        self,
+        action: Callable[[Ledger], Result],
+        before_commit: Callable[[], None] | None = None,
+    ) -> Result:
+        """`submit`, for an event loop. What is cancelled may still be written."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        self._put(_Ticket(action, before_commit, future, loop))
+        return await future
+
+    def close(self) -> None:
+        """Write what waits, then stop."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        self._thread.join()
+
+    def _put(self, ticket: _Ticket) -> None:
+        if self._queue.qsize() >= MAX_WAITING:
+            raise Unavailable("too many writes wait for the index")
+        with self._lock:
+            if self._closed:
+                raise Unavailable("the index is closed")
+            self._queue.put(ticket)
+
+    def _run(self) -> None:
+        connection = self._engine.raw_connection()
+        try:
+            ledger = Ledger(connection.cursor(), compile_statements(self._engine.dialect))
+            while batch := self._take():
+                self._write(ledger, batch)
+                _settle(batch)
+        finally:
+            connection.close()
+
+    def _take(self) -> list[_Ticket]:
+        """What is ready, at least one; nothing when the writer is closed."""
+        ticket = self._queue.get()
+        batch: list[_Ticket] = []
+        with contextlib.suppress(queue.Empty):
+            while ticket is not None:
+                batch.append(ticket)
+                if len(batch) == MAX_BATCH:
+                    return batch
+                ticket = self._queue.get_nowait()
+            if batch:
+                self._queue.put(None)  # for the next call
+        return batch
+
+    def _write(self, ledger: Ledger, batch: list[_Ticket]) -> None:
+        ready = _run_hooks(batch)
+        if not ready or (len(ready) > 1 and self._transact(ledger, ready)):
+            return
+        for ticket in ready:
+            # Alone, so that one that cannot be written takes no other with it. The second time is for
+            # what the writer remembered wrongly, if something else changed the database.
+            if not self._transact(ledger, [ticket]):
+                self._transact(ledger, [ticket])
+
+    def _transact(self, ledger: Ledger, tickets: list[_Ticket]) -> bool:
+        """Whether all was committed. If not, nothing was, and the tickets bear the error."""
+        try:
+            ledger.begin(BEGIN_WRITE)
+            for ticket in tickets:
+                _apply(ledger, ticket)
+            ledger.commit()
+        except Exception as error:
+            self._roll_back(ledger)
+            for ticket in tickets:
+                ticket.result, ticket.error = None, self._translated(error)
+            return False
+        return True
+
+    def _roll_back(self, ledger: Ledger) -> None:
+        ledger.forget()
+        with contextlib.suppress(self._database_error):
+            ledger.roll_back()
+
+    @property
+    def _database_error(self) -> type[Exception]:
+        error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
+        return error
+
+    def _translated(self, error: Exception) -> Exception:
+        if isinstance(error, IsocenterError):
+            return error
+        if isinstance(error, self._database_error | SQLAlchemyError):
+            return _caused(Unavailable(f"the index cannot be written: {error}"), error)
+        if isinstance(error, TypeError | ValueError | OverflowError):
+            return _caused(Malformed("a value cannot be kept in the index"), error)
+        return _caused(OutOfTurn("the index writer failed"), error)
+
+
+def _caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+def _apply(ledger: Ledger, ticket: _Ticket) -> None:
+    before = ledger.writes
+    ticket.result = ticket.error = None
+    try:
+        ticket.result = ticket.action(ledger)
+    except IsocenterError as error:
+        if ledger.writes != before:
+            raise
+        ticket.error = error
+
+
+def _run_hooks(batch: list[_Ticket]) -> list[_Ticket]:
+    """Run each distinct hook once; return the tickets whose hook did not fail."""
+    failed: dict[Hashable, Exception | None] = {}
+    ready: list[_Ticket] = []
+    for ticket in batch:
+        hook = ticket.before_commit
+        if hook is None:
+            ready.append(ticket)
+            continue
+        if hook not in failed:
+            failed[hook] = _failure(hook)
+        ticket.error = failed[hook]
+        if ticket.error is None:
+            ready.append(ticket)
+    return ready
+
+
+def _failure(hook: Callable[[], None]) -> Exception | None:
+    try:
+        hook()
+    except IsocenterError as error:
+        return error
+    except Exception as error:
+        return _caused(Unavailable(f"the blob could not be made durable: {error}"), error)
+    return None
+
+
+def _settle(batch: Iterable[_Ticket]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Ticket]] = {}
+    for ticket in batch:
+        if ticket.loop is None:
+            ticket.settle()
+        else:
+            by_loop.setdefault(ticket.loop, []).append(ticket)
+    for loop, tickets in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            loop.call_soon_threadsafe(_settle_here, tickets)
+
+
+def _settle_here(tickets: list[_Ticket]) -> None:
+    for ticket in tickets:
+        ticket.settle()
