@@ -6,7 +6,9 @@ fixed length in its bytes.
 
 import csv
 import os
+import struct
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +20,13 @@ import pydicom
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import _read_file_meta_info, read_preamble
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 # As long as every identifier of `new_uid`, and none of them.
 INSTANCE_MARK = "2.25.100000000000000000000000000000000000001"
@@ -163,6 +171,31 @@ def data_set_of(path: Path) -> bytes:
     with path.open("rb") as file:
         file.seek(data_set_start(file))
         return file.read()
+
+
+def read_data_set(data_set: bytes, transfer_syntax: str) -> dict[int, Any]:
+    """The values of a data set by tag, without group lengths and trailing padding."""
+    syntax = UID(transfer_syntax)
+    encoded = zlib.decompress(data_set, -zlib.MAX_WBITS) if syntax.is_deflated else data_set
+    image = pydicom.dcmread(BytesIO(_meta(syntax) + encoded), force=True)
+    return {
+        int(element.tag): element.value
+        for element in image
+        if element.tag.element != 0 and element.tag != 0xFFFCFFFC
+    }
+
+
+def _meta(syntax: UID) -> bytes:
+    """A preamble and meta information that tell how what follows is encoded."""
+    implicit, little = syntax.is_implicit_VR, syntax.is_little_endian
+    told = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    if not little:
+        told = ExplicitVRBigEndian
+    elif syntax.is_compressed and not syntax.is_deflated:
+        told = syntax
+    uid = told.encode() + b"\0" * (len(told) % 2)
+    element = struct.pack("<HH2sH", 2, 0x10, b"UI", len(uid)) + uid
+    return bytes(128) + b"DICM" + struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(element)) + element
 
 
 def corpus_folder() -> Path:
