@@ -1,4 +1,4 @@
-"""The data dictionary: tags, keywords, VRs (PS3.6), private ones included where pydicom knows them."""
+"""The data dictionary: tags, keywords, VRs (PS3.6); private ones as far as pydicom knows them."""
 
 from typing import Final
 
@@ -6,7 +6,14 @@ from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
 from pydicom._private_dict import private_dictionaries
 from pydicom.datadict import keyword_dict, mask_match
 
-from isocenter.dicom.layout import LONG_VRS, PIXEL_REPRESENTATION, SHORT_VRS, Buffer
+from isocenter.dicom.layout import (
+    BITS_ALLOCATED,
+    LONG_VRS,
+    PIXEL_DATA,
+    PIXEL_REPRESENTATION,
+    SHORT_VRS,
+    Buffer,
+)
 
 _VRS: Final = {tag: row[0] for tag, row in DicomDictionary.items()}
 """VR by tag as the dictionary writes it, ``US or SS`` and the like included."""
@@ -118,6 +125,8 @@ class ImplicitVRs:
         self._creators: dict[int, str] = {}
         self.is_signed: bool = parent is not None and parent.is_signed
         """By the Pixel Representation met so far, here or around."""
+        self.bits_allocated: int = parent.bits_allocated if parent else 0
+        """By the Bits Allocated met so far, here or around; 0 for none."""
 
     def notice(self, tag: int, value: Buffer) -> None:
         """Learn from an element that later ones may need."""
@@ -125,6 +134,8 @@ class ImplicitVRs:
             self._creators[tag] = bytes(value[:64]).decode("latin-1").strip(" \0")
         elif tag == PIXEL_REPRESENTATION:
             self.is_signed = any(value[:2])
+        elif tag == BITS_ALLOCATED:
+            self.bits_allocated = max(value[:2], default=0)  # whichever byte order
 
     def creator(self, tag: int) -> str:
         """Give the private creator that reserved the block of ``tag``; empty where none did."""
@@ -136,3 +147,8 @@ class ImplicitVRs:
         if vr in _KNOWN_VRS:
             return str(vr)
         return plain_vr(tag, is_signed=self.is_signed, creator=self.creator(tag))
+
+    def explicit_vr(self, tag: int) -> str:
+        """Give the VR that ``tag`` takes in explicit VR: pixels of a byte are bytes (PS3.5 A.2)."""
+        is_bytes = tag == PIXEL_DATA and 0 < self.bits_allocated <= 8
+        return "OB" if is_bytes else self.vr(tag)

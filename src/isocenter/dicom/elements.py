@@ -62,7 +62,7 @@ class Element(NamedTuple):
         )
 
     def fragments(self) -> Iterator[memoryview]:
-        """Give the fragments of an encapsulated value, the offset table's first. Raises: Malformed."""
+        """Give the fragments of an encapsulated value, offset table first. Raises: Malformed."""
         for _, start, end in _item_spans(
             self.value, self.layout, self.value_offset, 0, self.limits
         ):
@@ -220,7 +220,7 @@ def _end_of_item(
     if end - at >= 8:
         layout = settle(layout, view, at, is_item=True)
     while (header := read_header(view, at, end, layout)) is not None:
-        tag, vr, length, size = header
+        tag, _, length, size = header
         if tag == ITEM_END:
             return at + 8
         if tag >> 16 == 0xFFFE:

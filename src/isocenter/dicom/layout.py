@@ -21,6 +21,7 @@ SEQUENCE_END: Final = 0xFFFEE0DD
 DELIMITERS: Final = 0xFFFE
 
 SPECIFIC_CHARACTER_SET: Final = 0x00080005
+BITS_ALLOCATED: Final = 0x00280100
 PIXEL_REPRESENTATION: Final = 0x00280103
 PIXEL_DATA: Final = 0x7FE00010
 PIXEL_DATA_TAGS: Final = frozenset({PIXEL_DATA, 0x7FE00008, 0x7FE00009})
@@ -78,7 +79,7 @@ class Layout:
         object.__setattr__(self, "long", Struct(f"{order}I"))
 
     def tag(self, raw: int) -> int:
-        """Turn four bytes read as one number into a tag: group and element are swapped by halves."""
+        """Turn four bytes read as one number into a tag: in little endian, swap the halves."""
         return (raw & 0xFFFF) << 16 | raw >> 16 if self.is_little_endian else raw
 
     raw = tag  # the same swap leads back
@@ -134,7 +135,7 @@ def looks_explicit(vr: Buffer) -> bool:
 
 
 def settle(layout: Layout, data: Buffer, at: int, *, is_item: bool) -> Layout:
-    """Give the layout a data set or an item really has, by its first element (eight bytes at ``at``).
+    """Give the layout a data set or an item really has, by its first eight bytes, at ``at``.
 
     What claims to be explicit may be implicit: whole files of careless writers, and by right the
     items of a sequence that became UN on its way (PS3.5 6.2.2). The other way round is seen in
@@ -166,8 +167,8 @@ def settle_items(layout: Layout, data: Buffer, at: int) -> Layout:
 def is_replaceable(vr: str, length: int, layout: Layout) -> bool:
     """Tell whether an element of VR UN may be read by the dictionary's VR.
 
-    Not where UN was needed because a short length field could not hold the length; nor in big endian,
-    as nobody knows the byte order of what was implicit little endian once (PS3.5 6.2.2).
+    Not where UN was needed because a short length field could not hold the length; nor in big
+    endian, as nobody knows the byte order of what was little endian once (PS3.5 6.2.2).
     """
     return vr == "UN" and length < 0xFFFF and layout.is_little_endian
 

@@ -1,7 +1,7 @@
-"""DICOM files: the preamble and the file meta information before the data set (PS3.10 section 7).
+"""DICOM files: preamble and file meta information before the data set (PS3.10 section 7).
 
-Reading is generous: to files without preamble, without meta information or with a wrong length in it,
-as long as the transfer syntax can be told. Writing is not.
+Reading is generous: to files without preamble, without meta information or with a wrong length in
+it, as long as the transfer syntax can be told. Writing is not.
 """
 
 from collections.abc import Callable

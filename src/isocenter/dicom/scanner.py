@@ -124,6 +124,11 @@ class Scanner:
             at = self._inflater.received if self._inflater else self.size
             raise Malformed("data set is cut short", offset=at)
 
+    @property
+    def layout(self) -> Layout:
+        """The layout the data set really has; what ``values`` are to be read by."""
+        return self._stack[0][0] if self._stack else self._layout
+
     def _take(self, piece: Buffer) -> None:
         size = len(piece)
         if self._skip >= size and self._recording is None:

@@ -1,0 +1,133 @@
+"""Specific Character Set: bytes to text and back (PS3.5 6.1, PS3.3 C.12.1.1.2).
+
+The tables are pydicom's. Unlike its functions, these never warn, never raise for what a peer sent,
+and keep to the reset of code extensions at delimiters only where a writer can have meant it.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from pydicom.charset import CODES_TO_ENCODINGS, STAND_ALONE_ENCODINGS, python_encoding
+
+UTF_8: Final = "ISO_IR 192"
+_DEFAULT: Final = "iso8859"
+"""ISO 646 is a part of it; what is beyond ought not be there, and is read as Latin-1."""
+_ESCAPE: Final = b"\x1b"
+_ASCII_CODE: Final = b"\x1b(B"
+_FRAGMENT: Final = re.compile(rb"^[^\x1b]+|\x1b[^\x1b]*", re.DOTALL)
+_DELIMITER: Final = re.compile(rb"[\\^=\r\n\t\f]")
+_TEXT_DELIMITER: Final = re.compile(r"([\\^=\r\n\t\f])")
+# Python wants to see the escape sequence itself for these.
+_STATEFUL: Final = frozenset({"iso2022_jp", "iso2022_jp_2"})
+_CODES: Final = {encoding: code for code, encoding in CODES_TO_ENCODINGS.items()} | {
+    "shift_jis": b"\x1b)I"
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Charset:
+    """One value of Specific Character Set, ready to decode and encode by."""
+
+    terms: tuple[str, ...]
+    """The defined terms as sent; empty for the default repertoire."""
+    encodings: tuple[str, ...]
+    """Python's names, one for each usable term; never empty."""
+
+    def decode(self, value: bytes) -> str:
+        """Give the text; what cannot be decoded becomes U+FFFD. Never raises."""
+        if _ESCAPE not in value or self.terms[:1] == (UTF_8,):
+            return value.decode(self.encodings[0], "replace")
+        return "".join(self._decode_fragment(part) for part in _FRAGMENT.findall(value))
+
+    def encode(self, text: str) -> bytes | None:
+        """Give the bytes, or None where this character set cannot express ``text``."""
+        if text.isascii() and self.encodings[0] != "shift_jis":
+            return text.encode("ascii")
+        if len(self.terms) <= 1:
+            return self._encode_single(text)
+        parts = [self._encode_part(part) for part in _TEXT_DELIMITER.split(text)]
+        if None in parts:
+            return None
+        encoded = b"".join(part for part in parts if part is not None)
+        return encoded if self.decode(encoded) == text else None
+
+    def _encode_single(self, text: str) -> bytes | None:
+        encoding = self.encodings[0] if self.terms and self.terms[0] != "ISO_IR 6" else "ascii"
+        try:
+            encoded = text.encode(encoding)
+        except UnicodeEncodeError:
+            return None
+        return encoded if self.decode(encoded) == text else None
+
+    def _encode_part(self, part: str) -> bytes | None:
+        """Encode what stands between delimiters, by the first character set that can."""
+        if part.isascii():
+            return part.encode("ascii")
+        for position, encoding in enumerate(self.encodings):
+            if position == 0 and encoding == _DEFAULT:
+                continue
+            try:
+                encoded = part.encode(encoding)
+            except UnicodeEncodeError:
+                continue
+            if encoding in _STATEFUL:
+                return encoded + (b"\x1b(J" if self.encodings[0] == "shift_jis" else b"")
+            return encoded if position == 0 else _CODES.get(encoding, b"") + encoded
+        return None
+
+    def _decode_fragment(self, part: bytes) -> str:
+        first = self.encodings[0]
+        if not part.startswith(_ESCAPE):
+            return part.decode(first, "replace")
+        size = 4 if part[1:3] in (b"$(", b"$)") else 3
+        encoding = CODES_TO_ENCODINGS.get(part[:size], "")
+        if encoding not in self.encodings and encoding != _DEFAULT:
+            return part.decode(first, "replace")
+        if encoding in _STATEFUL:
+            return part.decode(encoding, "replace")
+        part = part[size:]
+        # A delimiter leads back to the first character set. Some writers forget to go on from
+        # there again; with nothing but ASCII to go back to, their meaning is clear.
+        delimiter = None if first == _DEFAULT else _DELIMITER.search(part)
+        if delimiter is None:
+            return part.decode(encoding, "replace")
+        head, tail = part[: delimiter.start()], part[delimiter.start() :]
+        return head.decode(encoding, "replace") + tail.decode(first, "replace")
+
+
+def _python_encodings(terms: tuple[str, ...]) -> Iterator[str]:
+    for position, term in enumerate(terms):
+        if position and term in STAND_ALONE_ENCODINGS:
+            continue
+        known = python_encoding.get(term) or python_encoding.get(_spelled_right(term))
+        if known is not None or position == 0:
+            yield known or _DEFAULT
+        if term in STAND_ALONE_ENCODINGS:
+            return
+
+
+def _spelled_right(term: str) -> str:
+    """Mend the spellings that are seen in the field: ISO-IR 100, ISO 2022-IR 87."""
+    if re.match("ISO.2022.IR.", term):
+        return f"ISO 2022 IR {term[12:]}"
+    return f"ISO_IR {term[7:]}" if re.match("ISO.IR.", term) else term
+
+
+def of_terms(*terms: str) -> Charset:
+    """Give the character set of the defined terms; unknown ones count as the default repertoire."""
+    return Charset(terms, tuple(_python_encodings(terms)) or (_DEFAULT,))
+
+
+DEFAULT: Final = of_terms()
+_SINGLE: Final = {term.encode("ascii"): of_terms(term) for term in python_encoding if term}
+
+
+def of_value(value: bytes) -> Charset:
+    """Give the character set of a value of (0008,0005) as encoded."""
+    known = _SINGLE.get(value.rstrip(b" \0"))
+    if known is not None:
+        return known
+    text = value.decode("latin-1").rstrip(" \0")
+    return of_terms(*(term.strip() for term in text.split("\\"))) if text else DEFAULT

@@ -1,0 +1,115 @@
+"""Encoded values to Python's: text, numbers, tags (PS3.5 6.2)."""
+
+import sys
+from array import array
+from collections.abc import Callable
+from typing import Final
+
+from isocenter.dicom.charset import DEFAULT, Charset
+from isocenter.dicom.layout import Buffer
+
+Value = str | int | float | bytes | None
+
+TEXT_VRS: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+"""Specific Character Set applies to these (PS3.5 6.1.2.3)."""
+PLAIN_VRS: Final = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"})
+"""Text of the default repertoire."""
+SINGLE_VRS: Final = frozenset({"LT", "ST", "UR", "UT"})
+"""Text that a backslash does not divide (PS3.5 6.4)."""
+LEADING_SPACE_VRS: Final = frozenset({"LT", "ST", "UC", "UT"})
+"""Text in which leading spaces mean something (PS3.5 Table 6.2-1)."""
+BYTES_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+
+NUMBERS: Final = dict(
+    zip(("FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"), "dfihqIHQ", strict=True)
+)
+"""Binary numbers: the type code of ``array`` and ``struct``."""
+WORD_SIZES: Final = (
+    dict.fromkeys(("AT", "OW", "SS", "US"), 2)
+    | dict.fromkeys(("FL", "OF", "OL", "SL", "UL"), 4)
+    | dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), 8)
+)
+"""Bytes that swap places between little and big endian, by VR (PS3.5 7.3)."""
+_IS_LITTLE_HOST: Final = sys.byteorder == "little"
+_NUMERALS: Final = "0123456789+-.eE"
+
+
+def swap(value: Buffer, vr: str) -> bytes:
+    """Reverse the byte order of a value. A broken word at the end stays as it is."""
+    size = WORD_SIZES.get(vr, 1)
+    if size == 1:
+        return bytes(value)
+    whole = len(value) - len(value) % size
+    words = array({2: "H", 4: "I", 8: "Q"}[size], bytes(value[:whole]))
+    words.byteswap()
+    return words.tobytes() + bytes(value[whole:])
+
+
+def decode(
+    vr: str, value: Buffer, charset: Charset = DEFAULT, *, is_little_endian: bool = True
+) -> list[Value]:
+    """Give the values of an element, sequences excepted; an empty element has none.
+
+    Numbers written as text (DS, IS) become numbers, or stay text where they are none. An empty
+    value among others is None. Never raises: bytes that do not fit the VR are given as ``bytes``.
+    """
+    if not value:
+        return []
+    if vr in NUMBERS:
+        return list(_numbers(vr, value, is_little_endian)) or [bytes(value)]
+    if vr == "AT":
+        return list(_tags(value, is_little_endian)) or [bytes(value)]
+    if vr in TEXT_VRS or vr in PLAIN_VRS:
+        found = texts(vr, bytes(value), charset)
+        if vr in ("DS", "IS"):
+            return [number(text) if text else None for text in found]
+        return [text or None for text in found]
+    return [bytes(value)]
+
+
+def texts(vr: str, value: bytes, charset: Charset = DEFAULT) -> list[str]:
+    """Give the text values without their padding; none for what is nothing but padding."""
+    text = charset.decode(value) if vr in TEXT_VRS else value.decode("latin-1")
+    text = text.rstrip(" \0")
+    if not text:
+        return []
+    strip: Callable[[str], str] = _strip_end if vr in LEADING_SPACE_VRS else _strip
+    if vr in SINGLE_VRS or "\\" not in text:
+        return [strip(text)]
+    return [strip(part) for part in text.split("\\")]
+
+
+def number(text: str) -> int | float | str:
+    """Give a DS or IS value as a number, or as it is where it is none (PS3.5 6.2)."""
+    if text.strip(_NUMERALS):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _strip(text: str) -> str:
+    return text.strip(" \0")
+
+
+def _strip_end(text: str) -> str:
+    return text.rstrip(" \0")
+
+
+def _numbers(vr: str, value: Buffer, is_little_endian: bool) -> "array[int] | array[float]":
+    code = NUMBERS[vr]
+    found: array[int] | array[float] = array(code)
+    found.frombytes(value[: len(value) - len(value) % found.itemsize])
+    if is_little_endian != _IS_LITTLE_HOST:
+        found.byteswap()
+    return found
+
+
+def _tags(value: Buffer, is_little_endian: bool) -> list[int]:
+    halves = _numbers("US", value[: len(value) - len(value) % 4], is_little_endian)
+    return [int(halves[i]) << 16 | int(halves[i + 1]) for i in range(0, len(halves), 2)]
