@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from isocenter.dimse.command import (
@@ -351,21 +351,21 @@ class Association:
 
     async def _send_pieces(self, parts: list[Buffer], framer: Framer, pieces: Pieces) -> None:
         """Send ``parts``, then ``pieces``, which nothing may come between."""
-        send, has_begun, size = self.connection.send, False, 0
+        outgoing = _Outgoing(self.connection, framer, parts)
         try:
-            async for piece in _each(pieces):
-                for view in _chunks(piece):
-                    parts.extend(framer.frame(view))
-                    size += len(view)
-                    if size >= WRITE_CHUNK:
-                        has_begun = True
-                        send(parts)
-                        parts, size = [], 0
-                        await self.connection.writable()
-            parts.extend(framer.finish())
-            send(parts)
+            if isinstance(pieces, AsyncIterable):
+                async for piece in pieces:
+                    for view in _chunks(piece):
+                        if outgoing.add(view):
+                            await self.connection.writable()
+            else:
+                for piece in pieces:
+                    for view in _chunks(piece):
+                        if outgoing.add(view):
+                            await self.connection.writable()
+            outgoing.finish()
         except BaseException:
-            if has_begun:
+            if outgoing.has_begun:
                 self.abort("a data set could not be sent to its end")
             raise
 
@@ -566,13 +566,30 @@ class Association:
         self.connection.cut()
 
 
-async def _each(pieces: Pieces) -> AsyncIterator[Buffer]:
-    if isinstance(pieces, AsyncIterable):
-        async for piece in pieces:
-            yield piece
-    else:
-        for piece in pieces:
-            yield piece
+class _Outgoing:
+    """A message on its way: what is framed and not yet handed to the transport."""
+
+    def __init__(self, connection: Connection, framer: Framer, parts: list[Buffer]) -> None:
+        self.has_begun = False
+        self._connection = connection
+        self._framer = framer
+        self._parts = parts
+        self._size = 0
+
+    def add(self, view: memoryview) -> bool:
+        """Whether something was sent, so that the caller should look whether there is room."""
+        self._parts.extend(self._framer.frame(view))
+        self._size += len(view)
+        if self._size < WRITE_CHUNK:
+            return False
+        self.has_begun = True
+        self._connection.send(self._parts)
+        self._parts, self._size = [], 0
+        return True
+
+    def finish(self) -> None:
+        self._parts.extend(self._framer.finish())
+        self._connection.send(self._parts)
 
 
 def _chunks(piece: Buffer) -> Iterable[memoryview]:

@@ -10,6 +10,7 @@ from isocenter.errors import Malformed, OutOfTurn
 Value = int | str | tuple[int, ...]
 
 ELEMENT_HEADER = struct.Struct("<HHI")  # group, element, bytes that follow
+SHORT_ELEMENT = struct.Struct("<HHIH")
 GROUP_LENGTH = struct.Struct("<HHII")
 NO_DATA_SET = 0x0101
 WITH_DATA_SET = 0x0001
@@ -132,13 +133,14 @@ class Command:
         Raises: OutOfTurn, for a keyword that is none or a value that does not fit.
         """
         numbered = sorted((_number(keyword), value) for keyword, value in self.elements.items())
-        body = b"".join(_encode_element(element, vr, value) for (element, vr), value in numbered)
+        body = b"".join([_encode_element(element, vr, value) for (element, vr), value in numbered])
         return GROUP_LENGTH.pack(0, 0, 4, len(body)) + body
 
     @classmethod
     def decode(cls, data: bytes | bytearray | memoryview) -> "Command":
         """Elements that PS3.7 does not list are skipped. Raises: Malformed."""
         elements: dict[str, Value] = {}
+        data = bytes(data)
         start, end = 0, len(data)
         while start < end:
             if end - start < 8:
@@ -149,7 +151,7 @@ class Command:
                 fault = f"command element ({group:04x},{element:04x}) of {length} bytes"
                 raise Malformed(fault, offset=start)
             if length and (known := ELEMENTS.get(element)) is not None:
-                elements[known[0]] = _decode_value(known[1], bytes(data[start + 8 : stop]), start)
+                elements[known[0]] = _decode_value(known[1], data[start + 8 : stop], start)
             start = stop
         command = cls(elements)
         command.number("CommandField")
@@ -164,13 +166,13 @@ def _number(keyword: str) -> tuple[int, str]:
 
 
 def _encode_element(element: int, vr: str, value: Value) -> bytes:
+    if vr == "US" and isinstance(value, int) and 0 <= value <= 0xFFFF:
+        return SHORT_ELEMENT.pack(0, element, 2, value)
     raw = _encode_value(vr, value)
     return ELEMENT_HEADER.pack(0, element, len(raw)) + raw
 
 
 def _encode_value(vr: str, value: Value) -> bytes:
-    if vr == "US" and isinstance(value, int) and 0 <= value <= 0xFFFF:
-        return value.to_bytes(2, "little")
     if vr == "AT" and isinstance(value, tuple):
         halves = [half for tag in value for half in (tag >> 16 & 0xFFFF, tag & 0xFFFF)]
         return struct.pack(f"<{len(halves)}H", *halves)
