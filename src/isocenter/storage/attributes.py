@@ -270,7 +270,9 @@ def _code(level: Level, tag: int, keyword: str) -> Attribute:
 
 
 def _sequences() -> Iterator[Attribute]:
-    def of(level: Level, tag: int, keyword: str, *keys: _Nested | tuple[Attribute, ...]) -> Attribute:
+    def of(
+        level: Level, tag: int, keyword: str, *keys: _Nested | tuple[Attribute, ...]
+    ) -> Attribute:
         return Attribute(tag, keyword, "SQ", level, items=_keys(level, *keys))
 
     patient, study, series, image = Level

@@ -115,7 +115,11 @@ class Ledger:
             self.write(self.statements.insert_meta, _NEXT_KEY, str(self._end_of_keys))
 
     def note(
-        self, kind: ChangeKind, uids: tuple[str, str, str], blob_key: str, warnings: Iterable[Warned]
+        self,
+        kind: ChangeKind,
+        uids: tuple[str, str, str],
+        blob_key: str,
+        warnings: Iterable[Warned],
     ) -> None:
         """Add a row to the change feed; ``uids`` of the study, the series and the instance."""
         self._last_change += 1

@@ -66,7 +66,9 @@ def reading_engine(path: Path, size: int) -> Engine:
 
 
 def _engine(path: Path, size: int, *pragmas: str) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", pool_size=size, max_overflow=2, hide_parameters=True)
+    engine = create_engine(
+        f"sqlite:///{path}", pool_size=size, max_overflow=2, hide_parameters=True
+    )
 
     def configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         # No transaction but those begun in so many words.
