@@ -6,6 +6,7 @@ index, storing there against storing into an empty index, and one instance alone
 
 import argparse
 import asyncio
+import gc
 import random
 import statistics
 import tempfile
@@ -19,11 +20,36 @@ from isocenter.storage.index import Index
 from isocenter.storage.query import Key, Query
 from isocenter.storage.records import Incoming
 
-SURNAMES = (
-    "Smith Müller Nguyen Kowalski Øster García Andersson Rossi Novák Schmidt Meyer Tanaka Ivanov Silva "
-    "Dubois Jansen Papadopoulos Yılmaz Haddad Cohen O'Brien MacDonald Fischer Weber Schneider Wagner Bauer"
-).split()
-FIRST_NAMES = "Anna Jörg Mary José Linh Piotr Åse Chloé Hans Fatima David Yuki Olga Marco Eva Tom".split()
+SURNAMES = [
+    "Smith",
+    "Müller",
+    "Nguyen",
+    "Kowalski",
+    "Øster",
+    "García",
+    "Andersson",
+    "Rossi",
+    "Novák",
+    "Schmidt",
+    "Meyer",
+    "Tanaka",
+    "Ivanov",
+    "Silva",
+    "Dubois",
+    "Jansen",
+    "Papadopoulos",
+    "Haddad",
+    "Cohen",
+    "O'Brien",
+    "MacDonald",
+    "Fischer",
+    "Weber",
+    "Schneider",
+    "Wagner",
+]
+FIRST_NAMES = (
+    "Anna Jörg Mary José Linh Piotr Åse Chloé Hans Fatima David Yuki Olga Marco Eva Tom".split()  # noqa: SIM905
+)
 MODALITIES = ("CT", "MR", "CR", "DX", "US", "MG", "NM", "PT")
 CLASSES = {each: f"1.2.840.10008.5.1.4.1.1.{number}" for number, each in enumerate(MODALITIES, 2)}
 
@@ -34,7 +60,11 @@ def _element(vr: str, *values: Any) -> dict[str, Any]:
 
 def surname(number: int) -> str:
     """A surname out of some thousands."""
-    return SURNAMES[number % len(SURNAMES)] + "aeiou"[number % 5] * (number % 2) + chr(97 + number % 26)
+    return (
+        SURNAMES[number % len(SURNAMES)]
+        + "aeiou"[number % 5] * (number % 2)
+        + chr(97 + number % 26)
+    )
 
 
 def attributes(study: int, instance: int, patients: int) -> dict[str, Any]:
@@ -42,7 +72,7 @@ def attributes(study: int, instance: int, patients: int) -> dict[str, Any]:
     patient = study % patients
     day = random.Random(study)
     modality = MODALITIES[study % 7] if study % 5_000 else "PT"
-    date = f"{2015 + study * 10 // 1_000_003 + day.randrange(10):04d}{day.randrange(1, 13):02d}{day.randrange(1, 29):02d}"
+    date = f"{day.randrange(2015, 2025)}{day.randrange(1, 13):02d}{day.randrange(1, 29):02d}"
     root = f"1.2.826.0.1.3680043.9.{study}"
     return {
         "00080005": _element("CS", "ISO_IR 192"),
@@ -61,11 +91,14 @@ def attributes(study: int, instance: int, patients: int) -> dict[str, Any]:
         "00081030": _element("LO", "Thorax routine"),
         "0008103E": _element("LO", "axial 1 mm"),
         "00100010": _element(
-            "PN", {"Alphabetic": f"{surname(patient)}^{FIRST_NAMES[patient // 7 % 16]}^{patient % 1_009}"}
+            "PN",
+            {"Alphabetic": f"{surname(patient)}^{FIRST_NAMES[patient // 7 % 16]}^{patient}"},
         ),
         "00100020": _element("LO", f"P{patient:07d}"),
         "00100021": _element("LO", "HOSP"),
-        "00100030": _element("DA", f"{1930 + patient % 80}{1 + patient % 12:02d}{1 + patient % 28:02d}"),
+        "00100030": _element(
+            "DA", f"{1930 + patient % 80}{1 + patient % 12:02d}{1 + patient % 28:02d}"
+        ),
         "00100040": _element("CS", "MF"[patient % 2]),
         "00180015": _element("CS", "CHEST"),
         "0020000D": _element("UI", root),
@@ -122,14 +155,18 @@ def keys(studies: int, patients: int) -> dict[str, Callable[[random.Random], dic
         "nothing (newest)": lambda pick: {},
         "PatientID": lambda pick: {"PatientID": f"P{pick.randrange(patients):07d}"},
         "PatientID=P00001*": lambda pick: {"PatientID": f"P{pick.randrange(patients) // 100:05d}*"},
-        "PatientName exact": lambda pick: {"PatientName": f"{name(pick)}^Anna^{pick.randrange(1_009)}"},
+        "PatientName exact": lambda pick: {
+            "PatientName": f"{name(pick)}^Anna^{pick.randrange(1_009)}"
+        },
         "PatientName=Smi*": lambda pick: {"PatientName": f"{name(pick)[:3]}*"},
         "PatientName=S*": lambda pick: {"PatientName": f"{name(pick)[:1]}*"},
         "PatientName=*mith*": lambda pick: {"PatientName": f"*{name(pick)[1:5]}*"},
         "PatientName=*th*": lambda pick: {"PatientName": f"*{name(pick)[2:4]}*"},
         "PatientName absent": lambda pick: {"PatientName": "*Xqxqx*"},
         "PatientBirthDate": lambda pick: {"PatientBirthDate": f"{1930 + pick.randrange(80)}0101"},
-        "StudyDate": lambda pick: {"StudyDate": f"20{pick.randrange(15, 25)}0{pick.randrange(1, 10)}11"},
+        "StudyDate": lambda pick: {
+            "StudyDate": f"20{pick.randrange(15, 25)}0{pick.randrange(1, 10)}11"
+        },
         "StudyDate month": lambda pick: {"StudyDate": "20190401-20190430"},
         "AccessionNumber": lambda pick: {"AccessionNumber": f"A{pick.randrange(studies):08d}"},
         "StudyID": lambda pick: {"StudyID": f"S{pick.randrange(studies)}"},
@@ -146,7 +183,10 @@ def keys(studies: int, patients: int) -> dict[str, Callable[[random.Random], dic
             "StudyDate": "20190401-20190430",
             "ModalitiesInStudy": "CT",
         },
-        "year + modality": lambda pick: {"StudyDate": "20190101-20191231", "ModalitiesInStudy": "US"},
+        "year + modality": lambda pick: {
+            "StudyDate": "20190101-20191231",
+            "ModalitiesInStudy": "US",
+        },
     }
 
 
@@ -167,10 +207,8 @@ async def searches(index: Index, studies: int, patients: int) -> None:
         for label, ask in keys(studies, patients).items():
             timed = sorted([await first_page(index, level, ask(pick)) for _ in range(30)])
             spent = [each for each, _ in timed]
-            rows = statistics.mean(number for _, number in timed)
-            print(
-                f"  {label:34}{statistics.median(spent):10.2f}{spent[28]:8.2f}{spent[29]:8.2f}{rows:8.0f}"
-            )
+            median, rows = statistics.median(spent), statistics.mean(found for _, found in timed)
+            print(f"  {label:34}{median:10.2f}{spent[28]:8.2f}{spent[29]:8.2f}{rows:8.0f}")
 
 
 def alone(index: Index, patients: int) -> float:
@@ -188,12 +226,20 @@ def run(folder: Path, studies: int) -> None:
     patients = max(studies * 2 // 5, 1)
     empty = Index.open(folder / "empty.sqlite")
     empty_rate = fill(empty, mix(10_000_000, 100, patients))
-    print(f"empty: {empty_rate:,.0f} instances/s of 100 series; alone {alone(empty, patients):.3f} ms")
+    print(
+        f"empty: {empty_rate:,.0f} instances/s of 100 series; alone {alone(empty, patients):.3f} ms"
+    )
     empty.close()
     index = Index.open(folder / "index.sqlite")
+    gc.collect()
+    gc.freeze()
     try:
         if asyncio.run(index.count(Query(level=Level.STUDY))) < studies:
-            every = (incoming(each, place, patients) for each in range(studies) for place in range(1 + each % 3))
+            every = (
+                incoming(each, place, patients)
+                for each in range(studies)
+                for place in range(1 + each % 3)
+            )
             print(f"building {studies:,} studies: {fill(index, every):,.0f} instances/s")
         first = time.time_ns()
         rate = fill(index, mix(first, 100, patients))

@@ -118,6 +118,8 @@ class Condition:
     """Whether ``hits`` are few for certain."""
     in_order_of: tuple[str, str] | None = None
     """Column and value if an index gives what meets it in the level's order."""
+    is_in_order: bool = False
+    """Whether what meets it stands together in the level's order: dates of studies."""
 
 
 def conditions_of(query: Query, local_offset: int) -> list[Condition]:
@@ -195,6 +197,7 @@ def _on_column(level: Level, name: str, matcher: Matcher) -> Condition:
         hits,
         is_unique=name in _UNIQUE,
         in_order_of=(name, str(single)) if ordered else None,
+        is_in_order=name == "study_date" and not isinstance(matcher, AnyOf),
     )
 
 
@@ -360,8 +363,9 @@ def _combined(
         return and_(*demands)
 
     row = TABLES[level].alias()
-    hits = select(row.c.pk).where(where(row)) if pair[0] == _STUDY_DATE else None
-    return Condition(level, where, hits)
+    is_of_study = pair[0] == _STUDY_DATE
+    hits = select(row.c.pk).where(where(row)) if is_of_study else None
+    return Condition(level, where, hits, is_in_order=is_of_study)
 
 
 def _value(row: FromClause, level: Level, attribute: Attribute) -> ColumnElement[Any]:

@@ -4,6 +4,7 @@ Methods may be called from any event loop; `submit` from any thread.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from isocenter.errors import NotFound, Unavailable
 from isocenter.storage import retrieving, sqlite
 from isocenter.storage import search as searching
+from isocenter.storage.attributes import Level
 from isocenter.storage.engine import upgrade
 from isocenter.storage.entry import entry_of
 from isocenter.storage.query import Query
@@ -35,6 +37,9 @@ from isocenter.storage.writer import Writer
 Page = TypeVar("Page")
 Result = TypeVar("Result")
 
+SIZES_HOLD: Final = 60.0
+"""Seconds for which an estimate of the index's size is good enough."""
+
 READERS: Final = 4
 """Threads that read, each with a connection of its own."""
 
@@ -48,7 +53,8 @@ class Index:
     def __init__(self, writing: Engine, reading: Engine, readers: int, offset: int) -> None:
         self._writing = writing
         self._reading = reading
-        self._offset = offset
+        self._reader = searching.Reader(self._run, self._size, offset)
+        self._sizes: dict[Level, tuple[float, int]] = {}
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="index-reader")
         self._writer = Writer(writing)
 
@@ -91,7 +97,10 @@ class Index:
     def submit(
         self, incoming: Incoming, on_conflict: OnConflict = OnConflict.KEEP
     ) -> "Future[Stored]":
-        """`store`, for callers that are threads. Raises: Malformed, Unavailable; more in the future."""
+        """`store`, for callers that are threads.
+
+        Raises: Malformed, Unavailable; more in the future.
+        """
         store = Store(entry_of(incoming), on_conflict)
         return self._writer.submit(store, incoming.before_commit)
 
@@ -102,7 +111,8 @@ class Index:
         deleted the blobs and called `forget_blobs`, they are listed by `blobs_to_delete`, and the
         same blob key is not accepted again. Raises: OutOfTurn, for a selection of everything.
         """
-        total, blob_keys = 0, []
+        total = 0
+        blob_keys: list[str] = []
         while True:
             remove = Remove(selection, REMOVED_AT_A_TIME, self._writing.dialect)
             removed = await self._writer.write(remove)
@@ -126,13 +136,13 @@ class Index:
 
         No transaction is held between pages. Raises: Malformed, for a key that cannot be read.
         """
-        pages = await self._read(lambda: searching.search(self._run, query, self._offset))
+        pages = await self._read(lambda: searching.search(self._reader, query))
         async for page in self._each(pages):
             yield page
 
     async def count(self, query: Query) -> int:
         """How many match. Raises: Malformed, for a key that cannot be read."""
-        return await self._read(lambda: searching.count(self._run, query, self._offset))
+        return await self._read(lambda: searching.count(self._reader, query))
 
     async def lookup(self, sop_instance_uid: str) -> InstanceRef:
         """Where an instance is. Raises: NotFound."""
@@ -165,6 +175,14 @@ class Index:
                 return connection.execute(statement).all()
         except SQLAlchemyError as error:
             raise Unavailable(f"the index cannot be read: {error}") from error
+
+    def _size(self, level: Level) -> int:
+        """Roughly how many rows a level has: counted at most once a minute."""
+        counted_at, size = self._sizes.get(level, (-SIZES_HOLD, 0))
+        if time.monotonic() - counted_at >= SIZES_HOLD:
+            size = searching.count(self._reader, Query(level=level))
+            self._sizes[level] = time.monotonic(), size
+        return size
 
     async def _read(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)

@@ -72,7 +72,10 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Name matching. A name matches if one component group, or group ``group``, meets one of ``ways``."""
+    """Name matching.
+
+    A name matches if one component group, or group ``group``, meets one of ``ways``.
+    """
 
     ways: tuple[OneOf | Pattern | Words, ...]
     group: int | None = None
@@ -198,7 +201,7 @@ def _date_time_ends(value: str) -> tuple[str, str | None]:
 
 
 def _is_west(value: str, dash: int) -> bool:
-    """Whether a dash more likely begins an offset: four digits no later than 14:00 follow and then an end."""
+    """Whether a dash begins an offset: hours and minutes follow, and then an end."""
     following = value[dash:]
     offset = following[:5]
     if not _OFFSET_AT_END.fullmatch(offset) or not dash:

@@ -101,7 +101,10 @@ def _has_word(folded: ColumnElement[Any], word: str) -> ColumnElement[bool]:
 def in_document(
     document: ColumnElement[Any], attribute: Attribute, key: Key, rules: Rules
 ) -> ColumnElement[bool] | None:
-    """Whether a ``compared`` document matches a key; None for universal matching. Raises: Malformed."""
+    """Whether a ``compared`` document matches a key; None for universal matching.
+
+    Raises: Malformed.
+    """
     if attribute.vr == "SQ":
         return _in_items(document, attribute, key, rules)
     matcher = matcher_of(attribute.vr, key.value, rules)

@@ -13,9 +13,9 @@ from isocenter.storage.attributes import ATTRIBUTES, Attribute, Held, Level
 class Key:
     """One attribute to match.
 
-    ``value`` is as it came: text with its wildcards, ranges and backslashes, ``""`` for universal matching.
-    A name may hold its component groups apart by ``=``. A sequence has ``items``, the keys of its one
-    item, in place of a value.
+    ``value`` is as it came: text with its wild cards, ranges and backslashes, ``""`` for universal
+    matching. A name may hold its component groups apart by ``=``. A sequence has ``items``, the
+    keys of its one item, in place of a value.
     """
 
     tag: int

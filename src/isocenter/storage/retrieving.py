@@ -7,7 +7,7 @@ from sqlalchemy import Row, Select, func, select, tuple_
 
 from isocenter.storage.records import Change, ChangeKind, InstanceRef, Selection, Warned
 from isocenter.storage.schema import change, instance, removed, series, study
-from isocenter.storage.search import PAGE, Run
+from isocenter.storage.search import PAGE, Run, chunks
 from isocenter.storage.selecting import chosen, conditions
 
 UIDS_AT_A_TIME: Final = 500
@@ -34,7 +34,10 @@ def _references(rows: Sequence[Row[Any]]) -> list[InstanceRef]:
 
 
 def selected(run: Run, selection: Selection) -> Iterator[list[InstanceRef]]:
-    """By study (oldest first), series number, instance number. Raises: OutOfTurn, for everything."""
+    """By study (oldest first), series number, instance number.
+
+    Raises: OutOfTurn, for everything.
+    """
     if selection.instances:
         yield from _listed(run, selection)
         return
@@ -45,21 +48,8 @@ def selected(run: Run, selection: Selection) -> Iterator[list[InstanceRef]]:
         .order_by(study.c.study_date, study.c.study_time, study.c.pk)
         .order_by(series.c.series_number, series.c.pk)
     )
-    for chunk in _chunks(run(found)):
+    for chunk in chunks(run(found), PAGE):
         yield from _of_series(run, chunk)
-
-
-def _chunks(found: Sequence[Row[Any]]) -> Iterator[list[int]]:
-    chunk: list[int] = []
-    total = 0
-    for pk, instances in found:
-        if chunk and total + instances > PAGE:
-            yield chunk
-            chunk, total = [], 0
-        chunk.append(pk)
-        total += instances
-    if chunk:
-        yield chunk
 
 
 def _of_series(run: Run, chunk: list[int]) -> Iterator[list[InstanceRef]]:

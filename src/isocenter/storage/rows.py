@@ -1,4 +1,4 @@
-"""The rows of a page as matches: the attributes of a level and of those above it, and computed ones."""
+"""The rows of a page as matches: attributes of a level and of those above, and computed ones."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -62,7 +62,7 @@ _KEYS: Final = {
 def fetch(
     run: Callable[[Select[Any]], Sequence[Any]], query: Query, positions: list[tuple[Any, ...]]
 ) -> list[Match]:
-    """The matches at ``positions``, each of which ends with the row's key; what has gone is left out."""
+    """The matches at ``positions``, which end with the rows' keys; what has gone is left out."""
     level = query.level
     keys = [position[-1] for position in positions]
     rows = {row[0]: row for row in run(_SELECTS[level].where(_KEYS[level].in_(keys)))}
@@ -84,7 +84,8 @@ def _attributes(level: Level, row: Any) -> Document:
     found = _counted(0x00201200, row[1])
     found |= _counted(0x00201202, row[2]) | _counted(0x00201204, row[3])
     if level is Level.PATIENT:
-        return found | orjson.loads(row[4])
+        found |= orjson.loads(row[4])
+        return found
     found |= _gathered(0x00080061, row[4]) | _gathered(0x00080062, row[5])
     found |= _counted(0x00201206, row[6]) | _counted(0x00201208, row[7])
     found |= orjson.loads(row[8])

@@ -1,11 +1,14 @@
 """Finding what a query asks for: which index leads, page after page, and the rows that come back.
 
 The most selective condition leads if it has few enough hits (counted no further than `FEW`); else
-the level's order is walked and every condition is tested on the way, which finds a page soon because
-the hits are many. A page continues behind the last position, never at an offset.
+the level's order is walked and every condition is tested on the way, which finds a page soon
+because the hits are many. A page continues behind the last position, never at an offset.
 """
 
+import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, func, select, true, tuple_
@@ -35,25 +38,36 @@ _ORDERS: Final[dict[Level, tuple[str, ...]]] = {
 _PARENTS: Final = {Level.STUDY: "patient_fk", Level.SERIES: "study_fk", Level.IMAGE: "series_fk"}
 
 
-def search(run: Run, query: Query, local_offset: int = 0) -> Iterator[list[Match]]:
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What searching needs of the index."""
+
+    run: Run
+    size: Callable[[Level], int]
+    """Roughly how many rows a level has; asked for patients and studies only."""
+    offset: int = 0
+    """Minutes east of UTC of dates and times that do not say."""
+
+
+def search(reader: Reader, query: Query) -> Iterator[list[Match]]:
     """Pages of matches: studies newest first, patients by name, series and instances by number.
 
     Raises: Malformed, for a key that cannot be read, before the first page.
     """
-    conditions = conditions_of(query, local_offset)
-    return _limited(_pages(run, query, conditions), query.limit)
+    conditions = conditions_of(query, reader.offset)
+    return _limited(_pages(reader, query, conditions), query.limit)
 
 
-def count(run: Run, query: Query, local_offset: int = 0) -> int:
+def count(reader: Reader, query: Query) -> int:
     """How many match. Raises: Malformed."""
-    conditions = conditions_of(query, local_offset)
+    conditions = conditions_of(query, reader.offset)
     table = TABLES[query.level]
-    lead = _lead(run, conditions)
+    lead = _fewest(_counted(reader.run, conditions))
     statement = select(func.count()).select_from(table)
     if lead is not None:
         statement = statement.where(_led(query.level, lead))
     filters = _filters(query.level, [each for each in conditions if each is not lead])
-    return int(run(statement.where(*filters))[0][0])
+    return int(reader.run(statement.where(*filters))[0][0])
 
 
 def _limited(pages: Iterator[list[Match]], limit: int | None) -> Iterator[list[Match]]:
@@ -68,49 +82,71 @@ def _limited(pages: Iterator[list[Match]], limit: int | None) -> Iterator[list[M
             return
 
 
-def _pages(run: Run, query: Query, conditions: list[Condition]) -> Iterator[list[Match]]:
-    size = min(FIRST_PAGE, query.limit or FIRST_PAGE)
-    after = query.after
-    lead = _lead(run, conditions)
+def _pages(reader: Reader, query: Query, conditions: list[Condition]) -> Iterator[list[Match]]:
+    lead = _lead(reader, query.level, conditions)
     rest = [each for each in conditions if each is not lead]
     if lead is not None and query.level is Level.IMAGE and lead.level < Level.IMAGE:
-        keys = _keys_by_series(run, lead, rest, after)
-        yield from _fetched(run, query, keys)
-        return
-    while True:
-        statement = _page(query.level, lead, rest).limit(size)
-        if after is not None:
-            statement = statement.where(_behind(query.level, after))
-        found = run(statement)
-        if found:
-            yield fetch(run, query, [tuple(row) for row in found])
+        positions = _by_series(reader.run, query, lead, rest)
+    else:
+        positions = _in_order(reader.run, query, lead, rest)
+    for page in positions:
+        if page:
+            yield fetch(reader.run, query, page)
+
+
+def _sizes(query: Query) -> Iterator[int]:
+    """How many matches to look for at a time."""
+    yield min(FIRST_PAGE, query.limit or FIRST_PAGE)
+    yield from itertools.repeat(PAGE)
+
+
+def _in_order(
+    run: Run, query: Query, lead: Condition | None, rest: list[Condition]
+) -> Iterator[list[tuple[Any, ...]]]:
+    after = query.after
+    for size in _sizes(query):
+        statement = _page(query.level, lead, rest, after).limit(size)
+        found = [tuple(row) for row in run(statement)]
+        yield found
         if len(found) < size:
             return
-        after, size = tuple(found[-1]), PAGE
-
-
-def _fetched(run: Run, query: Query, keys: Iterable[list[Any]]) -> Iterator[list[Match]]:
-    for page in keys:
-        if page:
-            yield fetch(run, query, page)
+        after = found[-1]
 
 
 # --- what leads
 
 
-def _lead(run: Run, conditions: list[Condition]) -> Condition | None:
-    """The condition with the fewest hits, None if there are many of all."""
-    candidates = [each for each in conditions if each.hits is not None]
-    if unique := [each for each in candidates if each.is_unique]:
-        return max(unique, key=lambda each: each.level)
-    fewest, lead = FEW + 1, None
-    for each in candidates:
-        assert each.hits is not None
-        bounded = each.hits.limit(fewest).subquery()
-        hits = run(select(func.count()).select_from(bounded))[0][0]
-        if hits < fewest:
-            fewest, lead = hits, each
-    return lead
+def _counted(run: Run, conditions: list[Condition]) -> list[tuple[int, Condition]]:
+    """How many hits the conditions have that an index answers, counted no further than `FEW`."""
+    counted: list[tuple[int, Condition]] = []
+    for each in conditions:
+        if each.is_unique:
+            counted.append((-each.level, each))  # the lower, the fewer
+        elif each.hits is not None:
+            bounded = each.hits.limit(FEW + 1).subquery()
+            counted.append((run(select(func.count()).select_from(bounded))[0][0], each))
+    return counted
+
+
+def _fewest(counted: list[tuple[int, Condition]]) -> Condition | None:
+    hits, lead = min(counted, key=lambda each: each[0], default=(FEW + 1, None))
+    return lead if hits <= FEW else None
+
+
+def _lead(reader: Reader, level: Level, conditions: list[Condition]) -> Condition | None:
+    """The condition whose hits are gathered and sorted; None if it is quicker to walk the order."""
+    counted = _counted(reader.run, conditions)
+    lead = _fewest(counted)
+    if lead is None or lead.is_unique or level > Level.STUDY:
+        return lead
+    if lead.is_in_order and lead.level is level:
+        return None
+    if len(counted) < len(conditions):
+        return lead  # how many meet the others is not known: a walk may be long
+    rows = max(reader.size(level), 1)
+    share = math.prod(min(hits / rows, 1.0) for hits, _ in counted)
+    walked = FIRST_PAGE / share if share else rows
+    return None if walked < min(hits for hits, _ in counted) else lead
 
 
 def _led(level: Level, lead: Condition) -> ColumnElement[bool]:
@@ -132,10 +168,14 @@ def _led(level: Level, lead: Condition) -> ColumnElement[bool]:
 # --- one page
 
 
-def _page(level: Level, lead: Condition | None, rest: list[Condition]) -> Select[Any]:
+def _page(
+    level: Level, lead: Condition | None, rest: list[Condition], after: tuple[Any, ...] | None
+) -> Select[Any]:
     """The positions of what matches, in order."""
     table = TABLES[level]
     statement = select(*(table.c[name] for name in _ORDERS[level]))
+    if after is not None:
+        statement = statement.where(_behind(level, after))
     if lead is not None:
         statement = statement.where(_led(level, lead))
         if lead.level >= level:
@@ -143,31 +183,41 @@ def _page(level: Level, lead: Condition | None, rest: list[Condition]) -> Select
         return _ordered(level, statement.where(*_filters(level, rest)))
     for each in rest:
         if each.in_order_of is not None and each.level is level:
-            return _walk_by(level, each, [other for other in rest if other is not each])
+            return _walk_by(level, each, [other for other in rest if other is not each], after)
     statement = statement.with_hint(table, f"INDEXED BY {table.name}_order_ix", "sqlite")
     return _ordered(level, statement.where(*_filters(level, rest)))
 
 
-def _walk_by(level: Level, leader: Condition, rest: list[Condition]) -> Select[Any]:
+def _walk_by(
+    level: Level, leader: Condition, rest: list[Condition], after: tuple[Any, ...] | None
+) -> Select[Any]:
     """Walk an index that holds one value's rows in the level's order."""
     table = TABLES[level]
     assert leader.in_order_of is not None
     name, value = leader.in_order_of
-    if level is not Level.STUDY:
-        statement = select(*(table.c[name] for name in _ORDERS[level])).where(
-            table.c[name] == value
-        )
-        index = f"{table.name}_{name}_ix"
-        statement = statement.with_hint(table, f"INDEXED BY {index}", "sqlite")
-        return _ordered(level, statement.where(*_filters(level, rest)))
-    modality = schema.study_modality
+    if level is Level.STUDY:
+        return _walk_modality(value, rest, after)
+    statement = select(*(table.c[name] for name in _ORDERS[level])).where(table.c[name] == value)
+    statement = statement.with_hint(table, f"INDEXED BY {table.name}_{name}_ix", "sqlite")
+    if after is not None:
+        statement = statement.where(_behind(level, after))
+    return _ordered(level, statement.where(*_filters(level, rest)))
+
+
+def _walk_modality(value: str, rest: list[Condition], after: tuple[Any, ...] | None) -> Select[Any]:
+    modality, table = schema.study_modality, schema.study
+    order = (modality.c.study_date, modality.c.study_time, modality.c.study_fk)
+    # The date is in this index too, so that a range of dates bounds the walk.
+    dated = [each.where(modality) for each in rest if each.is_in_order]
+    others = [each for each in rest if not each.is_in_order]
     statement = (
-        select(modality.c.study_date, modality.c.study_time, modality.c.study_fk)
+        select(*order)
         .select_from(modality.join(table, table.c.pk == modality.c.study_fk))
         .with_hint(table, "NOT INDEXED", "sqlite")
-        .where(modality.c.modality == value, *_filters(level, rest))
+        .where(modality.c.modality == value, *dated, *_filters(Level.STUDY, others))
     )
-    order = (modality.c.study_date, modality.c.study_time, modality.c.study_fk)
+    if after is not None:
+        statement = statement.where(tuple_(*order) < tuple_(*after))
     return statement.order_by(*(column.desc() for column in order))
 
 
@@ -235,25 +285,27 @@ def _has_below(level: Level, conditions: list[Condition]) -> ColumnElement[bool]
 # --- instances, series by series
 
 
-def _keys_by_series(
-    run: Run, lead: Condition, rest: list[Condition], after: tuple[Any, ...] | None
-) -> Iterator[list[Any]]:
+def _by_series(
+    run: Run, query: Query, lead: Condition, rest: list[Condition]
+) -> Iterator[list[tuple[Any, ...]]]:
     """Positions of instances: what leads finds the series, small ones are read together."""
     series, instance = schema.series, schema.instance
     above = [each for each in rest if each.level < Level.IMAGE]
     filters = [each.where(instance) for each in rest if each.level is Level.IMAGE]
     statement = select(series.c.pk, series.c.instances).where(_led(Level.SERIES, lead))
     statement = statement.where(*_filters(Level.SERIES, above)).order_by(series.c.pk)
+    after, sizes = query.after, _sizes(query)
     if after is not None:
         statement = statement.where(series.c.pk >= after[0])
-    for chunk in _chunks(run(statement)):
+    for chunk in chunks(run(statement), PAGE):
         found = _in_series(chunk, filters)
         behind = after if after is not None and after[0] in chunk else None
         while True:
+            size = next(sizes)
             page = found if behind is None else found.where(_behind(Level.IMAGE, behind))
-            rows = [tuple(row) for row in run(page.limit(PAGE))]
+            rows = [tuple(row) for row in run(page.limit(size))]
             yield rows
-            if len(rows) < PAGE:
+            if len(rows) < size:
                 break
             behind = rows[-1]
 
@@ -267,12 +319,15 @@ def _in_series(chunk: list[int], filters: list[ColumnElement[bool]]) -> Select[A
     return _ordered(Level.IMAGE, statement.where(and_(wanted, *filters)))
 
 
-def _chunks(series: Iterable[Any]) -> Iterator[list[int]]:
-    """Keys of series to be read together: one large one, or several of up to a page in all."""
+def chunks(series: Iterable[Any], page: int) -> Iterator[list[int]]:
+    """Keys of series to be read together: one large one, or several of up to ``page`` instances.
+
+    ``series``: pairs of key and number of instances.
+    """
     chunk: list[int] = []
     total = 0
     for pk, instances in series:
-        if chunk and total + instances > PAGE:
+        if chunk and total + instances > page:
             yield chunk
             chunk, total = [], 0
         chunk.append(pk)

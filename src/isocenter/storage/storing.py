@@ -1,4 +1,4 @@
-"""Entering instances: what rows an instance makes, and what an instance that is there already does."""
+"""Entering instances: the rows they make, and what is done when they are there already."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -106,7 +106,7 @@ def _insert_instance(ledger: Ledger, place: Place, entry: Entry) -> None:
 
 def _place(ledger: Ledger, entry: Entry) -> Place:
     """Find or make the patient, the study and the series of an instance."""
-    patient, study, series, _ = entry.levels
+    series = entry.levels[Level.SERIES]
     patient_pk, held_patient = _patient(ledger, entry)
     study_pk, study_patient, held_study = _study(ledger, entry, patient_pk)
     row = ledger.one(ledger.statements.find_series, study_pk, entry.series_uid)
