@@ -1,8 +1,9 @@
-"""Which attributes the index knows: the one registry that ingest, the schema and search derive from.
+"""Which attributes the index knows: what ingest, the schema and search derive from.
 
 To make another attribute searchable, add it here; no migration is needed unless it gets a column.
 
-Source: PS3.4 C.6.1.1.2 to C.6.1.1.5, C.6.2.1.2, C.3.4; PS3.18 Tables 10.6.1-5, 10.6.3-3 to 10.6.3-5.
+Source: PS3.4 C.6.1.1.2 to C.6.1.1.5, C.6.2.1.2, C.3.4; PS3.18 Tables 10.6.1-5 and
+10.6.3-3 to 10.6.3-5.
 """
 
 from collections.abc import Iterator, Mapping
@@ -270,7 +271,9 @@ def _code(level: Level, tag: int, keyword: str) -> Attribute:
 
 
 def _sequences() -> Iterator[Attribute]:
-    def of(level: Level, tag: int, keyword: str, *keys: _Nested | tuple[Attribute, ...]) -> Attribute:
+    def of(
+        level: Level, tag: int, keyword: str, *keys: _Nested | tuple[Attribute, ...]
+    ) -> Attribute:
         return Attribute(tag, keyword, "SQ", level, items=_keys(level, *keys))
 
     patient, study, series, image = Level

@@ -14,7 +14,7 @@ MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
 
 class Statement:
-    """A statement for the driver itself: its text, to be run with a tuple in the order of ``names``."""
+    """A statement's text for the driver, to be run with a tuple in the order of ``names``."""
 
     __slots__ = ("names", "sql")
 
@@ -28,7 +28,10 @@ class Statement:
 
 
 def upgrade(engine: Engine, revision: str = schema.HEAD) -> None:
-    """Bring the schema to ``revision``. Raises: Unsupported, where the database is newer than we are."""
+    """Bring the schema to ``revision``.
+
+    Raises: Unsupported, where the database is newer than we are.
+    """
     found = current(engine)
     if found == revision:
         return

@@ -1,4 +1,4 @@
-"""An incoming instance taken apart: its unique keys, its attributes by level, the columns they make.
+"""An incoming instance taken apart: unique keys, attributes by level, the columns they make.
 
 Everything here is computed from the instance alone, in the thread that brings it.
 """
@@ -11,7 +11,7 @@ import orjson
 
 from isocenter.errors import Malformed
 from isocenter.storage import values
-from isocenter.storage.attributes import ATTRIBUTES, LEVELS, Held, Level
+from isocenter.storage.attributes import ATTRIBUTES, LEVELS, Held
 from isocenter.storage.records import Incoming
 from isocenter.storage.schema import PATIENT_PART, REFERRING_PART, UNNUMBERED
 from isocenter.storage.values import Attributes
@@ -45,7 +45,10 @@ class Entry:
 
     @property
     def patient_key(self) -> tuple[str, str, str]:
-        """What tells patients apart. Without a Patient ID that is the study: strangers are never pooled."""
+        """What tells patients apart.
+
+        Without a Patient ID that is the study: strangers are never pooled.
+        """
         if self.patient_id:
             return self.patient_id, self.issuer, ""
         return "", "", self.study_uid
@@ -57,7 +60,10 @@ class Entry:
 
 
 def entry_of(incoming: Incoming) -> Entry:
-    """Take an instance apart. Raises: Malformed, where a UID is missing or a value is no Unicode text."""
+    """Take an instance apart.
+
+    Raises: Malformed, where a UID is missing or a value is no Unicode text.
+    """
     levels = _by_level(incoming.attributes)
     patient, study, series, instance = levels
     try:
@@ -101,7 +107,7 @@ def _unique(attributes: Attributes, tag8: str, keyword: str) -> str:
 
 
 def issuer_of(patient: Attributes) -> str:
-    """Who assigned the Patient ID: the local issuer, else the universal one (PS3.3 C.7.1.1, 10.14)."""
+    """Who assigned the Patient ID: the local issuer, else the universal one (PS3.3 10.14)."""
     if local := values.first_text(patient, "00100021"):
         return local
     qualifiers = values.first(patient, "00100024")
@@ -131,7 +137,7 @@ def patient_columns(patient: Document) -> tuple[str, str, str, bytes, str]:
 
 
 def study_columns(patient: Document, study: Document) -> tuple[Any, ...]:
-    """The columns of a study that its attributes make, in the order of ``statements.STUDY_COLUMNS``."""
+    """A study's columns that its attributes make, ordered as ``statements.STUDY_COLUMNS``."""
     study_date, study_time = when(study)
     compared = values.compared(_COMPARED, patient | study, offset_of(study))
     return (

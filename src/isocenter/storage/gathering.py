@@ -10,7 +10,10 @@ from isocenter.storage.ledger import Ledger
 def add_modality(
     ledger: Ledger, study_pk: int, modality: str, when: tuple[str, str] | None
 ) -> None:
-    """Note that a series of ``modality`` is in the study. ``when``: the study's date and time, if at hand."""
+    """Note that a series of ``modality`` is in the study.
+
+    ``when``: the study's date and time, if at hand.
+    """
     held = {row[0] for row in ledger.all(ledger.statements.modalities, study_pk)}
     wanted = held | ({modality} if modality else set())
     if wanted == held and when is None:
@@ -62,7 +65,7 @@ def set_names(
     pk: int,
     parts: Iterable[tuple[int, str]],
 ) -> None:
-    """Make the names of a patient or a study the given ``(part, folded)``; forget names nobody bears."""
+    """Make ``parts``, ``(part, folded)``, the holder's names; forget names nobody bears."""
     statements = ledger.statements
     of, drop, insert = (
         (statements.study_names, statements.delete_study_names, statements.insert_study_name)

@@ -1,4 +1,4 @@
-"""One transaction of the writer: running statements, making keys, summing counters, noting changes."""
+"""One transaction of the writer: statements, keys, sums of counters, notes of changes."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -32,7 +32,10 @@ class Place:
 
 
 class Ledger:
-    """The writer's hand in the database. One transaction at a time; forgets all it knew on a rollback."""
+    """The writer's hand in the database.
+
+    One transaction at a time; forgets all it knew on a rollback.
+    """
 
     def __init__(self, cursor: DBAPICursor, statements: Statements) -> None:
         self.statements = statements
@@ -115,7 +118,11 @@ class Ledger:
             self.write(self.statements.insert_meta, _NEXT_KEY, str(self._end_of_keys))
 
     def note(
-        self, kind: ChangeKind, uids: tuple[str, str, str], blob_key: str, warnings: Iterable[Warned]
+        self,
+        kind: ChangeKind,
+        uids: tuple[str, str, str],
+        blob_key: str,
+        warnings: Iterable[Warned],
     ) -> None:
         """Add a row to the change feed; ``uids`` of the study, the series and the instance."""
         self._last_change += 1

@@ -22,18 +22,19 @@ _LETTERS: Final = str.maketrans(
         "þ": "th",
         "æ": "ae",
         "œ": "oe",
-        "ı": "i",
+        "\N{LATIN SMALL LETTER DOTLESS I}": "i",
         "ŋ": "n",
         "ĸ": "k",
         "ß": "ss",
     }
 )
 _SPACES: Final = re.compile(r"\s+")
-_BREAKS: Final = re.compile(r"[\^=\s,.;\-‐‑–'’*]+")
+_BREAKS: Final = re.compile(r"[\^=\s,.;\-\u2010-\u2015'\u2019*]+")
 
 
 def _is_accent(character: str) -> bool:
-    # Not the marks that make another letter in kana, Indic and Thai scripts: those are classes 0, 7-9, 84-132.
+    # Not the marks that make another letter in kana, Indic and Thai scripts: those are
+    # classes 0, 7-9, 84-132.
     mark = unicodedata.combining(character)
     return mark == 1 or 10 <= mark <= 36 or mark >= 200
 

@@ -1,4 +1,4 @@
-"""Taking instances out: rows gone, counters right, empty parents gone, blobs listed for deletion."""
+"""Taking instances out: counters right, empty parents gone, blobs listed for deletion."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -175,7 +175,8 @@ instance_version = Table(
     Index("instance_version_sop_instance_uid_ix", "sop_instance_uid"),
 )
 
-# Which studies have a modality, newest first: what answers "MR, this month" and a modality that is rare.
+# Which studies have a modality, newest first: what answers "MR, this month" and a modality that
+# is rare.
 study_modality = Table(
     "study_modality",
     metadata,

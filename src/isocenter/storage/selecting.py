@@ -10,7 +10,10 @@ from isocenter.storage.schema import instance, series, study
 
 
 def conditions(selection: Selection) -> list[ColumnElement[bool]]:
-    """On ``study``, ``series`` and ``instance``. Raises: OutOfTurn, for a selection of everything."""
+    """On ``study``, ``series`` and ``instance``.
+
+    Raises: OutOfTurn, for a selection of everything.
+    """
     found: list[ColumnElement[bool]] = []
     if selection.patient_id:
         found.append(study.c.patient_id == selection.patient_id)

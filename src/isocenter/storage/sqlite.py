@@ -35,15 +35,27 @@ _PRAGMAS: Final = (
 )
 
 NAME_SEARCH: Final = (
-    "CREATE VIRTUAL TABLE person_name_gram USING fts5(folded, content='person_name',"
-    " content_rowid='pk', tokenize='trigram', detail=full)",
-    "CREATE TRIGGER person_name_gram_insert AFTER INSERT ON person_name BEGIN"
-    " INSERT INTO person_name_gram(rowid, folded) VALUES (new.pk, new.folded); END",
-    "CREATE TRIGGER person_name_gram_delete AFTER DELETE ON person_name BEGIN"
-    " INSERT INTO person_name_gram(person_name_gram, rowid, folded)"
-    " VALUES ('delete', old.pk, old.folded); END",
+    """
+    CREATE VIRTUAL TABLE person_name_gram USING fts5(
+        folded, content='person_name', content_rowid='pk', tokenize='trigram'
+    )
+    """,
+    """
+    CREATE TRIGGER person_name_gram_insert AFTER INSERT ON person_name BEGIN
+        INSERT INTO person_name_gram(rowid, folded) VALUES (new.pk, new.folded);
+    END
+    """,
+    """
+    CREATE TRIGGER person_name_gram_delete AFTER DELETE ON person_name BEGIN
+        INSERT INTO person_name_gram(person_name_gram, rowid, folded)
+        VALUES ('delete', old.pk, old.folded);
+    END
+    """,
 )
-"""What finds names by what is inside them: trigrams, kept by triggers. Needs ``GRAM`` characters."""
+"""What finds names by what is inside them: trigrams, kept by triggers.
+
+Needs ``GRAM`` characters.
+"""
 
 NAME_SEARCH_DROP: Final = (
     "DROP TRIGGER person_name_gram_delete",
@@ -66,7 +78,9 @@ def reading_engine(path: Path, size: int) -> Engine:
 
 
 def _engine(path: Path, size: int, *pragmas: str) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", pool_size=size, max_overflow=2, hide_parameters=True)
+    engine = create_engine(
+        f"sqlite:///{path}", pool_size=size, max_overflow=2, hide_parameters=True
+    )
 
     def configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         # No transaction but those begun in so many words.
@@ -84,7 +98,7 @@ BEGIN_WRITE: Final = "BEGIN IMMEDIATE"
 
 
 def glob(value: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
-    """Whether ``value`` matches a pattern of ``glob_any``, ``glob_one`` and ``glob_literal``, in case too."""
+    """Whether ``value`` matches a pattern made of the three below, in case too."""
     return value.op("GLOB", is_comparison=True)(pattern)
 
 
@@ -98,7 +112,7 @@ def glob_literal(text: str) -> str:
 
 
 def name_holds(literals: tuple[str, ...]) -> Select[tuple[int]]:
-    """Keys of the names that hold every one of ``literals``, each of at least ``GRAM`` characters."""
+    """Keys of the names that hold all of ``literals``, each of at least ``GRAM`` characters."""
     gram = table("person_name_gram", column("rowid"), column("person_name_gram"))
     phrases = " AND ".join('"' + each.replace('"', '""') + '"' for each in literals)
     return select(gram.c.rowid).where(gram.c.person_name_gram.op("MATCH")(phrases))

@@ -130,7 +130,9 @@ _Clause = tuple[ClauseElement, tuple[str, ...]]
 
 
 def _insert(table: Table, *columns: str) -> _Clause:
-    return insert(table).values({each: bindparam(each) for each in columns}), _ordered(table, columns)
+    return insert(table).values({each: bindparam(each) for each in columns}), _ordered(
+        table, columns
+    )
 
 
 def _ordered(table: Table, columns: tuple[str, ...]) -> tuple[str, ...]:

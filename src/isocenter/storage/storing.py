@@ -1,4 +1,4 @@
-"""Entering instances: what rows an instance makes, and what an instance that is there already does."""
+"""Entering instances: the rows they make, and what is done when they are there already."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -76,7 +76,10 @@ def _warnings(place: Place, entry: Entry) -> tuple[Warned, ...]:
     if not entry.patient_id:
         found.append(Warned.NO_PATIENT_ID)
     given = entries.demographics(entry.levels[Level.PATIENT])
-    if any(ours and theirs and ours != theirs for ours, theirs in zip(place.demographics, given, strict=True)):
+    if any(
+        ours and theirs and ours != theirs
+        for ours, theirs in zip(place.demographics, given, strict=True)
+    ):
         found.append(Warned.PATIENT_DIFFERS)
     return tuple(found)
 
@@ -103,7 +106,7 @@ def _insert_instance(ledger: Ledger, place: Place, entry: Entry) -> None:
 
 def _place(ledger: Ledger, entry: Entry) -> Place:
     """Find or make the patient, the study and the series of an instance."""
-    patient, study, series, _ = entry.levels
+    series = entry.levels[Level.SERIES]
     patient_pk, held_patient = _patient(ledger, entry)
     study_pk, study_patient, held_study = _study(ledger, entry, patient_pk)
     row = ledger.one(ledger.statements.find_series, study_pk, entry.series_uid)
@@ -112,7 +115,9 @@ def _place(ledger: Ledger, entry: Entry) -> Place:
     else:
         series_pk, held_series = ledger.key(), series
         columns = entries.series_columns(series)
-        ledger.write(ledger.statements.insert_series, series_pk, study_pk, entry.series_uid, *columns)
+        ledger.write(
+            ledger.statements.insert_series, series_pk, study_pk, entry.series_uid, *columns
+        )
         ledger.count_series(study_pk, patient_pk, 1)
         add_modality(ledger, study_pk, columns[0], entries.when(held_study))
     elsewhere = ledger.one(ledger.statements.find_study_elsewhere, entry.study_uid, patient_pk)
@@ -148,7 +153,9 @@ def _study(ledger: Ledger, entry: Entry, patient_pk: int) -> tuple[int, Document
     return pk, patient, study
 
 
-def _held(patient: Document, study_patient: Document, study: Document, series: Document) -> set[str]:
+def _held(
+    patient: Document, study_patient: Document, study: Document, series: Document
+) -> set[str]:
     by_level = {
         Level.PATIENT: patient.keys() & study_patient.keys(),
         Level.STUDY: study.keys(),
@@ -189,7 +196,10 @@ def _filled(held: bytes, further: Document) -> Document | None:
 
 
 def _fill_study(
-    ledger: Ledger, place: Place, held: tuple[Document, Document], further: tuple[Document, Document]
+    ledger: Ledger,
+    place: Place,
+    held: tuple[Document, Document],
+    further: tuple[Document, Document],
 ) -> None:
     patient, study = further[0] | held[0], further[1] | held[1]
     if len(patient) == len(held[0]) and len(study) == len(held[1]):

@@ -1,7 +1,7 @@
 """Attribute values in the one form they are compared in, whether stored or asked for.
 
-Text loses its padding, dates and times become strings of one length that sort as time does, names are
-folded per component group, numbers are numbers.
+Text loses its padding, dates and times become strings of one length that sort as time does, names
+are folded per component group, numbers are numbers.
 
 Source: PS3.5 6.2 (value representations); PS3.18 Annex F (the DICOM JSON model).
 """
@@ -41,7 +41,10 @@ _OFFSET: Final = re.compile(r"([+-])(\d\d)(\d\d)", re.ASCII)
 
 
 def date(text: str) -> str | None:
-    """``YYYYMMDD``; also from the form with dots of ACR-NEMA (PS3.5 6.2). None where it is no date."""
+    """``YYYYMMDD``; also from the form with dots of ACR-NEMA (PS3.5 6.2).
+
+    None where it is no date.
+    """
     if len(text) == DATE_LENGTH and text.isascii() and text.isdigit():
         return text
     found = _DATE.fullmatch(text)
@@ -126,7 +129,7 @@ def number(value: object) -> int | float | None:
 
 
 def name_groups(value: object) -> list[str]:
-    """The folded component groups of a name, each behind its number: ``1`` alphabetic to ``3`` phonetic."""
+    """The folded component groups of a name behind their numbers, ``1`` alphabetic to ``3``."""
     if not isinstance(value, Mapping):
         return []
     folded = (

@@ -1,7 +1,7 @@
 """The one thread that writes. It commits together what is ready together (group commit).
 
-No window is waited for: the writer takes what is there, commits, and while that reaches the disk the
-next batch gathers.
+No window is waited for: the writer takes what is there, commits, and while that reaches the disk
+the next batch gathers.
 """
 
 import asyncio
@@ -66,8 +66,8 @@ class Writer:
     ) -> "Future[Result]":
         """Have ``action`` run in a transaction; the future is done when that is committed.
 
-        ``before_commit`` runs in the writer's thread before the commit, once per batch for hooks that
-        are equal; where it fails, so do the writes that brought it, and only they.
+        ``before_commit`` runs in the writer's thread before the commit, once per batch for hooks
+        that are equal; where it fails, so do the writes that brought it, and only they.
         Raises: Unavailable, when too much waits or the writer is closed.
         """
         future: Future[Result] = Future()
@@ -131,7 +131,8 @@ class Writer:
         if not ready or (len(ready) > 1 and self._transact(ledger, ready)):
             return
         for ticket in ready:
-            # Alone, so that one that cannot be written takes no other with it. The second time is for
+            # Alone, so that one that cannot be written takes no other with it. The
+            # second time is for
             # what the writer remembered wrongly, if something else changed the database.
             if not self._transact(ledger, [ticket]):
                 self._transact(ledger, [ticket])

@@ -1,6 +1,7 @@
 """How Alembic runs our migrations: on the connection it is handed, in one transaction."""
 
 from alembic import context
+
 from isocenter.storage.schema import metadata
 
 

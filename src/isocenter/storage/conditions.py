@@ -1,0 +1,387 @@
+"""A query's keys as conditions on the rows of the four levels, with the index that answers each.
+
+A patient's attributes are looked up in the study's row, unless patients are asked for.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    and_,
+    exists,
+    func,
+    or_,
+    select,
+    true,
+    tuple_,
+)
+
+from isocenter.storage import schema, sqlite
+from isocenter.storage.attributes import ATTRIBUTES, DATE_TIME_PAIRS, Attribute, Held, Level
+from isocenter.storage.matching import (
+    AllOf,
+    AnyOf,
+    Between,
+    Empty,
+    Matcher,
+    Named,
+    OneOf,
+    Pattern,
+    Rules,
+    Words,
+    matcher_of,
+)
+from isocenter.storage.names import GROUPS, sound
+from isocenter.storage.predicates import in_document, matches, prefixed
+from isocenter.storage.query import Key, Query
+from isocenter.storage.schema import PATIENT_PART, REFERRING_PART
+
+TABLES: Final = {
+    Level.PATIENT: schema.patient,
+    Level.STUDY: schema.study,
+    Level.SERIES: schema.series,
+    Level.IMAGE: schema.instance,
+}
+
+_COLUMNS: Final[dict[Level, dict[int, str]]] = {
+    Level.PATIENT: {
+        0x00100020: "patient_id",
+        0x00100021: "issuer",
+        0x00100030: "birth_date",
+        0x00100040: "sex",
+        0x00201200: "studies",
+        0x00201202: "series",
+        0x00201204: "instances",
+    },
+    Level.STUDY: {
+        0x00080020: "study_date",
+        0x00080030: "study_time",
+        0x00080050: "accession_number",
+        0x0020000D: "study_uid",
+        0x00200010: "study_id",
+        0x00201206: "series",
+        0x00201208: "instances",
+        0x00100020: "patient_id",
+        0x00100021: "issuer",
+        0x00100030: "birth_date",
+        0x00100040: "sex",
+    },
+    Level.SERIES: {
+        0x00080060: "modality",
+        0x0020000E: "series_uid",
+        0x00200011: "series_number",
+        0x00201209: "instances",
+    },
+    Level.IMAGE: {
+        0x00080016: "sop_class_uid",
+        0x00080018: "sop_instance_uid",
+        0x00200013: "instance_number",
+        0x00083002: "transfer_syntax",
+    },
+}
+_NUMBERED: Final = frozenset({"series_number", "instance_number"})
+
+_UNIQUE: Final = frozenset({"study_uid", "series_uid", "sop_instance_uid"})
+_INDEXED: Final = _UNIQUE | {
+    "patient_id",
+    "birth_date",
+    "study_date",
+    "accession_number",
+    "study_id",
+    "modality",
+    "sop_class_uid",
+}
+
+_STUDY_DATE: Final = 0x00080020
+_NAME_PARTS: Final = {0x00100010: PATIENT_PART, 0x00080090: REFERRING_PART}
+_GATHERED: Final = {
+    0x00080061: (schema.study_modality, "modality"),
+    0x00080062: (schema.study_sop_class, "sop_class_uid"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A demand on the rows of one level."""
+
+    level: Level
+    where: Callable[[FromClause], ColumnElement[bool]]
+    """The demand on a row, over the level's table or an alias of it."""
+    hits: Select[tuple[int]] | None = None
+    """The keys of all rows that meet it, by index."""
+    is_unique: bool = False
+    """Whether ``hits`` are few for certain."""
+    in_order_of: tuple[str, str] | None = None
+    """Column and value if an index gives what meets it in the level's order."""
+    is_in_order: bool = False
+    """Whether what meets it stands together in the level's order: dates of studies."""
+
+
+def conditions_of(query: Query, local_offset: int) -> list[Condition]:
+    """All that the query's keys demand; ``local_offset`` of the archive, minutes east of UTC.
+
+    Raises: Malformed, for a key that cannot be read.
+    """
+    rules = Rules(
+        fuzzy=query.fuzzy,
+        empty_values=query.empty_values,
+        multiple_values=query.multiple_values,
+        offset=local_offset if query.offset is None else query.offset,
+    )
+    keys = {key.tag: key for key in query.keys if key.tag in ATTRIBUTES and not key.is_universal}
+    found = []
+    if query.combined_date_time:
+        shift = 0 if query.offset is None else local_offset - query.offset
+        for date_tag, time_tag in DATE_TIME_PAIRS.items():
+            if combined := _combined(keys, (date_tag, time_tag), query.level, (rules, shift)):
+                found.append(combined)
+                del keys[date_tag], keys[time_tag]
+    return found + [each for key in keys.values() for each in _conditions(key, query.level, rules)]
+
+
+def _home(attribute: Attribute, asked: Level) -> Level:
+    """The level whose table holds what an attribute is matched against."""
+    if attribute.level is Level.PATIENT and asked is not Level.PATIENT:
+        return Level.PATIENT if attribute.held is Held.COMPUTED else Level.STUDY
+    if asked in attribute.also:
+        return asked
+    return attribute.level
+
+
+def _conditions(key: Key, asked: Level, rules: Rules) -> Iterator[Condition]:
+    attribute = ATTRIBUTES[key.tag]
+    level = _home(attribute, asked)
+    if attribute.held is Held.GIVEN:
+        return
+    if attribute.held is Held.DOCUMENT:
+        if in_document(TABLES[level].c.compared, attribute, key, rules) is not None:
+            yield _documented(level, attribute, key, rules)
+        return
+    matcher = matcher_of(attribute.vr, key.value, rules)
+    if matcher is None:
+        return
+    if key.tag in _NAME_PARTS:
+        yield from _named(level, _NAME_PARTS[key.tag], matcher)
+    elif key.tag in _GATHERED:
+        yield _gathered(key.tag, matcher)
+    else:
+        yield _on_column(level, _COLUMNS[level][key.tag], matcher)
+
+
+def _documented(level: Level, attribute: Attribute, key: Key, rules: Rules) -> Condition:
+    def where(row: FromClause) -> ColumnElement[bool]:
+        found = in_document(row.c.compared, attribute, key, rules)
+        return true() if found is None else found
+
+    return Condition(level, where)
+
+
+def _on_column(level: Level, name: str, matcher: Matcher) -> Condition:
+    def where(row: FromClause) -> ColumnElement[bool]:
+        if name in _NUMBERED and isinstance(matcher, Empty):
+            return row.c[name] == schema.UNNUMBERED
+        return matches(row.c[name], matcher)
+
+    row = TABLES[level].alias()
+    hits = select(row.c.pk).where(where(row)) if name in _INDEXED and _by_index(matcher) else None
+    single = matcher.wanted[0] if isinstance(matcher, OneOf) and len(matcher.wanted) == 1 else None
+    ordered = name in {"modality", "sop_class_uid"} and isinstance(single, str)
+    return Condition(
+        level,
+        where,
+        hits,
+        is_unique=name in _UNIQUE,
+        in_order_of=(name, str(single)) if ordered else None,
+        is_in_order=name == "study_date" and not isinstance(matcher, AnyOf),
+    )
+
+
+def _by_index(matcher: Matcher) -> bool:
+    """Whether a sorted index finds what matches."""
+    match matcher:
+        case Pattern(parts):
+            return isinstance(parts[0], str)
+        case AnyOf(each):
+            return all(_by_index(one) for one in each)
+        case _:
+            return True
+
+
+def _gathered(tag: int, matcher: Matcher) -> Condition:
+    table, name = _GATHERED[tag]
+
+    def where(row: FromClause) -> ColumnElement[bool]:
+        held = table.alias()
+        of_row = select(true()).select_from(held).where(held.c.study_fk == row.c.pk)
+        if isinstance(matcher, Empty):
+            return ~exists(of_row)
+        return exists(of_row.where(matches(held.c[name], matcher)))
+
+    if isinstance(matcher, Empty):
+        return Condition(Level.STUDY, where)
+    held = table.alias()
+    hits = select(held.c.study_fk).where(matches(held.c[name], matcher))
+    match matcher:
+        case OneOf((str(single),)) if table is schema.study_modality:
+            return Condition(Level.STUDY, where, hits, in_order_of=(name, single))
+        case _:
+            return Condition(Level.STUDY, where, hits)
+
+
+# --- names
+
+
+def _named(level: Level, base: int, matcher: Matcher) -> Iterator[Condition]:
+    match matcher:
+        case Named():
+            yield _one_name(level, base, matcher)
+        case AllOf(each):
+            for demand in each:
+                yield _one_name(level, base, demand)
+        case AnyOf(each):
+            alternatives = [list(_named(level, base, one)) for one in each]
+
+            def where(row: FromClause) -> ColumnElement[bool]:
+                return or_(*(and_(*(one.where(row) for one in ways)) for ways in alternatives))
+
+            yield Condition(level, where)
+        case _:
+            yield _nameless(level, base)
+
+
+def _links(level: Level) -> tuple[FromClause, str]:
+    if level is Level.PATIENT:
+        return schema.patient_name.alias(), "patient_fk"
+    return schema.study_name.alias(), "study_fk"
+
+
+def _parts(base: int, group: int | None) -> list[int]:
+    return [base + place for place in range(1, len(GROUPS) + 1) if group in (None, place)]
+
+
+def _nameless(level: Level, base: int) -> Condition:
+    def where(row: FromClause) -> ColumnElement[bool]:
+        link, holder = _links(level)
+        named = select(true()).select_from(link).where(link.c[holder] == row.c.pk)
+        return ~exists(named.where(link.c.part.in_(_parts(base, None))))
+
+    return Condition(level, where)
+
+
+def _one_name(level: Level, base: int, named: Named) -> Condition:
+    parts = _parts(base, named.group)
+
+    def where(row: FromClause) -> ColumnElement[bool]:
+        link, holder = _links(level)
+        name = schema.person_name.alias()
+        borne = link.join(name, name.c.pk == link.c.name_fk)
+        found = select(true()).select_from(borne).where(link.c[holder] == row.c.pk)
+        return exists(found.where(link.c.part.in_(parts), _meets(name, named)))
+
+    link, holder = _links(level)
+    hits = select(link.c[holder]).where(link.c.part.in_(parts))
+    hits = hits.where(link.c.name_fk.in_(_names(named)))
+    return Condition(level, where, hits)
+
+
+def _meets(name: FromClause, named: Named) -> ColumnElement[bool]:
+    """Whether a row of ``person_name`` meets a demand."""
+    ways: list[ColumnElement[bool]] = []
+    for way in named.ways:
+        if isinstance(way, Words):
+            ways.append(and_(*(name.c.pk.in_(_names_with_word(word)) for word in way.words)))
+        else:
+            ways.append(matches(name.c.folded, way))
+    return or_(*ways)
+
+
+def _names(named: Named) -> Any:
+    """The keys of the names that meet a demand, by index as far as there is one."""
+    each = [found for way in named.ways for found in [_names_by(way)]]
+    return each[0] if len(each) == 1 else each[0].union(*each[1:])
+
+
+def _names_by(way: OneOf | Pattern | Words) -> Select[tuple[int]]:
+    name = schema.person_name.alias()
+    found = select(name.c.pk)
+    match way:
+        case Words(words):
+            return found.where(*(name.c.pk.in_(_names_with_word(word)) for word in words))
+        case Pattern(parts) if not isinstance(parts[0], str):
+            literals = tuple(
+                each for each in parts if isinstance(each, str) and len(each) >= sqlite.GRAM
+            )
+            if literals:
+                found = found.where(name.c.pk.in_(sqlite.name_holds(literals)))
+            return found.where(matches(name.c.folded, way))
+        case _:
+            return found.where(matches(name.c.folded, way))
+
+
+def _names_with_word(word: str) -> Any:
+    held = schema.name_word.alias()
+    by_prefix = select(held.c.name_fk).where(prefixed(held.c.word, word))
+    heard = sound(word)
+    if not heard:
+        return by_prefix
+    sounding = schema.name_word.alias()
+    return by_prefix.union(select(sounding.c.name_fk).where(sounding.c.sound == heard))
+
+
+# --- dates with their times
+
+
+def _combined(
+    keys: dict[int, Key], pair: tuple[int, int], asked: Level, how: tuple[Rules, int]
+) -> Condition | None:
+    """A date's and its time's ranges as one interval, if both are given in the same form."""
+    rules, shift = how
+    if not all(tag in keys for tag in pair):
+        return None
+    dates, times = (matcher_of(ATTRIBUTES[tag].vr, keys[tag].value, rules) for tag in pair)
+    if not isinstance(dates, Between) or not isinstance(times, Between):
+        return None
+    if (dates.low is None, dates.high is None) != (times.low is None, times.high is None):
+        return None
+    low = _shifted(dates.low, times.low, shift)
+    high = _shifted(dates.high, times.high, shift)
+    level = _home(ATTRIBUTES[pair[0]], asked)
+
+    def where(row: FromClause) -> ColumnElement[bool]:
+        date, time = (_value(row, level, ATTRIBUTES[tag]) for tag in pair)
+        demands: list[ColumnElement[bool]] = [date > ""]
+        # The first of each two lets an index find the days.
+        if low is not None:
+            demands += [date >= low[0], tuple_(date, time) >= tuple_(*low)]
+        if high is not None:
+            demands += [date <= high[0], tuple_(date, time) <= tuple_(*high)]
+        return and_(*demands)
+
+    row = TABLES[level].alias()
+    is_of_study = pair[0] == _STUDY_DATE
+    hits = select(row.c.pk).where(where(row)) if is_of_study else None
+    return Condition(level, where, hits, is_in_order=is_of_study)
+
+
+def _value(row: FromClause, level: Level, attribute: Attribute) -> ColumnElement[Any]:
+    name = _COLUMNS[level].get(attribute.tag)
+    if name is not None:
+        return row.c[name]
+    return func.coalesce(sqlite.value_at(row.c.compared, attribute.tag8), "")
+
+
+def _shifted(date: str | None, time: str | None, minutes: int) -> tuple[str, str] | None:
+    if date is None or time is None:
+        return None
+    if not minutes:
+        return date, time
+    try:
+        moment = datetime.strptime(date + time, "%Y%m%d%H%M%S.%f") + timedelta(minutes=minutes)
+    except (ValueError, OverflowError):
+        return date, time
+    return f"{moment.year:04d}{moment:%m%d}", f"{moment:%H%M%S.%f}"

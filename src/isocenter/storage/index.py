@@ -1,0 +1,193 @@
+"""The index: what the archive holds, durable, searchable, one writer and a few readers.
+
+Methods may be called from any event loop; `submit` from any thread.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Engine, Select
+from sqlalchemy.exc import SQLAlchemyError
+
+from isocenter.errors import NotFound, Unavailable
+from isocenter.storage import retrieving, sqlite
+from isocenter.storage import search as searching
+from isocenter.storage.attributes import Level
+from isocenter.storage.engine import upgrade
+from isocenter.storage.entry import entry_of
+from isocenter.storage.query import Query
+from isocenter.storage.records import (
+    Change,
+    Incoming,
+    InstanceRef,
+    Match,
+    OnConflict,
+    Removed,
+    Selection,
+    Stored,
+)
+from isocenter.storage.removing import Forget, Remove
+from isocenter.storage.storing import Store
+from isocenter.storage.writer import Writer
+
+Page = TypeVar("Page")
+Result = TypeVar("Result")
+
+SIZES_HOLD: Final = 60.0
+"""Seconds for which an estimate of the index's size is good enough."""
+
+READERS: Final = 4
+"""Threads that read, each with a connection of its own."""
+
+REMOVED_AT_A_TIME: Final = 1_000
+"""Instances removed in one transaction: others do not wait long for theirs."""
+
+
+class Index:
+    """Patients, studies, series and instances. Open it with `Index.open`."""
+
+    def __init__(self, writing: Engine, reading: Engine, readers: int, offset: int) -> None:
+        self._writing = writing
+        self._reading = reading
+        self._reader = searching.Reader(self._run, self._size, offset)
+        self._sizes: dict[Level, tuple[float, int]] = {}
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="index-reader")
+        self._writer = Writer(writing)
+
+    @classmethod
+    def open(cls, path: Path, *, readers: int = READERS, offset: int = 0) -> "Index":
+        """Open or make the index at ``path``; brings an older schema up to date.
+
+        ``offset``: minutes east of UTC in which dates and times of the archive's data sets are,
+        where they do not say. Raises: Unsupported, for an index of a newer Isocenter; Unavailable.
+        """
+        writing = sqlite.writing_engine(path)
+        try:
+            upgrade(writing)
+        except SQLAlchemyError as error:
+            writing.dispose()
+            raise Unavailable(f"the index cannot be opened: {error}") from error
+        except BaseException:
+            writing.dispose()
+            raise
+        return cls(writing, sqlite.reading_engine(path, readers), readers, offset)
+
+    def close(self) -> None:
+        """Finish what was submitted, then close."""
+        self._writer.close()
+        self._readers.shutdown(wait=True)
+        self._reading.dispose()
+        self._writing.dispose()
+
+    # --- writing
+
+    async def store(self, incoming: Incoming, on_conflict: OnConflict = OnConflict.KEEP) -> Stored:
+        """Enter an instance; durable on return.
+
+        Raises: Malformed, where a UID is missing; Conflict, by policy; Unavailable. Then nothing
+        of it is in the index.
+        """
+        store = Store(entry_of(incoming), on_conflict)
+        return await self._writer.write(store, incoming.before_commit)
+
+    def submit(
+        self, incoming: Incoming, on_conflict: OnConflict = OnConflict.KEEP
+    ) -> "Future[Stored]":
+        """`store`, for callers that are threads.
+
+        Raises: Malformed, Unavailable; more in the future.
+        """
+        store = Store(entry_of(incoming), on_conflict)
+        return self._writer.submit(store, incoming.before_commit)
+
+    async def remove(self, selection: Selection) -> Removed:
+        """Remove instances with their replaced versions; parents that become empty vanish.
+
+        A thousand at a time: if it fails midway, those before are removed. Until the caller has
+        deleted the blobs and called `forget_blobs`, they are listed by `blobs_to_delete`, and the
+        same blob key is not accepted again. Raises: OutOfTurn, for a selection of everything.
+        """
+        total = 0
+        blob_keys: list[str] = []
+        while True:
+            remove = Remove(selection, REMOVED_AT_A_TIME, self._writing.dialect)
+            removed = await self._writer.write(remove)
+            total += removed.instances
+            blob_keys += removed.blob_keys
+            if removed.instances < REMOVED_AT_A_TIME:
+                return Removed(total, tuple(blob_keys))
+
+    async def blobs_to_delete(self, limit: int = 1_000) -> list[str]:
+        """Keys of blobs whose bytes are to be deleted; ask again after `forget_blobs`."""
+        return await self._read(lambda: retrieving.blobs_to_delete(self._run, limit))
+
+    async def forget_blobs(self, blob_keys: Sequence[str]) -> None:
+        """Strike blobs off `blobs_to_delete`: their bytes are gone."""
+        await self._writer.write(Forget(tuple(blob_keys)))
+
+    # --- reading
+
+    async def search(self, query: Query) -> AsyncIterator[list[Match]]:
+        """Pages of matches, in a stable order.
+
+        No transaction is held between pages. Raises: Malformed, for a key that cannot be read.
+        """
+        pages = await self._read(lambda: searching.search(self._reader, query))
+        async for page in self._each(pages):
+            yield page
+
+    async def count(self, query: Query) -> int:
+        """How many match. Raises: Malformed, for a key that cannot be read."""
+        return await self._read(lambda: searching.count(self._reader, query))
+
+    async def lookup(self, sop_instance_uid: str) -> InstanceRef:
+        """Where an instance is. Raises: NotFound."""
+        selection = Selection(instances=(sop_instance_uid,))
+        async for page in self.instances(selection):
+            return page[0]
+        raise NotFound("no such instance")
+
+    async def instances(self, selection: Selection) -> AsyncIterator[list[InstanceRef]]:
+        """The selected instances by study, series number and instance number, in batches."""
+        async for page in self._each(retrieving.selected(self._run, selection)):
+            yield page
+
+    async def count_instances(self, selection: Selection) -> int:
+        """How many instances are selected."""
+        return await self._read(lambda: retrieving.count_selected(self._run, selection))
+
+    async def all_instances(self) -> AsyncIterator[list[InstanceRef]]:
+        """Every instance, in batches."""
+        async for page in self._each(retrieving.everything(self._run)):
+            yield page
+
+    async def changes(self, since: int = 0, limit: int = 1_000) -> list[Change]:
+        """The change feed behind the change numbered ``since``, oldest first."""
+        return await self._read(lambda: retrieving.changes(self._run, since, limit))
+
+    def _run(self, statement: Select[Any]) -> Sequence[Any]:
+        try:
+            with self._reading.connect() as connection:
+                return connection.execute(statement).all()
+        except SQLAlchemyError as error:
+            raise Unavailable(f"the index cannot be read: {error}") from error
+
+    def _size(self, level: Level) -> int:
+        """Roughly how many rows a level has: counted at most once a minute."""
+        counted_at, size = self._sizes.get(level, (-SIZES_HOLD, 0))
+        if time.monotonic() - counted_at >= SIZES_HOLD:
+            size = searching.count(self._reader, Query(level=level))
+            self._sizes[level] = time.monotonic(), size
+        return size
+
+    async def _read(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+    async def _each(self, pages: Iterator[Page]) -> AsyncIterator[Page]:
+        """What a generator yields, made by the reader threads."""
+        while (page := await self._read(lambda: next(pages, None))) is not None:
+            yield page

@@ -1,0 +1,77 @@
+"""A query as a value: keys at a level, and how they are to be matched.
+
+Source: PS3.4 C.2.2.2 (matching), C.4.1 (C-FIND), C.5.1.1 (extended negotiation).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from isocenter.storage.attributes import ATTRIBUTES, Attribute, Held, Level
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One attribute to match.
+
+    ``value`` is as it came: text with its wild cards, ranges and backslashes, ``""`` for universal
+    matching. A name may hold its component groups apart by ``=``. A sequence has ``items``, the
+    keys of its one item, in place of a value.
+    """
+
+    tag: int
+    value: str = ""
+    items: tuple["Key", ...] = ()
+
+    @property
+    def is_universal(self) -> bool:
+        """Whether everything matches (PS3.4 C.2.2.2.3)."""
+        return not self.value.strip(" \0") and all(item.is_universal for item in self.items)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What to find.
+
+    Keys of any level may be given (a relational query); whether the asker negotiated that is for
+    the caller to check. Keys that are not supported, see `unsupported`, match everything.
+    """
+
+    level: Level
+    keys: tuple[Key, ...] = ()
+    returns: frozenset[int] | None = None
+    """The attributes to return, None for all that are known."""
+    fuzzy: bool = False
+    """Match names also by sound and in any order of their words."""
+    combined_date_time: bool = False
+    """Match ranges of a date and its time as one interval (PS3.4 C.2.2.2.5)."""
+    offset: int | None = None
+    """Minutes east of UTC in which the asker's times are; None for the archive's own."""
+    empty_values: bool = True
+    """Two quotation marks match what is empty or absent (PS3.4 C.2.2.2.7, since 2021)."""
+    multiple_values: bool = True
+    """A backslash separates alternatives, for UIDs always (PS3.4 C.2.2.2.8, since 2021)."""
+    limit: int | None = None
+    """Matches, at most."""
+    after: tuple[Any, ...] | None = None
+    """Continue behind the match that had this ``position``."""
+
+    @property
+    def unsupported(self) -> frozenset[int]:
+        """Tags of keys that ask for a match the index cannot make."""
+        return frozenset(
+            key.tag for key in self.keys if not key.is_universal and not is_matched(key)
+        )
+
+
+def is_matched(key: Key) -> bool:
+    """Whether a key can be matched, with all the keys of its item."""
+    attribute = ATTRIBUTES.get(key.tag)
+    return attribute is not None and attribute.held is not Held.GIVEN and _fits(key, attribute)
+
+
+def _fits(key: Key, attribute: Attribute) -> bool:
+    return all(
+        item.is_universal
+        or (item.tag in attribute.items and _fits(item, attribute.items[item.tag]))
+        for item in key.items
+    )

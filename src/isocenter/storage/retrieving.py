@@ -1,0 +1,136 @@
+"""The instances a retrieval means, in order, however many."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Row, Select, func, select, tuple_
+
+from isocenter.storage.records import Change, ChangeKind, InstanceRef, Selection, Warned
+from isocenter.storage.schema import change, instance, removed, series, study
+from isocenter.storage.search import PAGE, Run, chunks
+from isocenter.storage.selecting import chosen, conditions
+
+UIDS_AT_A_TIME: Final = 500
+
+_REFERENCE: Final = (
+    instance.c.sop_class_uid,
+    instance.c.sop_instance_uid,
+    study.c.study_uid,
+    series.c.series_uid,
+    instance.c.transfer_syntax,
+    instance.c.blob_key,
+    instance.c.size,
+    instance.c.digest,
+    instance.c.dataset_offset,
+)
+_JOINED: Final = instance.join(series, series.c.pk == instance.c.series_fk).join(
+    study, study.c.pk == series.c.study_fk
+)
+_WITHIN: Final = (instance.c.instance_number, instance.c.pk)
+
+
+def _references(rows: Sequence[Row[Any]]) -> list[InstanceRef]:
+    return [InstanceRef(*row[: len(_REFERENCE)]) for row in rows]
+
+
+def selected(run: Run, selection: Selection) -> Iterator[list[InstanceRef]]:
+    """By study (oldest first), series number, instance number.
+
+    Raises: OutOfTurn, for everything.
+    """
+    if selection.instances:
+        yield from _listed(run, selection)
+        return
+    found = (
+        select(series.c.pk, series.c.instances)
+        .select_from(series.join(study, study.c.pk == series.c.study_fk))
+        .where(*conditions(selection))
+        .order_by(study.c.study_date, study.c.study_time, study.c.pk)
+        .order_by(series.c.series_number, series.c.pk)
+    )
+    for chunk in chunks(run(found), PAGE):
+        yield from _of_series(run, chunk)
+
+
+def _of_series(run: Run, chunk: list[int]) -> Iterator[list[InstanceRef]]:
+    """Of several small series together, or of a large one page by page."""
+    statement = select(*_REFERENCE, instance.c.series_fk, *_WITHIN).select_from(_JOINED)
+    if len(chunk) > 1:
+        place = {pk: number for number, pk in enumerate(chunk)}
+        rows = run(statement.where(instance.c.series_fk.in_(chunk)))
+        ordered = sorted(rows, key=lambda row: (place[row[-3]], row[-2], row[-1]))
+        if ordered:
+            yield _references(ordered)
+        return
+    ordered_statement = statement.where(instance.c.series_fk == chunk[0]).order_by(*_WITHIN)
+    after: tuple[int, int] | None = None
+    while True:
+        page = ordered_statement.limit(PAGE)
+        if after is not None:
+            page = page.where(tuple_(*_WITHIN) > tuple_(*after))
+        rows = run(page)
+        if rows:
+            yield _references(rows)
+        if len(rows) < PAGE:
+            return
+        after = (rows[-1][-2], rows[-1][-1])
+
+
+def _listed(run: Run, selection: Selection) -> Iterator[list[InstanceRef]]:
+    """Those on a list of SOP Instance UIDs, in the list's order."""
+    uids = list(dict.fromkeys(selection.instances))
+    for start in range(0, len(uids), UIDS_AT_A_TIME):
+        part = uids[start : start + UIDS_AT_A_TIME]
+        narrowed = Selection(
+            patient_id=selection.patient_id,
+            issuer=selection.issuer,
+            studies=selection.studies,
+            series=selection.series,
+            instances=tuple(part),
+        )
+        place = {uid: number for number, uid in enumerate(part)}
+        found = _references(run(chosen(select(*_REFERENCE), narrowed)))
+        if found:
+            yield sorted(found, key=lambda each: place[each.sop_instance_uid])
+
+
+def count_selected(run: Run, selection: Selection) -> int:
+    """How many instances a selection has. Raises: OutOfTurn, for everything."""
+    if selection.instances:
+        return sum(len(page) for page in _listed(run, selection))
+    found = select(func.sum(series.c.instances)).select_from(
+        series.join(study, study.c.pk == series.c.study_fk)
+    )
+    return int(run(found.where(*conditions(selection)))[0][0] or 0)
+
+
+def everything(run: Run) -> Iterator[list[InstanceRef]]:
+    """All instances, in no order that means anything."""
+    statement: Select[Any] = select(*_REFERENCE, instance.c.pk).select_from(_JOINED)
+    after = 0
+    while rows := run(statement.where(instance.c.pk > after).order_by(instance.c.pk).limit(PAGE)):
+        yield _references(rows)
+        after = rows[-1][-1]
+
+
+def changes(run: Run, since: int, limit: int) -> list[Change]:
+    """Up to ``limit`` changes with a number above ``since``, oldest first."""
+    statement = select(change).where(change.c.seq > since).order_by(change.c.seq).limit(limit)
+    return [
+        Change(
+            row.seq,
+            ChangeKind(row.kind),
+            row.study_uid,
+            row.series_uid,
+            row.sop_instance_uid,
+            row.blob_key,
+            row.at,
+            tuple(Warned[name] for name in row.warnings.split(",") if name),
+        )
+        for row in run(statement)
+    ]
+
+
+def blobs_to_delete(run: Run, limit: int) -> list[str]:
+    """Keys of up to ``limit`` blobs nothing refers to any more."""
+    return [row[0] for row in run(select(removed.c.blob_key).limit(limit))]
