@@ -213,15 +213,22 @@ def corpus_rows() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def corpus_instances(folder: str = "") -> list[Instance]:
-    """Every file under ``folder`` of the corpus that can be sent: it names all it must."""
+def corpus_files(under: str = "", *, without: str | None = None) -> list[Path]:
+    """The files of the corpus in folder ``under``, but not those in ``without``."""
+    names = [row["path"] for row in corpus_rows()]
+    kept = [name for name in names if without is None or not name.startswith(without)]
+    return [corpus_folder() / name for name in kept if name.startswith(under)]
+
+
+@cache
+def corpus_instances(under: str = "", *, without: str | None = None) -> tuple[Instance, ...]:
+    """What of `corpus_files` can be sent: it names its class, itself and its transfer syntax."""
     found = []
-    for row in corpus_rows():
-        if row["path"].startswith(folder):
-            try:
-                instance = read_instance((corpus_folder() / row["path"]).read_bytes())
-            except Exception:  # broken on purpose; pydicom may raise anything
-                continue
-            if instance.sop_class and instance.sop_instance and instance.transfer_syntax:
-                found.append(instance)
-    return found
+    for path in corpus_files(under, without=without):
+        try:
+            instance = read_instance(path.read_bytes())
+        except Exception:  # broken on purpose; pydicom may raise anything
+            continue
+        if instance.sop_class and instance.sop_instance and instance.transfer_syntax:
+            found.append(instance)
+    return tuple(found)
