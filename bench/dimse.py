@@ -19,7 +19,7 @@ import uvloop
 from pydicom.data import get_testdata_file
 from pydicom.uid import ExplicitVRLittleEndian
 
-from isocenter.dimse.address import Address
+from isocenter.address import Address
 from isocenter.dimse.client import associate
 from isocenter.dimse.negotiation import IMPLICIT_LITTLE_ENDIAN, Offer, Proposal
 from isocenter.dimse.operation import Operation, Service

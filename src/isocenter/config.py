@@ -12,15 +12,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import platformdirs
 
-from isocenter.errors import IsocenterError
+from isocenter.address import Address, ae_title
+from isocenter.errors import IsocenterError, Malformed
 
 ENVIRONMENT_PREFIX = "ISOCENTER_"
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-AE_TITLE_LENGTH = 16
 HIGHEST_PORT = 65535
 
 
@@ -57,45 +57,6 @@ class SettingsError(IsocenterError):
     def __init__(self, faults: list[Fault]) -> None:
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = faults
-
-
-def ae_title(text: str) -> str:
-    """Return ``text`` as an AE title: 1 to 16 printable characters without a backslash.
-
-    Raises: ValueError. Source: PS3.5 6.2, value representation AE.
-    """
-    title = text.strip(" ")
-    if not title:
-        raise ValueError("an AE title may not be empty")
-    if len(title) > AE_TITLE_LENGTH:
-        raise ValueError(f"AE title {title!r} is longer than {AE_TITLE_LENGTH} characters")
-    if not title.isascii() or not title.isprintable() or "\\" in title:
-        raise ValueError(f"AE title {title!r} holds a character that is not allowed")
-    return title
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A DICOM application somewhere on the network, written ``AET@HOST:PORT``."""
-
-    aet: str
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Raises: ValueError, saying what is wrong with ``text``."""
-        title, at, place = text.rpartition("@")
-        host, colon, port = place.rpartition(":")
-        if not at or not colon or not host:
-            raise ValueError(f"{text!r} is not of the form AET@HOST:PORT")
-        if not port.isascii() or not port.isdigit() or not 0 < int(port) <= HIGHEST_PORT:
-            raise ValueError(f"{port!r} is not a port (1 to {HIGHEST_PORT})")
-        return cls(ae_title(title), host.strip("[]"), int(port))
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.aet}@{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +107,10 @@ class DimseConfig:
 
     known_callers_only: bool = False
     """Accept only calling AE titles that stand in ``[[peer]]``, from that peer's host."""
+
+    relational_always: bool = False
+    """Take queries and retrievals that leave out the levels above as relational, also from those
+    who did not negotiate it (PS3.4 C.5.1.1)."""
 
     pending_interval: Seconds = 1.0
     """Between pending answers while C-MOVE and C-GET run."""
@@ -306,7 +271,7 @@ class _Settings:
         try:
             value = _converted(self._values[path], hint)
             values[each.name] = ae_title(value) if each.name == "aet" else value
-        except ValueError as error:
+        except (ValueError, Malformed) as error:
             self.fault(self.place(path), f"{'.'.join(path)}: {error}")
 
     def _peers(self) -> Iterator[Address]:
@@ -315,7 +280,7 @@ class _Settings:
             place = self._places.get(("peer", str(number)), where)
             try:
                 yield _peer(entry)
-            except ValueError as error:
+            except (ValueError, Malformed) as error:
                 self.fault(place, f"peer: {error}")
 
 

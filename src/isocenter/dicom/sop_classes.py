@@ -63,6 +63,22 @@ STORAGE: Final = frozenset(uid for uid, known in SOP_CLASSES.items() if known.is
 """UIDs of all composite storage SOP classes: of patients and of none, retired ones included."""
 
 
+NON_PATIENT: Final = frozenset(
+    {
+        "1.2.840.10008.5.1.4.38.1",  # Hanging Protocol
+        "1.2.840.10008.5.1.4.39.1",  # Color Palette
+        "1.2.840.10008.5.1.4.43.1",  # Generic Implant Template
+        "1.2.840.10008.5.1.4.44.1",  # Implant Assembly Template
+        "1.2.840.10008.5.1.4.45.1",  # Implant Template Group
+        "1.2.840.10008.5.1.4.1.1.200.1",  # CT Defined Procedure Protocol
+        "1.2.840.10008.5.1.4.1.1.200.3",  # Protocol Approval
+        "1.2.840.10008.5.1.4.1.1.200.7",  # XA Defined Procedure Protocol
+        "1.2.840.10008.5.1.4.1.1.201.1",  # Inventory
+    }
+)
+"""Storage SOP classes whose instances belong to no patient, study or series (PS3.4 GG)."""
+
+
 def name_of(uid: str) -> str:
     """Give the SOP class's name, or the UID itself where we know none."""
     known = SOP_CLASSES.get(uid)

@@ -5,8 +5,8 @@ import ssl as tls
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from isocenter.address import Address
 from isocenter.dimse import pdu
-from isocenter.dimse.address import Address
 from isocenter.dimse.association import Association, Peer, processing_failure
 from isocenter.dimse.failures import Aborted, NoConnection, Rejected, TimedOut
 from isocenter.dimse.negotiation import (

@@ -394,6 +394,10 @@ BY_KEYWORD: Mapping[str, Attribute] = MappingProxyType(
     {each.keyword: each for each in ATTRIBUTES.values()}
 )
 
+NON_PATIENT_STUDY = "2.25.99118390873215962573226178427231153472"
+"""The Study and Series Instance UID under which instances of no patient are kept; no query of
+patients, studies or series finds it."""
+
 WANTED: frozenset[int] = frozenset(tag for tag, each in ATTRIBUTES.items() if each.captured)
 """The top-level tags that ingest has to capture from a data set."""
 

@@ -9,7 +9,7 @@ any of them.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from isocenter.errors import Unavailable
@@ -39,10 +39,11 @@ class Draft(Protocol):
     def write(self, parts: Sequence[Buffer]) -> None:
         """Append ``parts``, in their order. Raises: StorageFull."""
 
-    def publish(self, key: str) -> None:
+    def publish(self, key: str, name: str) -> None:
         """Make all that was written durable and visible under ``key``.
 
-        The name itself is durable after ``BlobStore.sync``. Raises: Conflict, if ``key`` is taken.
+        That it is visible is itself durable after ``BlobStore.sync``. ``name`` says to whoever asks
+        for ``BlobStore.unsettled`` what it is. Raises: Conflict, if ``key`` is taken.
         """
 
     def discard(self) -> None:
@@ -86,10 +87,13 @@ class BlobStore(Protocol):
     def keys(self) -> Iterator[str]:
         """Yield every key there is, in no order that means anything."""
 
-    def recover(self, is_known: Callable[[str], bool]) -> int:
-        """After a crash, remove what was being written and what ``is_known`` does not know.
+    def unsettled(self) -> dict[str, str]:
+        """After a crash: keys that were published and perhaps not settled, with their names."""
 
-        Returns how many blobs were removed.
+    def recover(self) -> int:
+        """After a crash, and after ``unsettled`` was attended to: remove drafts, forget the rest.
+
+        Returns how many drafts there were.
         """
 
     def close(self) -> None:

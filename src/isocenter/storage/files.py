@@ -6,7 +6,7 @@ import mmap
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from isocenter.storage.blobs import Buffer, StorageFull
 KEY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{28}/[0-9a-f]{40}")
 NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 JOURNAL_SIZE: Final = 1 << 20
+MOST_UNSETTLED: Final = 4096
 WRITEBACK_STEP: Final = 1 << 17
 BUFFERS_A_CALL: Final = min(os.sysconf("SC_IOV_MAX"), 512) if hasattr(os, "sysconf") else 16
 MADV_POPULATE_READ: Final = 22  # Linux 5.14; the mmap module has no name for it yet
@@ -38,7 +39,8 @@ class FileStore:
         self._blobs = root / "blobs"
         self._incoming = root / "incoming"
         self._lock = threading.Lock()
-        self._unsettled: dict[str, None] = {}
+        self._unsettled: dict[str, bytes] = {}
+        self._noted = 0  # bytes on the journal
         self._drafts = itertools.count()
         self._folders: set[str] = set()
         try:
@@ -68,7 +70,7 @@ class FileStore:
         with self._lock:
             for key in keys:
                 self._unsettled.pop(key, None)
-            if os.lseek(self._journal, 0, os.SEEK_END) > JOURNAL_SIZE:
+            if self._noted > JOURNAL_SIZE and len(self._unsettled) < MOST_UNSETTLED:
                 self._rewrite_journal()
 
     def open(self, key: str) -> "FileBlob":
@@ -102,21 +104,24 @@ class FileStore:
                     if KEY.fullmatch(key := f"{shard}/{folder}/{name}"):
                         yield key
 
-    def recover(self, is_known: Callable[[str], bool]) -> int:
-        """Remove drafts, and published blobs of the journal that ``is_known`` does not know."""
-        removed = 0
-        for name in _names(self._incoming):
-            if name.endswith(".part"):
-                (self._incoming / name).unlink(missing_ok=True)
-                removed += 1
+    def unsettled(self) -> dict[str, str]:
+        """What the journal notes and is there."""
         size = os.lseek(self._journal, 0, os.SEEK_END)
-        noted = os.pread(self._journal, size, 0).decode("ascii", "replace").split("\n")
-        for key in filter(KEY.fullmatch, noted):
-            if os.path.exists(self.path(key)) and not is_known(key):
-                self.delete(key)
-                removed += 1
+        lines = os.pread(self._journal, size, 0).decode("utf-8", "replace").split("\n")
+        noted = dict(line.split("\t", 1) for line in lines if "\t" in line)
+        return {
+            key: name
+            for key, name in noted.items()
+            if KEY.fullmatch(key) and os.path.exists(self.path(key))
+        }
+
+    def recover(self) -> int:
+        """Remove drafts, and begin the journal anew."""
+        drafts = [name for name in _names(self._incoming) if name.endswith(".part")]
+        for name in drafts:
+            (self._incoming / name).unlink(missing_ok=True)
         os.ftruncate(self._journal, 0)
-        return removed
+        return len(drafts)
 
     def close(self) -> None:
         """Let go of the journal."""
@@ -128,12 +133,14 @@ class FileStore:
             raise NotFound(f"{key!r} is not the key of a blob")
         return f"{self._blobs}/{key}"
 
-    def admit(self, draft: str, key: str) -> None:
-        """Give a written and synced draft its name."""
+    def admit(self, draft: str, key: str, name: str) -> None:
+        """Give a written and synced draft its place, having noted it on the journal."""
         path = self.path(key)
+        line = f"{key}\t{name}\n".encode()
         with self._lock:
-            os.write(self._journal, f"{key}\n".encode())
-            self._unsettled[key] = None
+            os.write(self._journal, line)
+            self._noted += len(line)
+            self._unsettled[key] = line
             self._make_folder(key.rpartition("/")[0])
             if os.path.exists(path):
                 raise Conflict(f"blob {key} is there already")
@@ -154,8 +161,10 @@ class FileStore:
         self._folders.add(folder)
 
     def _rewrite_journal(self) -> None:
+        lines = b"".join(self._unsettled.values())
         os.ftruncate(self._journal, 0)
-        os.write(self._journal, "".join(f"{key}\n" for key in self._unsettled).encode())
+        os.write(self._journal, lines)
+        self._noted = len(lines)
 
     def _sync_folder(self, folder: Path) -> None:
         if os.name == "nt":  # folders cannot be opened there; NTFS journals names itself
@@ -191,13 +200,13 @@ class FileDraft:
         except OSError as error:
             raise _unavailable(error) from error
 
-    def publish(self, key: str) -> None:
+    def publish(self, key: str, name: str) -> None:
         """Sync the file and rename it to ``key``."""
         try:
             os.fsync(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
-            self._store.admit(self._path, key)
+            self._store.admit(self._path, key, name)
         except OSError as error:
             raise _unavailable(error) from error
 

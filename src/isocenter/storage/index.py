@@ -160,6 +160,14 @@ class Index:
         """How many instances are selected."""
         return await self._read(lambda: retrieving.count_selected(self._run, selection))
 
+    async def kinds(self, selection: Selection) -> list[tuple[str, str]]:
+        """SOP class and transfer syntax of the selected instances, each pair once."""
+        return await self._read(lambda: retrieving.kinds(self._run, selection))
+
+    async def has_blob(self, sop_instance_uid: str, blob_key: str) -> bool:
+        """Whether an instance, or a replaced version of it, is kept under ``blob_key``."""
+        return await self._read(lambda: retrieving.has_blob(self._run, sop_instance_uid, blob_key))
+
     async def all_instances(self) -> AsyncIterator[list[InstanceRef]]:
         """Every instance, in batches."""
         async for page in self._each(retrieving.everything(self._run)):

@@ -6,7 +6,7 @@ from typing import Any, Final
 from sqlalchemy import Row, Select, func, select, tuple_
 
 from isocenter.storage.records import Change, ChangeKind, InstanceRef, Selection, Warned
-from isocenter.storage.schema import change, instance, removed, series, study
+from isocenter.storage.schema import change, instance, instance_version, removed, series, study
 from isocenter.storage.search import PAGE, Run, chunks
 from isocenter.storage.selecting import chosen, conditions
 
@@ -102,6 +102,24 @@ def count_selected(run: Run, selection: Selection) -> int:
         series.join(study, study.c.pk == series.c.study_fk)
     )
     return int(run(found.where(*conditions(selection)))[0][0] or 0)
+
+
+def kinds(run: Run, selection: Selection) -> list[tuple[str, str]]:
+    """SOP class and transfer syntax of what a selection has, each pair once."""
+    pairs = select(instance.c.sop_class_uid, instance.c.transfer_syntax).distinct()
+    return sorted({(row[0], row[1]) for row in run(chosen(pairs, selection))})
+
+
+def has_blob(run: Run, sop_instance_uid: str, blob_key: str) -> bool:
+    """Whether a blob belongs to an instance, as its current or a former version."""
+    return any(
+        run(
+            select(table.c.pk)
+            .where(table.c.sop_instance_uid == sop_instance_uid)
+            .where(table.c.blob_key == blob_key)
+        )
+        for table in (instance, instance_version)
+    )
 
 
 def everything(run: Run) -> Iterator[list[InstanceRef]]:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isocenter.dimse import status
-from isocenter.dimse.address import Address
+from isocenter.address import Address
 from isocenter.dimse.slabs import Fragment, SlabPool
 from isocenter.dimse.status import Category
 from isocenter.errors import Malformed

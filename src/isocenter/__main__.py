@@ -1,0 +1,5 @@
+"""``python -m isocenter``: the same as ``isocenter``."""
+
+from isocenter.cli import main
+
+main()

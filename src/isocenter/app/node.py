@@ -1,0 +1,173 @@
+"""One process: the archive with its listeners."""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+from isocenter.app.http import HttpListener, application
+from isocenter.archive.archive import Archive
+from isocenter.config import Config, DimseConfig
+from isocenter.dimse import pdu
+from isocenter.dimse.association import Peer
+from isocenter.dimse.pdu import AssociateReject
+from isocenter.dimse.server import Admission, DimseServer
+from isocenter.dimse.settings import Limits, Timeouts
+from isocenter.errors import Unavailable
+from isocenter.services import providers
+from isocenter.services.status import response_of
+from isocenter.storage.lock import FolderLock
+
+log = logging.getLogger(__name__)
+
+SWITCH_INTERVAL = 0.001
+"""Seconds a thread may keep the interpreter while another waits: workers must not hold up the
+event loop for long."""
+
+
+def serve(config: Config) -> None:
+    """Serve until told to stop. Raises: Unavailable, if a port or the data folder cannot be had."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    with FolderLock(config.data):
+        run(Node(config).run())
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run ``main`` on the quickest event loop there is."""
+    if sys.platform == "win32":
+        asyncio.run(main)
+    else:
+        import uvloop
+
+        uvloop.run(main)
+
+
+class Node:
+    """The parts of one process, and the order in which they start and stop."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._stop = asyncio.Event()
+        self.state = "starting"
+
+    async def run(self) -> None:
+        """Serve until ``stop``, then let what is in flight finish. Raises: Unavailable."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with suppress(NotImplementedError):  # Windows
+                loop.add_signal_handler(number, self.stop)
+        config = self._config
+        bound = _bind(config.host, config.http_port)
+        http = HttpListener(application(lambda: self.state), bound)
+        await http.start()
+        try:
+            archive = await Archive.open(config.data, config.archive)
+            try:
+                await self._serve(archive, f"{config.host}:{bound.getsockname()[1]}")
+            finally:
+                await archive.close()
+        finally:
+            await http.close()
+
+    def stop(self) -> None:
+        """Begin to shut down."""
+        self._stop.set()
+
+    async def _serve(self, archive: Archive, http_address: str) -> None:
+        config = self._config
+        server = _dimse_server(archive, config)
+        await server.start(config.host, config.dicom_port)
+        try:
+            self.state = "ready"
+            log.info(
+                "ready",
+                extra={
+                    "dicom": f"{config.host}:{server.port}",
+                    "http": http_address,
+                    "aet": config.aet,
+                    "data": config.data,
+                },
+            )
+            await self._stop.wait()
+        finally:
+            self.state = "draining"
+            log.info("stopping", extra={"associations": server.associations})
+            await server.drain(config.shutdown_timeout)
+        log.info("stopped")
+
+
+def _dimse_server(archive: Archive, config: Config) -> DimseServer:
+    limits, timeouts = limits_of(config.dimse), timeouts_of(config.dimse)
+    store = providers.store_provider(archive, config)
+    return DimseServer(
+        providers.services(archive, config, store, limits, timeouts),
+        ae_titles=(config.aet,),
+        admit=_Admission(config),
+        unknown=store.unknown,
+        status_of=response_of,
+        limits=limits,
+        timeouts=timeouts,
+    )
+
+
+def limits_of(config: DimseConfig) -> Limits:
+    """What the settings say of limits."""
+    return Limits(
+        associations=config.max_associations,
+        associations_per_address=config.max_associations_per_peer,
+        connections=config.max_associations + 100,
+        pdu_size=config.max_pdu_length,
+        operations=config.max_operations,
+    )
+
+
+def timeouts_of(config: DimseConfig) -> Timeouts:
+    """What the settings say of waiting."""
+    return Timeouts(
+        artim=config.artim_timeout,
+        establishment=config.network_timeout,
+        idle=config.idle_timeout,
+        dimse=config.dimse_timeout,
+        network=config.network_timeout,
+    )
+
+
+class _Admission:
+    """Decides who may open an association."""
+
+    def __init__(self, config: Config) -> None:
+        self._is_open = not config.dimse.known_callers_only
+        self._known = {(peer.ae_title, peer.host) for peer in config.peer}
+
+    async def __call__(self, peer: Peer) -> Admission | AssociateReject:
+        if self._is_open or await self._is_known(peer):
+            return Admission()
+        return pdu.CALLING_AE_TITLE_NOT_RECOGNIZED
+
+    async def _is_known(self, peer: Peer) -> bool:
+        hosts = [host for title, host in self._known if title == peer.ae_title]
+        for host in hosts:
+            if host == peer.host or peer.host in await _addresses_of(host):
+                return True
+        return False
+
+
+async def _addresses_of(host: str) -> set[str]:
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return set()
+    return {str(each[4][0]) for each in found}
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
+    except OSError as error:
+        raise Unavailable(f"cannot listen on {host}:{port}: {error.strerror}") from error

@@ -1,0 +1,106 @@
+"""The archive as a whole: what every front door calls."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Self, TypeVar
+
+from isocenter.archive.ingest import Announced, Ingest, Reception
+from isocenter.archive.retrieve import Opened
+from isocenter.config import ArchiveConfig
+from isocenter.storage.files import FileStore
+from isocenter.storage.index import Index
+from isocenter.storage.query import Query
+from isocenter.storage.records import InstanceRef, Match, Removed, Selection
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+INDEX_NAME = "index.sqlite"
+
+
+class Archive:
+    """Blobs and index together. Open it with ``Archive.open``, within a running event loop."""
+
+    def __init__(
+        self, store: FileStore, index: Index, workers: ThreadPoolExecutor, config: ArchiveConfig
+    ) -> None:
+        self.store = store
+        self.index = index
+        self._workers = workers
+        self._ingest = Ingest(store, index, workers, config)
+
+    @classmethod
+    async def open(cls, folder: Path, config: ArchiveConfig) -> Self:
+        """Open or make the archive in ``folder``, and clear up what a crash left.
+
+        Raises: Unavailable, Unsupported.
+        """
+        workers = ThreadPoolExecutor(config.file_threads, thread_name_prefix="files")
+        archive = await asyncio.to_thread(cls._open, folder, workers, config)
+        await archive.clear_up()
+        return archive
+
+    @classmethod
+    def _open(cls, folder: Path, workers: ThreadPoolExecutor, config: ArchiveConfig) -> Self:
+        store = FileStore(folder)
+        index = Index.open(folder / INDEX_NAME)
+        return cls(store, index, workers, config)
+
+    async def close(self) -> None:
+        """Finish what was begun, then close."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._workers.shutdown(wait=True)
+        self.index.close()
+        self.store.close()
+
+    def receive(self, announced: Announced) -> Reception:
+        """Begin to take in one instance."""
+        return self._ingest.receive(announced)
+
+    def search(self, query: Query) -> AsyncIterator[list[Match]]:
+        """Yield what matches, in pages. Raises: Malformed, Unavailable."""
+        return self.index.search(query)
+
+    def instances(self, selection: Selection) -> AsyncIterator[list[InstanceRef]]:
+        """Yield the selected instances, in pages. Raises: Unavailable."""
+        return self.index.instances(selection)
+
+    async def read(self, instance: InstanceRef) -> Opened:
+        """Open the data set of ``instance``. Raises: NotFound, Unavailable."""
+        return await self._in_worker(lambda: Opened(self.store, self._workers, instance))
+
+    async def remove(self, selection: Selection) -> Removed:
+        """Remove instances from the archive, and delete their bytes. Raises: Unavailable."""
+        removed = await self.index.remove(selection)
+        await self._delete_blobs()
+        return removed
+
+    async def clear_up(self) -> None:
+        """Remove what a crash left: drafts, blobs without rows, bytes of removed instances."""
+        removed = 0
+        for key, instance in (await self._in_worker(self.store.unsettled)).items():
+            if not await self.index.has_blob(instance, key):
+                await self._in_worker(partial(self.store.delete, key))
+                removed += 1
+        removed += await self._in_worker(self.store.recover)
+        if removed:
+            log.warning("cleared up after a crash", extra={"blobs": removed})
+        await self._delete_blobs()
+
+    async def _delete_blobs(self) -> None:
+        while keys := await self.index.blobs_to_delete():
+            await self._in_worker(partial(self._delete, keys))
+            await self.index.forget_blobs(keys)
+
+    def _delete(self, keys: list[str]) -> None:
+        for key in keys:
+            self.store.delete(key)
+
+    async def _in_worker(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._workers, work)

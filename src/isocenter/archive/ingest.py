@@ -1,0 +1,298 @@
+"""Ingest: how an instance gets into the archive.
+
+It streams and has two phases. Fragments go to a draft on the volume of the blobs while the header
+is scanned and the digest made, all in a worker thread. At the last fragment the draft is synced and
+published, its rows are committed together with those of whoever else is ready, and only then is
+the sender told that it arrived. Whatever goes wrong before leaves nothing.
+"""
+
+import asyncio
+import hashlib
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol, TypeVar
+
+from isocenter.archive.catalogue import Catalogue, Identity
+from isocenter.config import ArchiveConfig
+from isocenter.dicom import part10
+from isocenter.dicom.implementation import IMPLEMENTATION_CLASS_UID
+from isocenter.dicom.layout import Limits
+from isocenter.dicom.scanner import Scanner
+from isocenter.dicom.syntax import lookup
+from isocenter.errors import IsocenterError
+from isocenter.storage.attributes import WANTED
+from isocenter.storage.blobs import BlobStore, Draft, new_key
+from isocenter.storage.index import Index
+from isocenter.storage.records import Incoming, OnConflict, Outcome, Stored
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+WRITE_STEP: Final = 1 << 17
+"""Bytes that are worth waking a worker for."""
+
+
+class Part(Protocol):
+    """Bytes of a data set, in a buffer that somebody wants back."""
+
+    @property
+    def view(self) -> memoryview:
+        """The bytes; they must not change before ``release``."""
+
+    def release(self) -> None:
+        """Called on the event loop when the bytes are no longer needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What the sender says of an instance before its data set comes."""
+
+    transfer_syntax: str
+    sop_class: str = ""
+    """Empty if not announced: the data set says."""
+    sop_instance: str = ""
+    sent_by: str = ""
+    """The sender, as its wire knows it: a calling AE title."""
+    received_by: str = ""
+    """Our AE title, as it was called."""
+
+
+class Ingest:
+    """Takes instances in: into ``store``, then into ``index``."""
+
+    def __init__(
+        self, store: BlobStore, index: Index, workers: Executor, config: ArchiveConfig
+    ) -> None:
+        self.store = store
+        self.index = index
+        self.workers = workers
+        self.limits = Limits(nesting=config.max_nesting)
+        self.on_conflict = OnConflict(config.on_conflict)
+        self.catalogue = Catalogue()
+
+    def receive(self, announced: Announced) -> "Reception":
+        """Begin to take in one instance."""
+        return Reception(self, announced)
+
+
+class Reception:
+    """One instance on its way in. Its methods are called on one event loop and never block."""
+
+    def __init__(self, ingest: Ingest, announced: Announced) -> None:
+        self._ingest = ingest
+        self._announced = announced
+        self._loop = asyncio.get_running_loop()
+        self._done: asyncio.Future[Stored] = self._loop.create_future()
+        self._lock = threading.Lock()
+        self._parts: list[Part] = []
+        self._waiting = 0
+        self._is_running = False
+        self._is_complete = False
+        self._is_abandoned = False
+        # What follows is touched by one worker at a time.
+        self._draft: Draft | None = None
+        self._failure: Exception | None = None
+        self._digest = hashlib.sha256()
+        self._scanner = Scanner(lookup(announced.transfer_syntax), WANTED, limits=ingest.limits)
+        self._offset = 0
+        self._size = 0
+
+    def write(self, part: Part) -> None:
+        """Take the next bytes of the data set; they are released when they are written."""
+        with self._lock:
+            self._parts.append(part)
+            self._waiting += len(part.view)
+            if self._is_running or self._waiting < WRITE_STEP:
+                return
+            self._is_running = True
+        self._ingest.workers.submit(self._drain)
+
+    async def finish(self) -> Stored:
+        """Say that the data set is complete, and wait until the instance is kept for good.
+
+        Raises: Malformed, Mismatch, Conflict, Unavailable; then nothing of it is left.
+        """
+        self._end(is_complete=True)
+        return await asyncio.shield(self._done)
+
+    def abandon(self) -> None:
+        """Leave nothing of what came so far: there will be no more."""
+        if not self._is_complete:
+            self._done.cancel()
+            self._end(is_complete=False)
+
+    def _end(self, *, is_complete: bool) -> None:
+        with self._lock:
+            self._is_complete = is_complete
+            self._is_abandoned = not is_complete
+            if self._is_running:
+                return
+            self._is_running = True
+        self._ingest.workers.submit(self._drain)
+
+    def _drain(self) -> None:
+        """Work off what waits; in a worker, never two at once for one instance."""
+        while True:
+            with self._lock:
+                parts, self._parts = self._parts, []
+                self._waiting = 0
+                if not parts and not (self._is_complete or self._is_abandoned):
+                    self._is_running = False
+                    return
+            if parts:
+                self._take(parts)
+            elif self._is_abandoned:
+                self._discard()
+                return
+            else:
+                self._complete()
+                return
+
+    def _take(self, parts: list[Part]) -> None:
+        try:
+            if self._failure is None and not self._is_abandoned:
+                self._keep([part.view for part in parts])
+        except Exception as error:  # translated where the sender is answered
+            self._fail(error)
+        finally:
+            self._on_loop(_release, parts)
+
+    def _keep(self, parts: list[memoryview]) -> None:
+        draft = self._draft or self._begin()
+        draft.write(parts)
+        for part in parts:
+            self._digest.update(part)
+            self._scanner.feed(part)
+            self._size += len(part)
+
+    def _begin(self) -> Draft:
+        self._draft = draft = self._ingest.store.begin()
+        header = part10.header(
+            self._announced.sop_class,
+            self._announced.sop_instance,
+            self._announced.transfer_syntax,
+            source_ae=self._announced.sent_by,
+            receiving_ae=self._announced.received_by,
+            private=(IMPLEMENTATION_CLASS_UID, _received_now()),
+        )
+        self._offset = len(header)
+        draft.write([header])
+        return draft
+
+    def _complete(self) -> None:
+        """Publish the blob and enter it into the index."""
+        if self._failure is not None:
+            self._answer(self._failure)
+            return
+        key = ""
+        try:
+            self._scanner.finish()
+            identity, attributes = self._ingest.catalogue.entry(self._scanner, self._announced)
+            draft = self._draft or self._begin()
+            digest = self._digest.digest()
+            key = new_key(identity.study, identity.series, identity.instance, digest)
+            draft.publish(key, identity.instance)
+            entered = self._ingest.index.submit(
+                Incoming(
+                    attributes=attributes,
+                    transfer_syntax=self._announced.transfer_syntax,
+                    blob_key=key,
+                    size=self._offset + self._size,
+                    digest=digest,
+                    dataset_offset=self._offset,
+                    before_commit=SyncFolder(self._ingest.store, key.rpartition("/")[0]),
+                ),
+                self._ingest.on_conflict,
+            )
+        except Exception as error:  # translated where the sender is answered
+            self._fail(error)
+            if key:
+                self._drop(key)
+            self._answer(error)
+            return
+        entered.add_done_callback(lambda future: self._entered(key, identity, future))
+
+    def _entered(self, key: str, identity: Identity, future: "Future[Stored]") -> None:
+        """The index has answered; called in its thread."""
+        error = future.exception()
+        if error is not None:
+            self._ingest.workers.submit(self._drop, key)
+            self._answer(error)
+            return
+        stored = future.result()
+        if stored.outcome in (Outcome.DUPLICATE, Outcome.KEPT):
+            self._ingest.workers.submit(self._drop, key)
+        else:
+            self._ingest.store.settle([key])
+        if stored.warnings:
+            log.warning(
+                "instance needs a look",
+                extra={
+                    "outcome": stored.outcome.value,
+                    "warnings": "; ".join(warning.value for warning in stored.warnings),
+                    "study": identity.study,
+                    "sop_instance": identity.instance,
+                    "sent_by": self._announced.sent_by,
+                },
+            )
+        self._answer(stored)
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = error
+        self._discard()
+        if not isinstance(error, IsocenterError):
+            log.error("reception failed", exc_info=error)
+
+    def _discard(self) -> None:
+        if self._draft is not None:
+            self._draft.discard()
+
+    def _drop(self, key: str) -> None:
+        """Delete a blob that the index did not take."""
+        try:
+            self._ingest.store.delete(key)
+            self._ingest.store.settle([key])
+        except IsocenterError:  # it stays on the journal: the next start removes it
+            log.warning("blob could not be removed", extra={"blob": key})
+
+    def _answer(self, answer: Stored | BaseException) -> None:
+        self._on_loop(self._set, answer)
+
+    def _on_loop(self, call: Callable[[T], None], argument: T) -> None:
+        with suppress(RuntimeError):  # the loop is gone: nobody waits any more
+            self._loop.call_soon_threadsafe(call, argument)
+
+    def _set(self, answer: Stored | BaseException) -> None:
+        if self._done.done():
+            return
+        if isinstance(answer, Stored):
+            self._done.set_result(answer)
+        else:
+            self._done.set_exception(answer)
+
+
+def _received_now() -> bytes:
+    """When it arrived, for whoever rebuilds the index: of two versions, the later one counts."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").encode()
+
+
+def _release(parts: list[Part]) -> None:
+    for part in parts:
+        part.release()
+
+
+@dataclass(frozen=True, slots=True)
+class SyncFolder:
+    """Makes the names in one folder durable; equal ones run once for a whole batch of commits."""
+
+    store: BlobStore
+    folder: str
+
+    def __call__(self) -> None:
+        self.store.sync([f"{self.folder}/"])

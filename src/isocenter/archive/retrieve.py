@@ -1,0 +1,126 @@
+"""Giving instances back: their data sets, window by window, in the encoding that is wanted."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import Executor
+from functools import partial
+from typing import Final, Protocol, TypeVar
+
+from isocenter.dicom.reencode import Reencoder
+from isocenter.dicom.syntax import UNCOMPRESSED, TransferSyntax, lookup
+from isocenter.errors import IsocenterError, Unavailable, Unsupported
+from isocenter.storage.blobs import Blob, BlobStore
+from isocenter.storage.records import InstanceRef
+
+WINDOW: Final = 8 << 20
+"""Bytes of a data set that are in memory at a time."""
+
+READ_AHEAD: Final = 3
+"""Instances that are opened while another is being sent."""
+
+T = TypeVar("T")
+Buffer = bytes | bytearray | memoryview
+
+
+class Opened:
+    """An instance whose data set is at hand; its first window is in memory."""
+
+    def __init__(self, store: BlobStore, workers: Executor, instance: InstanceRef) -> None:
+        """Blocks. Raises: NotFound, Unavailable."""
+        self.instance = instance
+        self.syntax = lookup(instance.transfer_syntax)
+        self._workers = workers
+        self._blob: Blob = store.open(instance.blob_key)
+        try:
+            if self._blob.size != instance.size:
+                raise Unavailable(
+                    f"blob has {self._blob.size} bytes where {instance.size} were stored"
+                )
+            self._at = instance.dataset_offset
+            self._first = self._blob.window(self._at, self._at + WINDOW)
+        except BaseException:
+            self._blob.close()
+            raise
+
+    @property
+    def size(self) -> int:
+        """Bytes of the data set as it is kept."""
+        return self.instance.size - self.instance.dataset_offset
+
+    def close(self) -> None:
+        """Let go of the blob; what was handed out stays valid."""
+        self._blob.close()
+
+    def pieces(self, target: TransferSyntax | None = None) -> AsyncIterator[Buffer]:
+        """Give the data set, as it is kept or re-encoded to ``target``.
+
+        Raises: Unsupported, if that would take more than another encoding of the elements.
+        """
+        if target is None or target == self.syntax:
+            return self._windows()
+        if not can_reencode(self.syntax, target):
+            raise Unsupported(f"{self.syntax.name} is not turned into {target.name}")
+        return self._reencoded(Reencoder(self.syntax, target))
+
+    async def _windows(self) -> AsyncIterator[memoryview]:
+        window, end = self._first, self.instance.size
+        while True:
+            self._at += len(window)
+            yield window
+            if self._at >= end:
+                return
+            window = await self._in_worker(lambda: self._blob.window(self._at, self._at + WINDOW))
+
+    async def _reencoded(self, encoder: Reencoder) -> AsyncIterator[Buffer]:
+        async for window in self._windows():
+            yield await self._in_worker(partial(encoder.feed, window))
+        yield await self._in_worker(encoder.finish)
+
+    async def _in_worker(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+
+def can_reencode(source: TransferSyntax, target: TransferSyntax) -> bool:
+    """Say whether a data set can go from ``source`` to ``target`` without touching a pixel."""
+    return source in UNCOMPRESSED and target in UNCOMPRESSED
+
+
+class _Opener(Protocol):
+    async def read(self, instance: InstanceRef) -> Opened: ...
+
+
+async def opened(
+    archive: _Opener, instances: AsyncIterator[list[InstanceRef]]
+) -> AsyncGenerator[tuple[InstanceRef, Opened | IsocenterError], None]:
+    """Yield ``instances`` in their order, each opened, the next ones being opened meanwhile.
+
+    One that cannot be read comes as its error: it is no reason to stop. Close what you are given.
+    """
+    ahead: deque[tuple[InstanceRef, asyncio.Task[Opened]]] = deque()
+    try:
+        async for page in instances:
+            for instance in page:
+                ahead.append((instance, asyncio.create_task(archive.read(instance))))
+                if len(ahead) > READ_AHEAD:
+                    yield await _arrived(*ahead.popleft())
+        while ahead:
+            yield await _arrived(*ahead.popleft())
+    finally:
+        for _, task in ahead:
+            task.add_done_callback(_close_unused)
+            task.cancel()
+
+
+async def _arrived(
+    instance: InstanceRef, task: asyncio.Task[Opened]
+) -> tuple[InstanceRef, Opened | IsocenterError]:
+    try:
+        return instance, await task
+    except IsocenterError as error:
+        return instance, error
+
+
+def _close_unused(task: asyncio.Task[Opened]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()

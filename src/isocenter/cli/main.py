@@ -1,0 +1,39 @@
+"""The program ``isocenter``."""
+
+import sys
+
+import typer
+
+import isocenter
+from isocenter.cli.serve import serve
+from isocenter.errors import IsocenterError
+
+program = typer.Typer(
+    name="isocenter",
+    help="A vendor-neutral DICOM archive and communication platform.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+program.command()(serve)
+
+
+@program.callback(invoke_without_command=True)
+def options(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+    """A vendor-neutral DICOM archive and communication platform."""
+    if version:
+        typer.echo(f"isocenter {isocenter.__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command the command line names; what was refused is one clear line."""
+    try:
+        program()
+    except IsocenterError as error:
+        for line in str(error).splitlines():
+            sys.stderr.write(f"isocenter: {line}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

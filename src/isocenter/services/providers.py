@@ -1,0 +1,29 @@
+"""Everything we provide, for the server: the registry of our services."""
+
+from isocenter.archive.archive import Archive
+from isocenter.config import Config
+from isocenter.dimse.operation import Service
+from isocenter.dimse.settings import Limits, Timeouts
+from isocenter.services import verification
+from isocenter.services.query import FindProvider
+from isocenter.services.retrieve import RetrieveProvider
+from isocenter.services.store import StoreProvider
+
+
+def store_provider(archive: Archive, config: Config) -> StoreProvider:
+    """Return the provider of storage."""
+    return StoreProvider(archive, takes_unknown=config.archive.unknown_sop_classes)
+
+
+def services(
+    archive: Archive, config: Config, store: StoreProvider, limits: Limits, timeouts: Timeouts
+) -> list[Service]:
+    """Return every service, one for each abstract syntax."""
+    find = FindProvider(archive, config.aet, config.dimse)
+    retrieve = RetrieveProvider(archive, config.aet, config.peer, config.dimse, limits, timeouts)
+    return [
+        verification.SERVICE,
+        *store.services(),
+        *find.services(),
+        *retrieve.services(),
+    ]

@@ -1,0 +1,146 @@
+"""Retrieval: C-MOVE to peers we know, C-GET on the same association (PS3.4 C.4.2, C.4.3)."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+
+from isocenter.address import Address
+from isocenter.archive.archive import Archive
+from isocenter.archive.retrieve import Opened
+from isocenter.config import DimseConfig
+from isocenter.dicom.syntax import lookup
+from isocenter.dimse.association import Association
+from isocenter.dimse.client import associate
+from isocenter.dimse.command import Verb
+from isocenter.dimse.negotiation import Offer, Proposal
+from isocenter.dimse.operation import Operation, Service
+from isocenter.dimse.settings import Limits, Timeouts
+from isocenter.dimse.status import UNRECOGNIZED_OPERATION, Response
+from isocenter.errors import Mismatch, Unavailable
+from isocenter.services import identifier as identifiers
+from isocenter.services.models import (
+    BY_GET,
+    BY_MOVE,
+    UNIQUE_KEYS,
+    Model,
+    Negotiated,
+    answer_retrieve,
+)
+from isocenter.services.sending import Sending
+from isocenter.services.store import ORDINARY
+from isocenter.services.suboperations import SubOperations, selection_of, send
+from isocenter.storage.records import Selection
+
+log = logging.getLogger(__name__)
+
+UNKNOWN_DESTINATION = 0xA801
+
+
+class RetrieveProvider:
+    """Retrieve SCP for the three information models."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        aet: str,
+        peers: Iterable[Address],
+        config: DimseConfig,
+        limits: Limits,
+        timeouts: Timeouts,
+    ) -> None:
+        self._archive = archive
+        self._aet = aet
+        self._peers = {peer.ae_title: peer for peer in peers}
+        self._config = config
+        self._limits = limits
+        self._timeouts = timeouts
+
+    def services(self) -> list[Service]:
+        """A service for each information model, by C-MOVE and by C-GET."""
+        return [
+            Service(
+                offer=Offer(
+                    abstract_syntax=sop_class,
+                    transfer_syntaxes=ORDINARY,
+                    extended=answer_retrieve,
+                ),
+                perform=perform,
+            )
+            for sop_classes, perform in ((BY_MOVE, self.move), (BY_GET, self.get))
+            for sop_class in sop_classes
+        ]
+
+    async def move(self, operation: Operation) -> Response:
+        """Send what is asked for to a third party. Raises: Malformed, Mismatch, Unavailable."""
+        command = operation.command
+        if command.verb is not Verb.C_MOVE:
+            return Response(UNRECOGNIZED_OPERATION)
+        selection = self._selection(operation, BY_MOVE)
+        title = command.text("MoveDestination")
+        destination = self._peers.get(title)
+        if destination is None:
+            comment = f"move destination {title} is not known here"
+            return Response(UNKNOWN_DESTINATION, elements={"ErrorComment": comment[:64]})
+        work = self._sub_operations(operation)
+        originator = (operation.association.peer.ae_title, operation.message_id)
+        priority = _priority(operation)
+        kinds = await self._archive.index.kinds(selection)
+        async with Sending(partial(self._associate, destination), kinds) as sending:
+            try:
+                first = await sending.to(kinds[0][0]) if kinds else None
+            except Unavailable as error:
+                log.warning("move destination", extra={"peer": title, "reason": str(error)})
+                return await work.fail(selection, error)
+
+            async def send_one(instance: Opened) -> Response:
+                association = await sending.to(instance.instance.sop_class_uid)
+                return await send(
+                    association, instance, priority=priority, move_originator=originator
+                )
+
+            return await work.run(selection, first.window.invoked if first else 1, send_one)
+
+    async def get(self, operation: Operation) -> Response:
+        """Send what is asked for back. Raises: Malformed, Mismatch, Unavailable."""
+        if operation.command.verb is not Verb.C_GET:
+            return Response(UNRECOGNIZED_OPERATION)
+        selection = self._selection(operation, BY_GET)
+        association, priority = operation.association, _priority(operation)
+
+        async def send_one(instance: Opened) -> Response:
+            return await send(association, instance, priority=priority)
+
+        work = self._sub_operations(operation)
+        return await work.run(selection, association.window.performed, send_one)
+
+    def _associate(
+        self, destination: Address, proposals: list[Proposal]
+    ) -> AbstractAsyncContextManager[Association]:
+        return associate(
+            destination,
+            calling_ae_title=self._aet,
+            proposals=proposals,
+            limits=self._limits,
+            timeouts=self._timeouts,
+        )
+
+    def _selection(self, operation: Operation, models: Mapping[str, Model]) -> Selection:
+        context = operation.context
+        model = models[context.abstract_syntax]
+        asked = identifiers.read(operation.dataset, lookup(context.transfer_syntax), model)
+        information = operation.association.extended.get(context.abstract_syntax)
+        if not self._config.relational_always:
+            identifiers.check_hierarchy(asked, model, Negotiated.of(information))
+        if not asked.values(UNIQUE_KEYS[asked.level]):
+            raise Mismatch(f"no unique key of level {asked.level.name} was given")
+        return selection_of(asked)
+
+    def _sub_operations(self, operation: Operation) -> SubOperations:
+        interval = self._config.pending_interval
+        return SubOperations(self._archive, operation, pending_interval=interval)
+
+
+def _priority(operation: Operation) -> int:
+    priority = operation.command.elements.get("Priority", 0)
+    return priority if isinstance(priority, int) else 0

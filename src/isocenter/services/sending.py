@@ -1,0 +1,93 @@
+"""Associations on which instances are sent to one destination."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from typing import Self
+
+from isocenter.dicom.sop_classes import STORAGE
+from isocenter.dicom.syntax import (
+    EXPLICIT_BE,
+    EXPLICIT_LE,
+    IMPLICIT_LE,
+    UNCOMPRESSED,
+    lookup,
+)
+from isocenter.dimse.association import Association
+from isocenter.dimse.negotiation import MOST_CONTEXTS, Proposal
+from isocenter.dimse.user_information import CommonExtended
+from isocenter.errors import Unavailable
+from isocenter.services.store import STORAGE_SERVICE
+
+Kind = tuple[str, str]
+"""SOP class and transfer syntax."""
+
+Open = Callable[[list[Proposal]], AbstractAsyncContextManager[Association]]
+
+_PLAIN = (EXPLICIT_LE.uid, IMPLICIT_LE.uid, EXPLICIT_BE.uid)
+
+
+class Sending:
+    """Opens what is needed for the kinds of instances there are, and releases it at the end.
+
+    An association has room for 128 presentation contexts; of more kinds, several are opened. One
+    that was lost is not opened again: the peer had its reasons.
+    """
+
+    def __init__(self, open_association: Open, kinds: Iterable[Kind]) -> None:
+        self._open = open_association
+        self._groups = list(_groups(kinds))
+        self._group_of = {
+            proposal.abstract_syntax: number
+            for number, group in enumerate(self._groups)
+            for proposal in group
+        }
+        self._associations: dict[int, Association] = {}
+        self._opening = asyncio.Lock()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Release what is open; a peer that left already is no error any more."""
+        with suppress(Unavailable):
+            await self._stack.aclose()
+
+    async def to(self, sop_class: str) -> Association:
+        """Return an association that proposed ``sop_class``. Raises: Unavailable."""
+        number = self._group_of[sop_class]
+        async with self._opening:
+            association = self._associations.get(number)
+            if association is None:
+                opened = self._open(self._groups[number])
+                association = await self._stack.enter_async_context(opened)
+                self._associations[number] = association
+        return association
+
+
+def _groups(kinds: Iterable[Kind]) -> Iterator[list[Proposal]]:
+    by_class: dict[str, list[str]] = {}
+    for sop_class, syntax in kinds:
+        by_class.setdefault(sop_class, []).append(syntax)
+    group: list[Proposal] = []
+    for sop_class, syntaxes in sorted(by_class.items()):
+        proposals = list(_proposals(sop_class, syntaxes))[:MOST_CONTEXTS]
+        if len(group) + len(proposals) > MOST_CONTEXTS:
+            yield group
+            group = []
+        group += proposals
+    if group:
+        yield group
+
+
+def _proposals(sop_class: str, syntaxes: Iterable[str]) -> Iterator[Proposal]:
+    """One context for each syntax as kept, and one to fall back on where re-encoding can help."""
+    related = CommonExtended(sop_class, STORAGE_SERVICE) if sop_class not in STORAGE else None
+    kept = sorted(set(syntaxes))
+    plain = [uid for uid in kept if lookup(uid) in UNCOMPRESSED]
+    for uid in kept:
+        yield Proposal(abstract_syntax=sop_class, transfer_syntaxes=(uid,), common_extended=related)
+    others = tuple(uid for uid in _PLAIN if uid not in kept)
+    if plain and others:
+        yield Proposal(abstract_syntax=sop_class, transfer_syntaxes=others, common_extended=related)

@@ -1,0 +1,108 @@
+"""Storage: C-STORE into the archive (PS3.4 annex B). Success means durable."""
+
+from isocenter.archive.archive import Archive
+from isocenter.archive.ingest import Announced, Reception
+from isocenter.dicom.sop_classes import STORAGE
+from isocenter.dicom.syntax import TRANSFER_SYNTAXES
+from isocenter.dimse.negotiation import Offer
+from isocenter.dimse.operation import Operation, Service
+from isocenter.dimse.slabs import Fragment
+from isocenter.dimse.status import SUCCESS, Response
+from isocenter.dimse.user_information import CommonExtended
+from isocenter.storage.records import Outcome, Stored
+
+STORAGE_SERVICE = "1.2.840.10008.4.2"
+"""What a SOP class's common extended negotiation says if it is one for storage (PS3.4 B.3.1.4)."""
+
+ORDINARY = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99")
+
+COERCED = 0xB000
+
+
+class StoreReceiver:
+    """One C-STORE request's data set on its way into the archive."""
+
+    def __init__(self, reception: Reception) -> None:
+        self._reception = reception
+
+    def write(self, fragment: Fragment) -> None:
+        """Pass on more of the data set."""
+        self._reception.write(fragment)
+
+    async def finish(self) -> Response:
+        """Answer once the instance is kept for good."""
+        return _response(await self._reception.finish())
+
+    def abort(self) -> None:
+        """Leave nothing."""
+        self._reception.abandon()
+
+
+def _response(stored: Stored) -> Response:
+    if stored.outcome is Outcome.KEPT:
+        comment = "kept the instance received first"
+        return Response(SUCCESS, elements={"ErrorComment": comment})
+    return Response(SUCCESS)
+
+
+class StoreProvider:
+    """Storage SCP for every storage class there is, and, if wanted, those nobody has heard of."""
+
+    def __init__(self, archive: Archive, *, takes_unknown: bool) -> None:
+        self._archive = archive
+        self._takes_unknown = takes_unknown
+
+    def services(self) -> list[Service]:
+        """A service for each storage SOP class."""
+        return [self._service(sop_class) for sop_class in sorted(STORAGE)]
+
+    def unknown(self, abstract_syntax: str, common: CommonExtended | None) -> Service | None:
+        """The service for a class that the standard does not list, if it may be one for storage."""
+        if common is not None:
+            is_storage = common.service_class == STORAGE_SERVICE
+        else:
+            is_storage = not abstract_syntax.startswith("1.2.840.10008.")
+        is_newer = abstract_syntax.startswith("1.2.840.10008.5.1.4.1.1.")
+        if self._takes_unknown and (is_storage or is_newer):
+            return self._service(abstract_syntax)
+        return None
+
+    def receive(self, operation: Operation) -> StoreReceiver:
+        """Begin to take the data set of one request."""
+        command, peer = operation.command, operation.association.peer
+        return StoreReceiver(
+            self._archive.receive(
+                Announced(
+                    transfer_syntax=operation.context.transfer_syntax,
+                    sop_class=command.sop_class,
+                    sop_instance=command.sop_instance,
+                    sent_by=peer.ae_title,
+                    received_by=peer.called_ae_title,
+                )
+            )
+        )
+
+    def _service(self, sop_class: str) -> Service:
+        return Service(
+            offer=Offer(
+                abstract_syntax=sop_class,
+                transfer_syntaxes=TAKEN,
+                prefers_proposed_order=True,
+                as_user=True,
+                extended=_extended,
+            ),
+            receive=self.receive,
+        )
+
+
+TAKEN = tuple(TRANSFER_SYNTAXES)
+"""Every transfer syntax is kept as it comes; the sender's own order decides, so that it need not
+convert."""
+
+
+def _extended(information: bytes) -> bytes:
+    """Answer storage's extended negotiation: level 2 (full), nothing coerced.
+
+    Source: PS3.4 B.3.1, Table B.3-2.
+    """
+    return bytes((2, 0, 0, 0, 0, 0))[: max(len(information), 1)]
