@@ -7,7 +7,6 @@ the sender told that it arrived. Whatever goes wrong before leaves nothing.
 """
 
 import asyncio
-import hashlib
 import logging
 import threading
 from collections.abc import Callable
@@ -15,7 +14,9 @@ from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
+
+from blake3 import blake3
 
 from isocenter.archive.catalogue import Catalogue, Identity
 from isocenter.config import ArchiveConfig
@@ -36,6 +37,9 @@ log = logging.getLogger(__name__)
 
 WRITE_STEP: Final = 1 << 17
 """Bytes that are worth waking a worker for."""
+
+RELEASE_STEP: Final = 1 << 20
+"""Bytes that are worth waking the event loop for, to give them back."""
 
 
 class Part(Protocol):
@@ -98,10 +102,13 @@ class Reception:
         # What follows is touched by one worker at a time.
         self._draft: Draft | None = None
         self._failure: Exception | None = None
-        self._digest = hashlib.sha256()
+        self._digest = blake3()
         self._scanner = Scanner(lookup(announced.transfer_syntax), WANTED, limits=ingest.limits)
+        self._written: list[Part] = []
+        self._held = 0  # bytes of what is written and not yet released
         self._offset = 0
         self._size = 0
+        self._entry: tuple[Identity, dict[str, Any]] | None = None
 
     def write(self, part: Part) -> None:
         """Take the next bytes of the data set; they are released when they are written."""
@@ -149,6 +156,7 @@ class Reception:
                 self._take(parts)
             elif self._is_abandoned:
                 self._discard()
+                self._release()
                 return
             else:
                 self._complete()
@@ -161,7 +169,15 @@ class Reception:
         except Exception as error:  # translated where the sender is answered
             self._fail(error)
         finally:
-            self._on_loop(_release, parts)
+            self._written += parts
+            self._held += sum(len(part.view) for part in parts)
+            if self._held >= RELEASE_STEP:
+                self._release()
+
+    def _release(self) -> None:
+        """Give back what is written; a small instance's parts all at once, with its answer."""
+        written, self._written, self._held = self._written, [], 0
+        self._on_loop(_release, written)
 
     def _keep(self, parts: list[memoryview]) -> None:
         draft = self._draft or self._begin()
@@ -170,6 +186,9 @@ class Reception:
             self._digest.update(part)
             self._scanner.feed(part)
             self._size += len(part)
+        if self._entry is None and self._scanner.pixel_data is not None:
+            # What the index wants lies before: the rest may still be on its way.
+            self._entry = self._ingest.catalogue.entry(self._scanner, self._announced)
 
     def _begin(self) -> Draft:
         self._draft = draft = self._ingest.store.begin()
@@ -193,7 +212,9 @@ class Reception:
         key = ""
         try:
             self._scanner.finish()
-            identity, attributes = self._ingest.catalogue.entry(self._scanner, self._announced)
+            identity, attributes = self._entry or self._ingest.catalogue.entry(
+                self._scanner, self._announced
+            )
             draft = self._draft or self._begin()
             digest = self._digest.digest()
             key = new_key(identity.study, identity.series, identity.instance, digest)
@@ -269,6 +290,7 @@ class Reception:
             self._loop.call_soon_threadsafe(call, argument)
 
     def _set(self, answer: Stored | BaseException) -> None:
+        _release(self._written)
         if self._done.done():
             return
         if isinstance(answer, Stored):

@@ -61,7 +61,7 @@ class FileStore:
         """Make the names of ``keys`` durable: one sync for each folder they lie in."""
         try:
             for folder in {key.rpartition("/")[0] for key in keys}:
-                self._sync_folder(self._blobs / folder)
+                self._sync_folder(f"{self._blobs}/{folder}")
         except OSError as error:
             raise _unavailable(error) from error
 
@@ -166,7 +166,7 @@ class FileStore:
         os.write(self._journal, lines)
         self._noted = len(lines)
 
-    def _sync_folder(self, folder: Path) -> None:
+    def _sync_folder(self, folder: Path | str) -> None:
         if os.name == "nt":  # folders cannot be opened there; NTFS journals names itself
             return
         descriptor = os.open(folder, os.O_RDONLY)
