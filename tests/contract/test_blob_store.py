@@ -60,7 +60,7 @@ def test_what_was_put_comes_back(store: BlobStore) -> None:
     name = put(store, *parts)
 
     assert content(store, name) == b"".join(parts)
-    assert list(store.keys()) == [name]
+    assert list(store.all_keys()) == [name]
 
 
 def test_more_parts_than_one_call_takes_are_all_written(store: BlobStore) -> None:
@@ -97,7 +97,7 @@ def test_a_draft_is_seen_by_nobody(store: BlobStore) -> None:
     draft = store.begin()
     draft.write([b"half"])
 
-    assert list(store.keys()) == []
+    assert list(store.all_keys()) == []
     draft.discard()
 
 
@@ -159,7 +159,7 @@ def test_what_was_deleted_is_gone_and_deleting_again_is_no_error(store: BlobStor
 
     with pytest.raises(NotFound):
         store.open(name)
-    assert list(store.keys()) == []
+    assert list(store.all_keys()) == []
 
 
 def test_a_study_can_be_filled_again_after_its_last_blob_went(store: BlobStore) -> None:
@@ -183,7 +183,7 @@ def test_after_a_crash_what_nobody_took_note_of_can_be_told(reopen: Reopen) -> N
     assert set(noted) <= {settled, unsettled}
     assert restarted.recover() == 1
     assert restarted.unsettled() == {}
-    assert sorted(restarted.keys()) == sorted([settled, unsettled])
+    assert sorted(restarted.all_keys()) == sorted([settled, unsettled])
     assert restarted.recover() == 0
 
 

@@ -31,17 +31,19 @@ class Archive:
         self.store = store
         self.index = index
         self._workers = workers
-        self._ingest = Ingest(store, index, workers, config)
+        self.ingest = Ingest(store, index, workers, config)
 
     @classmethod
-    async def open(cls, folder: Path, config: ArchiveConfig) -> Self:
+    async def open(cls, folder: Path, config: ArchiveConfig, *, is_shared: bool = False) -> Self:
         """Open or make the archive in ``folder``, and clear up what a crash left.
 
-        Raises: Unavailable, Unsupported.
+        ``is_shared``: only to read, beside a server that may be running. Raises: Unavailable,
+        Unsupported.
         """
         workers = ThreadPoolExecutor(config.file_threads, thread_name_prefix="files")
         archive = await asyncio.to_thread(cls._open, folder, workers, config)
-        await archive.clear_up()
+        if not is_shared:
+            await archive.clear_up()
         return archive
 
     @classmethod
@@ -61,7 +63,7 @@ class Archive:
 
     def receive(self, announced: Announced) -> Reception:
         """Begin to take in one instance."""
-        return self._ingest.receive(announced)
+        return self.ingest.receive(announced)
 
     def search(self, query: Query) -> AsyncIterator[list[Match]]:
         """Yield what matches, in pages. Raises: Malformed, Unavailable."""

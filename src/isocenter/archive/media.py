@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
 
 from isocenter.dicom import directory
 from isocenter.errors import Malformed, Unavailable
@@ -20,7 +20,7 @@ class Found:
     name: str
     """As a person knows it: its path, with the member's name behind that of a zip archive."""
     size: int
-    open: Callable[[], IO[bytes]]
+    open: Callable[[], BinaryIO]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +106,8 @@ class _Member:
     archive: zipfile.ZipFile
     member: zipfile.ZipInfo
 
-    def __call__(self) -> IO[bytes]:
+    def __call__(self) -> BinaryIO:
         try:
-            return self.archive.open(self.member)
+            return cast(BinaryIO, self.archive.open(self.member))
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
             raise Unavailable(f"zip member cannot be read: {error}") from error

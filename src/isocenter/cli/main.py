@@ -5,6 +5,7 @@ import sys
 import typer
 
 import isocenter
+from isocenter.cli import holdings
 from isocenter.cli.serve import serve
 from isocenter.errors import IsocenterError
 
@@ -17,6 +18,11 @@ program = typer.Typer(
     rich_markup_mode=None,
 )
 program.command()(serve)
+program.command("import")(holdings.import_)
+program.command()(holdings.export)
+program.command()(holdings.remove)
+program.command()(holdings.verify)
+program.command()(holdings.reindex)
 
 
 @program.callback(invoke_without_command=True)

@@ -21,6 +21,13 @@ def load_settings(config: Path | None, **options: object) -> Config:
     return settings.load(config, options=given, environ=os.environ)
 
 
+def quiet_log() -> None:
+    """Log only what needs a hand: a command says the rest itself."""
+    from isocenter.app import log
+
+    log.configure("error")
+
+
 def serve(
     data: DataOption = None,
     aet: Annotated[str | None, typer.Option(help="Our AE title. [ISOCENTER]")] = None,

@@ -84,7 +84,7 @@ class BlobStore(Protocol):
     def delete(self, key: str) -> None:
         """Remove ``key``. Removing what is not there succeeds."""
 
-    def keys(self) -> Iterator[str]:
+    def all_keys(self) -> Iterator[str]:
         """Yield every key there is, in no order that means anything."""
 
     def unsettled(self) -> dict[str, str]:

@@ -96,7 +96,7 @@ class FileStore:
         except OSError as error:
             raise _unavailable(error) from error
 
-    def keys(self) -> Iterator[str]:
+    def all_keys(self) -> Iterator[str]:
         """Yield every key there is."""
         for shard in _names(self._blobs):
             for folder in _names(self._blobs / shard):

@@ -1,0 +1,201 @@
+"""Commands on a data folder: import, export, remove, verify, reindex."""
+
+import asyncio
+import os
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isocenter.cli.output import complain, progress, say
+from isocenter.cli.serve import ConfigOption, DataOption, load_settings
+from isocenter.config import Config
+
+if TYPE_CHECKING:
+    from isocenter.archive.archive import Archive
+    from isocenter.storage.records import Selection
+
+Uids = list[str] | None
+StudyOption = Annotated[Uids, typer.Option("--study", help="Study Instance UID. Repeatable.")]
+SeriesOption = Annotated[Uids, typer.Option("--series", help="Series Instance UID. Repeatable.")]
+InstanceOption = Annotated[Uids, typer.Option("--instance", help="SOP Instance UID. Repeatable.")]
+PatientOption = Annotated[str | None, typer.Option("--patient", help="Patient ID.")]
+
+
+@asynccontextmanager
+async def _archive(config: Config, *, alone: bool) -> AsyncIterator["Archive"]:
+    """The archive in the data folder; ``alone``: no server may be using it meanwhile."""
+    from isocenter.archive.archive import Archive
+    from isocenter.storage.lock import FolderLock
+
+    if alone:
+        with FolderLock(config.data):
+            archive = await Archive.open(config.data, config.archive)
+            try:
+                yield archive
+            finally:
+                await archive.close()
+        return
+    archive = await Archive.open(config.data, config.archive, is_shared=True)
+    try:
+        yield archive
+    finally:
+        await archive.close()
+
+
+def _selection(patient: str | None, study: Uids, series: Uids, instance: Uids) -> "Selection":
+    from isocenter.storage.records import Selection
+
+    if not (patient or study or series or instance):
+        raise typer.BadParameter("name what is meant: --patient, --study, --series or --instance")
+    return Selection(
+        patient_id=patient,
+        studies=tuple(study or ()),
+        series=tuple(series or ()),
+        instances=tuple(instance or ()),
+    )
+
+
+def _run(work: Coroutine[Any, Any, bool]) -> None:
+    """Run ``work``; exit with 1 if it says that something failed."""
+    if not asyncio.run(work):
+        sys.exit(1)
+
+
+def import_(
+    paths: Annotated[list[Path], typer.Argument(help="Files, folders, zip archives, DICOMDIRs.")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Take instances into the archive, without a server."""
+    from isocenter.cli.serve import quiet_log
+
+    quiet_log()
+    _run(_import(load_settings(config, data=data), paths))
+
+
+async def _import(config: Config, paths: list[Path]) -> bool:
+    from isocenter.archive.importing import Fate, import_files
+
+    fates: Counter[Fate] = Counter()
+    async with _archive(config, alone=True) as archive:
+        with progress("importing") as steps:
+            async for imported in import_files(archive.ingest, paths, config.aet):
+                fates[imported.fate] += 1
+                steps.step(imported.size)
+                if imported.fate is Fate.REFUSED:
+                    complain(f"refused: {imported.name}: {imported.reason}")
+    say(", ".join(f"{count} {fate.value}" for fate, count in fates.items()) or "nothing found")
+    return not fates[Fate.REFUSED]
+
+
+def export(
+    out: Annotated[Path, typer.Option(help="The folder to write to.")],
+    patient: PatientOption = None,
+    study: StudyOption = None,
+    series: SeriesOption = None,
+    instance: InstanceOption = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Write instances as DICOM files: OUT/<study>/<series>/<instance>.dcm."""
+    selection = _selection(patient, study, series, instance)
+    _run(_export(load_settings(config, data=data), selection, out))
+
+
+async def _export(config: Config, selection: "Selection", out: Path) -> bool:
+    from isocenter.archive.exporting import export as export_files
+
+    failed = 0
+    async with _archive(config, alone=False) as archive:
+        with progress("exporting") as steps:
+            async for exported in export_files(archive, selection, out):
+                steps.step(exported.size)
+                if exported.reason:
+                    failed += 1
+                    complain(f"failed: {exported.path}: {exported.reason}")
+    say(f"{steps.count - failed} exported, {failed} failed")
+    return not failed
+
+
+def remove(
+    patient: PatientOption = None,
+    study: StudyOption = None,
+    series: SeriesOption = None,
+    instance: InstanceOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Remove instances from the archive, bytes and all."""
+    selection = _selection(patient, study, series, instance)
+    _run(_remove(load_settings(config, data=data), selection, yes))
+
+
+async def _remove(config: Config, selection: "Selection", is_agreed: bool) -> bool:
+    async with _archive(config, alone=True) as archive:
+        count = await archive.index.count_instances(selection)
+        if not is_agreed and count:
+            typer.confirm(f"Remove {count} instances for good?", abort=True, err=True)
+        removed = await archive.remove(selection)
+    say(f"{removed.instances} removed")
+    return True
+
+
+def verify(data: DataOption = None, config: ConfigOption = None) -> None:
+    """Read every instance and compare it with its digest."""
+    _run(_verify(load_settings(config, data=data)))
+
+
+async def _verify(config: Config) -> bool:
+    from isocenter.archive.upkeep import verify as verify_blobs
+
+    faults = 0
+    async with _archive(config, alone=False) as archive:
+        with progress("verifying") as steps:
+            async for checked in verify_blobs(archive):
+                if checked.fault is None:
+                    steps.step(checked.size)
+                    continue
+                faults += 1
+                where = f"{checked.key} ({checked.sop_instance})"
+                complain(f"{checked.fault.value}: {where} {checked.reason}".rstrip())
+    say(f"{steps.count} sound, {faults} faulty")
+    return not faults
+
+
+def reindex(data: DataOption = None, config: ConfigOption = None) -> None:
+    """Make the index anew from the blobs alone."""
+    if not _reindex(load_settings(config, data=data)):
+        sys.exit(1)
+
+
+def _reindex(config: Config) -> bool:
+    from isocenter.archive.archive import INDEX_NAME
+    from isocenter.archive.upkeep import reindex as reindex_blobs
+    from isocenter.storage.lock import FolderLock
+
+    faults = 0
+    with FolderLock(config.data):
+        made = config.data / f"{INDEX_NAME}.new"
+        _forget(made)
+        with progress("reindexing") as steps, closing(reindex_blobs(config.data, made)) as read:
+            for checked in read:
+                steps.step(checked.size)
+                if checked.fault is not None:
+                    faults += 1
+                    complain(f"{checked.fault.value}: {checked.key} {checked.reason}".rstrip())
+        _forget(config.data / INDEX_NAME)
+        os.replace(made, config.data / INDEX_NAME)
+    say(f"{steps.count - faults} entered, {faults} faulty")
+    return not faults
+
+
+def _forget(index: Path) -> None:
+    """Remove an index with what SQLite keeps beside it."""
+    for suffix in ("", "-wal", "-shm"):
+        index.with_name(index.name + suffix).unlink(missing_ok=True)
