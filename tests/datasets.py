@@ -1,4 +1,4 @@
-"""Data sets for tests, written by an encoder of their own: typed from PS3.5 7, not from the product."""
+"""Data sets for tests, by an encoder of their own: typed from PS3.5 7, not from the product."""
 
 from __future__ import annotations
 
