@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 LONG = {"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"}
 # Tags whose VR the dictionary tells without doubt, so that implicit VR is read alike.
 TAGS = {
-    0x00080005: "CS",
     0x00080016: "UI",
     0x00080018: "UI",
     0x00080020: "DA",
