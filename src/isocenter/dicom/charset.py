@@ -55,11 +55,8 @@ class Charset:
 
     def _encode_single(self, text: str) -> bytes | None:
         encoding = self.encodings[0] if self.terms and self.terms[0] != "ISO_IR 6" else "ascii"
-        try:
-            encoded = text.encode(encoding)
-        except UnicodeEncodeError:
-            return None
-        return encoded if self.decode(encoded) == text else None
+        encoded = _encode_by(encoding, text)
+        return encoded if encoded is not None and self.decode(encoded) == text else None
 
     def _encode_part(self, part: str) -> bytes | None:
         """Encode what stands between delimiters, by the first character set that can."""
@@ -68,12 +65,12 @@ class Charset:
         for position, encoding in enumerate(self.encodings):
             if position == 0 and encoding == _DEFAULT:
                 continue
-            try:
-                encoded = part.encode(encoding)
-            except UnicodeEncodeError:
+            encoded = _encode_by(encoding, part)
+            if encoded is None:
                 continue
             if encoding in _STATEFUL:
-                return encoded + (b"\x1b(J" if self.encodings[0] == "shift_jis" else b"")
+                is_romaji = self.encodings[0] == "shift_jis"
+                return encoded.removesuffix(_ASCII_CODE) + (b"\x1b(J" if is_romaji else _ASCII_CODE)
             return encoded if position == 0 else _CODES.get(encoding, b"") + encoded
         return None
 
@@ -95,6 +92,16 @@ class Charset:
             return part.decode(encoding, "replace")
         head, tail = part[: delimiter.start()], part[delimiter.start() :]
         return head.decode(encoding, "replace") + tail.decode(first, "replace")
+
+
+def _encode_by(encoding: str, text: str) -> bytes | None:
+    try:
+        encoded = text.encode(encoding)
+    except UnicodeEncodeError:
+        return None
+    # Of Shift JIS, only the single bytes are JIS X 0201, which is what DICOM has.
+    is_beyond = encoding == "shift_jis" and len(encoded) != len(text)
+    return None if is_beyond else encoded
 
 
 def _python_encodings(terms: tuple[str, ...]) -> Iterator[str]:

@@ -23,7 +23,7 @@ _KNOWN_VRS: Final = frozenset(SHORT_VRS.values()) | frozenset(LONG_VRS.values())
 def tag_of(keyword: str) -> int | None:
     """Give the tag of ``keyword``, also written as ``GGGGEEEE`` or ``(GGGG,EEEE)``; else None."""
     known = keyword_dict.get(keyword)
-    if known is not None:
+    if known is not None and keyword:
         return int(known)
     digits = keyword.strip("()").replace(",", "")
     if len(digits) != 8:

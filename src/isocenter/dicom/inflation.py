@@ -54,9 +54,11 @@ class Inflater:
             raise Malformed("deflated data set unfolds to too much", offset=self.received)
 
 
-def inflate(data: Buffer, limits: Limits) -> bytes:
+def inflate(data: Buffer, limits: Limits) -> memoryview:
     """Unfold a whole deflated data set. Raises: Malformed."""
     inflater = Inflater(limits)
-    inflated = b"".join(inflater.feed(data))
+    inflated = bytearray()
+    for step in inflater.feed(data):
+        inflated += step
     inflater.finish()
-    return inflated
+    return memoryview(inflated)
