@@ -42,7 +42,7 @@ def test_an_address_is_read_and_written(text: str, address: Address) -> None:
         "A@[::1]x",
         "A\n@h:1",
         "SEVENTEEN_LETTERS@h:1",
-        "A@h:١",
+        "A@h:\N{ARABIC-INDIC DIGIT ONE}",
     ],
 )
 def test_what_is_no_address_is_malformed(text: str) -> None:
