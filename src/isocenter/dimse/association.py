@@ -326,7 +326,7 @@ class Association:
 
     async def wait_closed(self, grace: float) -> None:
         """Give the peer ``grace`` seconds to close the connection; then close it."""
-        if not self.ended.done():
+        if self.connection.is_connected and not self.ended.done():
             await asyncio.wait((self.ended,), timeout=grace)
         self.connection.cut()
 

@@ -23,6 +23,14 @@ QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 LONGEST_TICK = 5.0  # seconds
 SHORTEST_TICK = 0.02
 OVER = frozenset({State.IDLE, State.AWAITING_CLOSE})
+UNBORN = frozenset(
+    {
+        State.AWAITING_REQUEST,
+        State.AWAITING_OUR_ANSWER,
+        State.AWAITING_TRANSPORT,
+        State.AWAITING_ANSWER,
+    }
+)
 
 RECEIVED = {
     pdu.ASSOCIATE_RQ: Event.REQUEST_RECEIVED,
@@ -272,6 +280,11 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
         self._user.lost(failure)
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether there ever was a transport connection."""
+        return self._transport is not None
+
     def cut(self) -> None:
         """Close the transport connection without a word."""
         if self._transport:
@@ -283,9 +296,9 @@ class Connection(asyncio.BufferedProtocol):
         The buffers must stay as they are until they are written. Raises: Aborted, OutOfTurn.
         """
         if not self._machine.allows(Event.WE_SEND_DATA) or self._transport is None:
-            if self.is_over:
-                raise Aborted("the association is over")
-            raise OutOfTurn(f"nothing can be sent in {self._machine.state.name}")
+            if self._machine.state in UNBORN:
+                raise OutOfTurn(f"nothing can be sent in {self._machine.state.name}")
+            raise Aborted("the association is over")
         self._machine.handle(Event.WE_SEND_DATA)
         self._heard = self._loop.time()
         self._transport.writelines(cast("list[bytes]", parts))
