@@ -60,6 +60,10 @@ class User(Protocol):
     def closed(self) -> None:
         """The transport connection is gone; the last that is told."""
 
+    @property
+    def is_amid(self) -> bool:
+        """Whether the peer still owes the rest of a message."""
+
     def patience(self) -> float | None:
         """Seconds the peer may now be silent between PDUs; None, if it waits for us."""
 
@@ -149,7 +153,6 @@ class Connection(asyncio.BufferedProtocol):
         self._heard = self._loop.time()
         start = slab.filled
         slab.filled = stop = start + nbytes
-        self._ask_for_quick_acknowledgement()
         if not self._splitter.stopped:
             self._is_feeding = True
             try:
@@ -158,6 +161,8 @@ class Connection(asyncio.BufferedProtocol):
                 self._refuse(fault)
             finally:
                 self._is_feeding = False
+        if self._splitter.is_amid or self._user.is_amid:
+            self._ask_for_quick_acknowledgement()
         if slab.holders == 1 or self._pool.size - stop < SMALLEST_TAIL:
             self._let_slab_go()
 
@@ -186,9 +191,9 @@ class Connection(asyncio.BufferedProtocol):
     # What the splitter calls.
 
     def data_begins(self) -> bool:
-        if not self._machine.allows(Event.DATA_RECEIVED):
-            return False
         before = self._machine.state
+        if before is State.IDLE:
+            return False
         self._abort_reason = pdu.UNEXPECTED_PDU
         effects = self._machine.handle(Event.DATA_RECEIVED)
         self._takes_data = Effect.TELL_DATA in effects
@@ -429,7 +434,9 @@ class Connection(asyncio.BufferedProtocol):
             waiter.set_result(None)
 
     def _ask_for_quick_acknowledgement(self) -> None:
-        # The kernel forgets this after a while: a sender with Nagle's algorithm on waits for it.
+        # A sender with Nagle's algorithm on keeps the rest of its message back until it hears that
+        # the beginning arrived. The kernel forgets the option; a whole message our answer
+        # acknowledges.
         if QUICKACK is not None and self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
