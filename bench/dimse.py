@@ -71,6 +71,10 @@ def make_instances(folder: Path, count: int) -> None:
         source.save_as(folder / f"{number:05}.dcm")
 
 
+def instances(folder: Path) -> list[str]:
+    return [str(path) for path in sorted(folder.iterdir())]
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -173,16 +177,15 @@ def report(what: str, mine: float, other: float) -> None:
     print(f"{what:42} {mine:7.0f}/s  DCMTK {other:7.0f}/s  ratio {mine / other:.2f}")
 
 
-async def main(folder: Path) -> None:
-    files = [str(path) for path in sorted(folder.iterdir())]
+async def main(files: list[str]) -> None:
     await sending(files)
     await receiving(files)
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        uvloop.run(main(Path(sys.argv[1])))
+        uvloop.run(main(instances(Path(sys.argv[1]))))
     else:
         with tempfile.TemporaryDirectory() as made:
             make_instances(Path(made), 1000)
-            uvloop.run(main(Path(made)))
+            uvloop.run(main(instances(Path(made))))

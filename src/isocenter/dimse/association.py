@@ -2,29 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from isocenter.dimse.command import (
     ASKS_BY_REQUESTED,
-    NO_DATA_SET,
-    WITH_DATA_SET,
     Command,
     Value,
     Verb,
 )
 from isocenter.dimse.failures import Aborted
 from isocenter.dimse.invocation import Invocation, Outstanding, Responses
-from isocenter.dimse.message import (
-    Assembler,
-    Buffer,
-    Framer,
-    fragment_size,
-    frame_whole,
-)
+from isocenter.dimse.message import Assembler
 from isocenter.dimse.negotiation import Agreement, Context
 from isocenter.dimse.operation import Collecting, DataSink, FindService, Performer, StatusOf
 from isocenter.dimse.pdu import AssociateAccept, AssociateReject, AssociateRequest
+from isocenter.dimse.sending import Pieces, Sender
 from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.dimse.slabs import SlabPool
 from isocenter.dimse.status import PROCESSING_FAILURE, Response
@@ -36,11 +29,8 @@ from isocenter.errors import Malformed, Unsupported
 log = logging.getLogger(__name__)
 
 VERIFICATION = "1.2.840.10008.1.1"
-WRITE_CHUNK = 1 << 20  # bytes of a data set handed to the transport at once
 MOST_UNREAD = 256  # responses nobody has taken at which reading pauses
 MOST_INVOKED = 64  # operations at once where the window is unlimited
-
-Pieces = Iterable[Buffer] | AsyncIterable[Buffer]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +94,8 @@ class Association:
         self._assembler = Assembler(self, largest_command=limits.command_size)
         self._sink: DataSink | None = None
         self._outstanding = Outstanding()
-        self._sending = asyncio.Lock()
+        self._sender = Sender(self.connection)
         self._slots = asyncio.Semaphore(1)
-        self._fragment_size = fragment_size(0)
         self._wants_release = False
         self._is_established = False
         loop = asyncio.get_running_loop()
@@ -138,7 +127,7 @@ class Association:
         self.extended = agreement.extended
         self.window = agreement.window
         self.peer = peer
-        self._fragment_size = fragment_size(peer.maximum_length)
+        self._sender.fit(peer.maximum_length)
         self._slots = asyncio.Semaphore(invoked or MOST_INVOKED)
         self._is_established = True
 
@@ -326,7 +315,7 @@ class Association:
 
     async def wait_closed(self, grace: float) -> None:
         """Give the peer ``grace`` seconds to close the connection; then close it."""
-        if not self.ended.done():
+        if self.connection.is_connected and not self.ended.done():
             await asyncio.wait((self.ended,), timeout=grace)
         self.connection.cut()
 
@@ -336,38 +325,7 @@ class Association:
         self, context_id: int, command: Command, dataset: bytes | None = None
     ) -> None:
         """Send a command set, and a data set that is in memory. Raises: Aborted."""
-        await self._send(context_id, command, None if dataset is None else (dataset,))
-
-    async def _send(self, context_id: int, command: Command, pieces: Pieces | None) -> None:
-        kind = NO_DATA_SET if pieces is None else WITH_DATA_SET
-        encoded = Command({**command.elements, "CommandDataSetType": kind}).encode()
-        parts = list(frame_whole(context_id, encoded, is_command=True, size=self._fragment_size))
-        async with self._sending:
-            await self.connection.writable()
-            if pieces is None:
-                self.connection.send(parts)
-            else:
-                await self._send_pieces(parts, Framer(context_id, self._fragment_size), pieces)
-
-    async def _send_pieces(self, parts: list[Buffer], framer: Framer, pieces: Pieces) -> None:
-        """Send ``parts``, then ``pieces``, which nothing may come between."""
-        outgoing = _Outgoing(self.connection, framer, parts)
-        try:
-            if isinstance(pieces, AsyncIterable):
-                async for piece in pieces:
-                    for view in _chunks(piece):
-                        if outgoing.add(view):
-                            await self.connection.writable()
-            else:
-                for piece in pieces:
-                    for view in _chunks(piece):
-                        if outgoing.add(view):
-                            await self.connection.writable()
-            outgoing.finish()
-        except BaseException:
-            if outgoing.has_begun:
-                self.abort("a data set could not be sent to its end")
-            raise
+        await self._sender.send(context_id, command, None if dataset is None else (dataset,))
 
     # Invoking.
 
@@ -396,7 +354,7 @@ class Association:
         try:
             if self.failure:
                 raise self._over()
-            await self._send(context.context_id, command, pieces)
+            await self._sender.send(context.context_id, command, pieces)
         except BaseException:
             self._end(invocation)
             raise
@@ -434,7 +392,7 @@ class Association:
             "CommandField": int(Verb.C_CANCEL),
             "MessageIDBeingRespondedTo": invocation.message_id,
         }
-        await self._send(invocation.context_id, Command(elements), None)
+        await self._sender.send(invocation.context_id, Command(elements), None)
 
     def _respond(self, command: Command, dataset: bytes | None) -> None:
         """A response has come, for a request that may be given up by now."""
@@ -543,6 +501,10 @@ class Association:
         if self._tell_ended is not None:
             self._tell_ended(self)
 
+    @property
+    def is_amid(self) -> bool:
+        return self._assembler.is_amid
+
     def patience(self) -> float | None:
         if self._assembler.is_amid or self._outstanding:
             return self._timeouts.dimse
@@ -564,36 +526,3 @@ class Association:
         """Give up, also on data sets that are being finished."""
         self._performer.stop_hard()
         self.connection.cut()
-
-
-class _Outgoing:
-    """A message on its way: what is framed and not yet handed to the transport."""
-
-    def __init__(self, connection: Connection, framer: Framer, parts: list[Buffer]) -> None:
-        self.has_begun = False
-        self._connection = connection
-        self._framer = framer
-        self._parts = parts
-        self._size = 0
-
-    def add(self, view: memoryview) -> bool:
-        """Whether something was sent, so that the caller should look whether there is room."""
-        self._parts.extend(self._framer.frame(view))
-        self._size += len(view)
-        if self._size < WRITE_CHUNK:
-            return False
-        self.has_begun = True
-        self._connection.send(self._parts)
-        self._parts, self._size = [], 0
-        return True
-
-    def finish(self) -> None:
-        self._parts.extend(self._framer.finish())
-        self._connection.send(self._parts)
-
-
-def _chunks(piece: Buffer) -> Iterable[memoryview]:
-    view = memoryview(piece).cast("B")
-    if len(view) <= 2 * WRITE_CHUNK:
-        return (view,)
-    return (view[at : at + WRITE_CHUNK] for at in range(0, len(view), WRITE_CHUNK))

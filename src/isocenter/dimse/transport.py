@@ -23,6 +23,14 @@ QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 LONGEST_TICK = 5.0  # seconds
 SHORTEST_TICK = 0.02
 OVER = frozenset({State.IDLE, State.AWAITING_CLOSE})
+UNBORN = frozenset(
+    {
+        State.AWAITING_REQUEST,
+        State.AWAITING_OUR_ANSWER,
+        State.AWAITING_TRANSPORT,
+        State.AWAITING_ANSWER,
+    }
+)
 
 RECEIVED = {
     pdu.ASSOCIATE_RQ: Event.REQUEST_RECEIVED,
@@ -51,6 +59,10 @@ class User(Protocol):
 
     def closed(self) -> None:
         """The transport connection is gone; the last that is told."""
+
+    @property
+    def is_amid(self) -> bool:
+        """Whether the peer still owes the rest of a message."""
 
     def patience(self) -> float | None:
         """Seconds the peer may now be silent between PDUs; None, if it waits for us."""
@@ -141,7 +153,6 @@ class Connection(asyncio.BufferedProtocol):
         self._heard = self._loop.time()
         start = slab.filled
         slab.filled = stop = start + nbytes
-        self._ask_for_quick_acknowledgement()
         if not self._splitter.stopped:
             self._is_feeding = True
             try:
@@ -150,6 +161,8 @@ class Connection(asyncio.BufferedProtocol):
                 self._refuse(fault)
             finally:
                 self._is_feeding = False
+        if self._splitter.is_amid or self._user.is_amid:
+            self._ask_for_quick_acknowledgement()
         if slab.holders == 1 or self._pool.size - stop < SMALLEST_TAIL:
             self._let_slab_go()
 
@@ -178,9 +191,9 @@ class Connection(asyncio.BufferedProtocol):
     # What the splitter calls.
 
     def data_begins(self) -> bool:
-        if not self._machine.allows(Event.DATA_RECEIVED):
-            return False
         before = self._machine.state
+        if before is State.IDLE:
+            return False
         self._abort_reason = pdu.UNEXPECTED_PDU
         effects = self._machine.handle(Event.DATA_RECEIVED)
         self._takes_data = Effect.TELL_DATA in effects
@@ -272,6 +285,11 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
         self._user.lost(failure)
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether there ever was a transport connection."""
+        return self._transport is not None
+
     def cut(self) -> None:
         """Close the transport connection without a word."""
         if self._transport:
@@ -283,9 +301,9 @@ class Connection(asyncio.BufferedProtocol):
         The buffers must stay as they are until they are written. Raises: Aborted, OutOfTurn.
         """
         if not self._machine.allows(Event.WE_SEND_DATA) or self._transport is None:
-            if self.is_over:
-                raise Aborted("the association is over")
-            raise OutOfTurn(f"nothing can be sent in {self._machine.state.name}")
+            if self._machine.state in UNBORN:
+                raise OutOfTurn(f"nothing can be sent in {self._machine.state.name}")
+            raise Aborted("the association is over")
         self._machine.handle(Event.WE_SEND_DATA)
         self._heard = self._loop.time()
         self._transport.writelines(cast("list[bytes]", parts))
@@ -416,7 +434,9 @@ class Connection(asyncio.BufferedProtocol):
             waiter.set_result(None)
 
     def _ask_for_quick_acknowledgement(self) -> None:
-        # The kernel forgets this after a while: a sender with Nagle's algorithm on waits for it.
+        # A sender with Nagle's algorithm on keeps the rest of its message back until it hears that
+        # the beginning arrived. The kernel forgets the option; a whole message our answer
+        # acknowledges.
         if QUICKACK is not None and self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)

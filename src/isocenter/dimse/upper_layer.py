@@ -25,6 +25,8 @@ class State(Enum):
     COLLISION_ACCEPTOR_AWAITING_OUR_RELEASE = "Sta12"
     AWAITING_CLOSE = "Sta13"
 
+    __hash__ = object.__hash__  # by identity, as they compare; Enum's own is slow
+
 
 class Event(Enum):
     """The rows of PS3.8 table 9-10; ``WE_...`` are local primitives."""
@@ -48,6 +50,8 @@ class Event(Enum):
     TRANSPORT_CLOSED = 17
     ARTIM_EXPIRED = 18
     INVALID_RECEIVED = 19
+
+    __hash__ = object.__hash__
 
 
 class Effect(Enum):

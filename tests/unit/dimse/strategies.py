@@ -13,8 +13,8 @@ from isocenter.dimse.user_information import (
     Window,
 )
 
-uids = st.from_regex(r"\A[0-9](\.[0-9]{1,5}){0,9}\Z")
-titles = st.from_regex(r"\A[A-Z0-9_]([A-Z0-9_ ]{0,14}[A-Z0-9_])?\Z")
+uids = st.text("0129.", min_size=1, max_size=64)
+titles = st.text("ABZ09_ ", min_size=1, max_size=16).map(lambda text: text.strip() or "A")
 words = st.integers(0, 0xFFFF)
 octets = st.integers(0, 0xFF)
 

@@ -1,7 +1,6 @@
 """What is answered to what is proposed."""
 
 from hypothesis import given
-from unit.dimse.strategies import accepts, requests
 
 from isocenter.dimse import pdu
 from isocenter.dimse.negotiation import (
@@ -22,6 +21,7 @@ from isocenter.dimse.user_information import (
     UserInformation,
     Window,
 )
+from unit.dimse.strategies import accepts, requests
 
 CT, MR, PRINT, VERIFICATION = "1.2.3.1", "1.2.3.2", "1.2.3.3", "1.2.840.10008.1.1"
 IMPLICIT, EXPLICIT, JPEG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.50"

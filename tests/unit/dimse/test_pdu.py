@@ -1,13 +1,15 @@
 """The protocol data units: bytes as the standard draws them, round trips, garbage."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.dimse.strategies import information, units
 
 from isocenter.dimse import pdu
 from isocenter.dimse.user_information import UserIdentity, UserInformation, Window
 from isocenter.errors import Malformed, Unsupported
+from unit.dimse.strategies import information, units
 
 # PS3.8 figures 9-1 and 9-2, byte by byte.
 SMALLEST_REQUEST = bytes.fromhex(
@@ -15,7 +17,7 @@ SMALLEST_REQUEST = bytes.fromhex(
     "0001 0000"  # protocol version 1, reserved
 ) + (
     b"CALLED          "
-    + b"CALLING         "
+    b"CALLING         "
     + bytes(32)
     + b"\x10\x00\x00\x15"
     + b"1.2.840.10008.3.1.1.1"
@@ -83,10 +85,8 @@ def test_a_damaged_unit_is_malformed_or_another_unit(unit: pdu.Unit, data: st.Da
     for _ in range(data.draw(st.integers(1, 4))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     cut = bytes(body[: data.draw(st.integers(0, len(body)))])
-    try:
+    with contextlib.suppress(Malformed):
         pdu.decode(unit.encode()[0], cut)
-    except Malformed:
-        pass
 
 
 @given(information)

@@ -27,9 +27,24 @@ def test_an_address_is_read_and_written(text: str, address: Address) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "host:104", "@host:1", "A@", "A@:1", "A@h:0", "A@h:65536", "A@h:x", "A@h:", "A@[::1", "A\\B@h:1",
-     "SEVENTEEN_LETTERS@h:1", "A@[::1]x", "A\n@h:1", "A@h:１"],
-)  # fmt: skip
+    [
+        "",
+        "host:104",
+        "@host:1",
+        "A@",
+        "A@:1",
+        "A@h:0",
+        "A@h:65536",
+        "A@h:x",
+        "A@h:",
+        "A@[::1",
+        "A\\B@h:1",
+        "A@[::1]x",
+        "A\n@h:1",
+        "SEVENTEEN_LETTERS@h:1",
+        "A@h:\N{ARABIC-INDIC DIGIT ONE}",
+    ],
+)
 def test_what_is_no_address_is_malformed(text: str) -> None:
     with pytest.raises(Malformed):
         Address.parse(text)
