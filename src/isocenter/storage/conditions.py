@@ -119,7 +119,9 @@ class Condition:
     in_order_of: tuple[str, str] | None = None
     """Column and value if an index gives what meets it in the level's order."""
     is_in_order: bool = False
-    """Whether what meets it stands together in the level's order: dates of studies."""
+    """Whether what meets it stands together in the order of studies: their dates."""
+    is_name: bool = False
+    """Whether it is on a name, so that what meets it is not spread evenly over the patients' order."""
 
 
 def conditions_of(query: Query, local_offset: int) -> list[Condition]:
@@ -286,7 +288,7 @@ def _one_name(level: Level, base: int, named: Named) -> Condition:
     link, holder = _links(level)
     hits = select(link.c[holder]).where(link.c.part.in_(parts))
     hits = hits.where(link.c.name_fk.in_(_names(named)))
-    return Condition(level, where, hits)
+    return Condition(level, where, hits, is_name=True)
 
 
 def _meets(name: FromClause, named: Named) -> ColumnElement[bool]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import (
+    URL,
     ColumnElement,
     Engine,
     Select,
@@ -79,7 +80,10 @@ def reading_engine(path: Path, size: int) -> Engine:
 
 def _engine(path: Path, size: int, *pragmas: str) -> Engine:
     engine = create_engine(
-        f"sqlite:///{path}", pool_size=size, max_overflow=2, hide_parameters=True
+        URL.create("sqlite", database=str(path)),
+        pool_size=size,
+        max_overflow=2,
+        hide_parameters=True,
     )
 
     def configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
