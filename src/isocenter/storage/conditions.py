@@ -121,7 +121,7 @@ class Condition:
     is_in_order: bool = False
     """Whether what meets it stands together in the order of studies: their dates."""
     is_name: bool = False
-    """Whether it is on a name, so that what meets it is not spread evenly over the patients' order."""
+    """Whether it is on a name, so that what meets it stands together among patients."""
 
 
 def conditions_of(query: Query, local_offset: int) -> list[Condition]:

@@ -284,7 +284,7 @@ def _variants(value: str) -> list[str]:
 
     A name may leave out empty components at its end, so ``DOE^*`` also means ``DOE``.
     """
-    found = [value]
+    found = [value.rstrip(" ^")]
     while True:
         shorter = found[-1].rstrip("*")
         if shorter == found[-1] or not shorter.rstrip(" ").endswith("^"):

@@ -14,7 +14,7 @@ from isocenter.storage.names import fold_group, fold_letters, sound, words
         ("Đorđević", "Dordevic"),
         ("Straße  ^ Anna ", "STRASSE^ANNA"),
         ("Doe^John^^^", "Doe^John"),
-        ("Ｓｍｉｔｈ", "smith"),
+        ("\uff33\uff4d\uff49\uff54\uff48", "smith"),
         ("Ελένη", "ΕΛΕΝΗ"),
         ("Иванов", "ИВАНОВ"),
         ("Mu\u0308ller", "M\u00fcller"),

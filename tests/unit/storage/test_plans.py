@@ -1,4 +1,4 @@
-"""Searches go by index. A plan that scans a table would be right in every test and useless in use."""
+"""Searches go by index: a plan that scans would be right in every other test and useless."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

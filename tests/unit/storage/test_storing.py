@@ -78,19 +78,15 @@ async def test_odd_values_are_kept_and_do_not_match(index: Index) -> None:
 
 
 async def test_patients_are_told_apart_by_id_and_issuer(index: Index) -> None:
-    for number, who in enumerate(
-        [
-            {"PatientID": "1"},
-            {"PatientID": "1 ", "IssuerOfPatientID": ""},
-            {"PatientID": "1", "IssuerOfPatientID": "A"},
-            {"PatientID": "1", "IssuerOfPatientID": "B"},
-            {
-                "PatientID": "1",
-                "IssuerOfPatientIDQualifiersSequence": {"UniversalEntityID": "1.2.3"},
-            },
-            {"PatientID": "01"},
-        ]
-    ):
+    ids: list[dict[str, Any]] = [
+        {"PatientID": "1"},
+        {"PatientID": "1 ", "IssuerOfPatientID": ""},
+        {"PatientID": "1", "IssuerOfPatientID": "A"},
+        {"PatientID": "1", "IssuerOfPatientID": "B"},
+        {"PatientID": "1", "IssuerOfPatientIDQualifiersSequence": {"UniversalEntityID": "1.2.3"}},
+        {"PatientID": "01"},
+    ]
+    for number, who in enumerate(ids):
         store(index, incoming(StudyInstanceUID=f"1.{number}", SOPInstanceUID=f"2.{number}", **who))
 
     assert await index.count(query(Level.PATIENT)) == 5

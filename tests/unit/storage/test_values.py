@@ -14,7 +14,7 @@ from isocenter.storage.attributes import ATTRIBUTES
         ("2020-01-31", None),
         ("2020", None),
         ("", None),
-        ("２０２００１３１", None),
+        ("\uff12\uff10\uff12\uff10\uff10\uff11\uff13\uff11", None),
     ],
 )
 def test_dates_have_eight_digits_or_the_old_dots(text: str, expected: str | None) -> None:
