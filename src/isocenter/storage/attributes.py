@@ -406,6 +406,9 @@ BY_KEYWORD: Mapping[str, Attribute] = MappingProxyType(
 WANTED: frozenset[int] = frozenset(tag for tag, each in ATTRIBUTES.items() if each.captured)
 """The top-level tags that ingest has to capture from a data set."""
 
+NEVER_MATCHED: frozenset[int] = frozenset({0x00080005, 0x00080201})
+"""Specific Character Set and Timezone Offset say how to read the other keys (PS3.4 C.2.2.2)."""
+
 LEVELS: Mapping[str, tuple[Level, ...]] = MappingProxyType(
     {ATTRIBUTES[tag].tag8: (ATTRIBUTES[tag].level, *ATTRIBUTES[tag].also) for tag in WANTED}
 )

@@ -19,10 +19,18 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
+    union,
 )
 
 from isocenter.storage import schema, sqlite
-from isocenter.storage.attributes import ATTRIBUTES, DATE_TIME_PAIRS, Attribute, Held, Level
+from isocenter.storage.attributes import (
+    ATTRIBUTES,
+    DATE_TIME_PAIRS,
+    NEVER_MATCHED,
+    Attribute,
+    Held,
+    Level,
+)
 from isocenter.storage.matching import (
     AllOf,
     AnyOf,
@@ -135,7 +143,8 @@ def conditions_of(query: Query, local_offset: int) -> list[Condition]:
         multiple_values=query.multiple_values,
         offset=local_offset if query.offset is None else query.offset,
     )
-    keys = {key.tag: key for key in query.keys if key.tag in ATTRIBUTES and not key.is_universal}
+    known = ATTRIBUTES.keys() - NEVER_MATCHED
+    keys = {key.tag: key for key in query.keys if key.tag in known and not key.is_universal}
     found = []
     if query.combined_date_time:
         shift = 0 if query.offset is None else local_offset - query.offset
@@ -251,9 +260,19 @@ def _named(level: Level, base: int, matcher: Matcher) -> Iterator[Condition]:
             def where(row: FromClause) -> ColumnElement[bool]:
                 return or_(*(and_(*(one.where(row) for one in ways)) for ways in alternatives))
 
-            yield Condition(level, where)
+            yield Condition(level, where, _union(alternatives), is_name=True)
         case _:
             yield _nameless(level, base)
+
+
+def _union(alternatives: list[list[Condition]]) -> Select[tuple[int]] | None:
+    """The hits of any of the alternatives; None where one has several demands or no index."""
+    each = [ways[0].hits for ways in alternatives if len(ways) == 1]
+    found = [hits for hits in each if hits is not None]
+    if len(found) < len(alternatives):
+        return None
+    together = union(*found).subquery()
+    return select(together.c[0])
 
 
 def _links(level: Level) -> tuple[FromClause, str]:

@@ -331,6 +331,13 @@ async def test_keys_that_cannot_be_matched_are_named(studies: Index) -> None:
     assert asked.unsupported == {0x00080054}
 
 
+async def test_what_says_how_to_read_the_keys_is_not_matched(studies: Index) -> None:
+    asked = query(SpecificCharacterSet="ISO_IR 100", TimezoneOffsetFromUTC="+0100")
+
+    assert asked.unsupported == frozenset()
+    assert len(await found(studies, asked)) == 5
+
+
 async def test_a_key_nobody_knows_matches_everything(studies: Index) -> None:
     asked = query().__class__(level=Level.STUDY, keys=(Key(0x00091001, "secret"),))
 

@@ -35,7 +35,8 @@ async def test_what_was_not_stored_is_not_found(index: Index) -> None:
     "missing", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"]
 )
 async def test_an_instance_without_a_unique_key_is_malformed(index: Index, missing: str) -> None:
-    for nothing in (None, [], "", " ", [None]):
+    nothings: list[Any] = [None, [], "", " ", [None]]
+    for nothing in nothings:
         with pytest.raises(Malformed, match=missing):
             await index.store(incoming(**{missing: nothing}))
 
@@ -92,6 +93,23 @@ async def test_patients_are_told_apart_by_id_and_issuer(index: Index) -> None:
     assert await index.count(query(Level.PATIENT)) == 5
     assert await index.count(query(Level.PATIENT, PatientID="1")) == 4
     assert await index.count(query(Level.PATIENT, PatientID="1", IssuerOfPatientID="A")) == 1
+
+
+async def test_patients_with_one_id_are_neither_given_back_nor_removed_as_one(index: Index) -> None:
+    store(
+        index,
+        incoming(PatientID="1", IssuerOfPatientID="A", SOPInstanceUID="2.1"),
+        incoming(PatientID="1", IssuerOfPatientID="B", SOPInstanceUID="2.2"),
+    )
+
+    with pytest.raises(Conflict):
+        await index.count_instances(Selection(patient_id="1"))
+    with pytest.raises(Conflict):
+        await index.remove(Selection(patient_id="1"))
+    with pytest.raises(Conflict):
+        await index.remove(Selection(studies=("1.2.3.1",)))
+    assert await index.count_instances(Selection(patient_id="1", issuer="A")) == 1
+    assert (await index.remove(Selection(patient_id="1", issuer="B"))).instances == 1
 
 
 async def test_strangers_without_an_id_are_never_pooled(index: Index) -> None:
