@@ -270,19 +270,19 @@ def _code(level: Level, tag: int, keyword: str) -> Attribute:
     return Attribute(tag, keyword, "SQ", level, items=_keys(level, _CODE))
 
 
-def _sequences() -> Iterator[Attribute]:
-    def of(
-        level: Level, tag: int, keyword: str, *keys: _Nested | tuple[Attribute, ...]
-    ) -> Attribute:
-        return Attribute(tag, keyword, "SQ", level, items=_keys(level, *keys))
+def _sequence(
+    level: Level, tag: int, keyword: str, *keys: _Nested | tuple[Attribute, ...]
+) -> Attribute:
+    return Attribute(tag, keyword, "SQ", level, items=_keys(level, *keys))
 
-    patient, study, series, image = Level
+
+def _patient_sequences(patient: Level) -> Iterator[Attribute]:
     qualifiers = (
         *_keys(patient, _ENTITY).values(),
         Attribute(0x00400035, "IdentifierTypeCode", "CS", patient),
     )
-    yield of(patient, 0x00100024, "IssuerOfPatientIDQualifiersSequence", qualifiers)
-    yield of(
+    yield _sequence(patient, 0x00100024, "IssuerOfPatientIDQualifiersSequence", qualifiers)
+    yield _sequence(
         patient,
         0x00101002,
         "OtherPatientIDsSequence",
@@ -291,21 +291,25 @@ def _sequences() -> Iterator[Attribute]:
             (0x00100021, "IssuerOfPatientID", "LO"),
             (0x00100022, "TypeOfPatientID", "CS"),
         ),
-        (of(patient, 0x00100024, "IssuerOfPatientIDQualifiersSequence", qualifiers),),
+        (_sequence(patient, 0x00100024, "IssuerOfPatientIDQualifiersSequence", qualifiers),),
     )
-    yield of(patient, 0x00081120, "ReferencedPatientSequence", _REFERENCE)
+    yield _sequence(patient, 0x00081120, "ReferencedPatientSequence", _REFERENCE)
     yield _code(patient, 0x00102202, "PatientSpeciesCodeSequence")
     yield _code(patient, 0x00102293, "PatientBreedCodeSequence")
 
-    yield of(study, 0x00080051, "IssuerOfAccessionNumberSequence", _ENTITY)
-    yield of(study, 0x00081110, "ReferencedStudySequence", _REFERENCE)
+
+def _study_sequences(study: Level) -> Iterator[Attribute]:
+    yield _sequence(study, 0x00080051, "IssuerOfAccessionNumberSequence", _ENTITY)
+    yield _sequence(study, 0x00081110, "ReferencedStudySequence", _REFERENCE)
     yield _code(study, 0x00081032, "ProcedureCodeSequence")
     yield _code(study, 0x00321064, "RequestedProcedureCodeSequence")
     yield _code(study, 0x00081084, "AdmittingDiagnosesCodeSequence")
     yield _code(study, 0x00401012, "ReasonForPerformedProcedureCodeSequence")
-    yield of(study, 0x00380014, "IssuerOfAdmissionIDSequence", _ENTITY)
+    yield _sequence(study, 0x00380014, "IssuerOfAdmissionIDSequence", _ENTITY)
 
-    yield of(
+
+def _series_sequences(series: Level) -> Iterator[Attribute]:
+    yield _sequence(
         series,
         0x00400275,
         "RequestAttributesSequence",
@@ -321,18 +325,20 @@ def _sequences() -> Iterator[Attribute]:
             (0x00401002, "ReasonForTheRequestedProcedure", "LO"),
         ),
         (
-            of(series, 0x00080051, "IssuerOfAccessionNumberSequence", _ENTITY),
+            _sequence(series, 0x00080051, "IssuerOfAccessionNumberSequence", _ENTITY),
             _code(series, 0x00321064, "RequestedProcedureCodeSequence"),
             _code(series, 0x00400008, "ScheduledProtocolCodeSequence"),
-            of(series, 0x00081110, "ReferencedStudySequence", _REFERENCE),
+            _sequence(series, 0x00081110, "ReferencedStudySequence", _REFERENCE),
         ),
     )
-    yield of(series, 0x00081111, "ReferencedPerformedProcedureStepSequence", _REFERENCE)
+    yield _sequence(series, 0x00081111, "ReferencedPerformedProcedureStepSequence", _REFERENCE)
     yield _code(series, 0x0008103F, "SeriesDescriptionCodeSequence")
     yield _code(series, 0x00400260, "PerformedProtocolCodeSequence")
     yield _code(series, 0x00081041, "InstitutionalDepartmentTypeCodeSequence")
 
-    yield of(
+
+def _image_sequences(image: Level) -> Iterator[Attribute]:
+    yield _sequence(
         image,
         0x00083001,
         "AlternateRepresentationSequence",
@@ -341,19 +347,19 @@ def _sequences() -> Iterator[Attribute]:
     )
     yield _code(image, 0x0040A043, "ConceptNameCodeSequence")
     yield _code(image, 0x00082218, "AnatomicRegionSequence")
-    yield of(
+    yield _sequence(
         image,
         0x0040A504,
         "ContentTemplateSequence",
         ((0x00080105, "MappingResource", "CS"), (0x0040DB00, "TemplateIdentifier", "CS")),
     )
-    yield of(
+    yield _sequence(
         image,
         0x00400560,
         "SpecimenDescriptionSequence",
         ((0x00400551, "SpecimenIdentifier", "LO"), (0x00400554, "SpecimenUID", "UI")),
     )
-    yield of(
+    yield _sequence(
         image,
         0x0040A073,
         "VerifyingObserverSequence",
@@ -384,7 +390,10 @@ def _all() -> Iterator[Attribute]:
         Level.IMAGE,
         also=(Level.STUDY, Level.SERIES),
     )
-    yield from _sequences()
+    yield from _patient_sequences(Level.PATIENT)
+    yield from _study_sequences(Level.STUDY)
+    yield from _series_sequences(Level.SERIES)
+    yield from _image_sequences(Level.IMAGE)
 
 
 ATTRIBUTES: Mapping[int, Attribute] = MappingProxyType({each.tag: each for each in _all()})
@@ -400,6 +409,9 @@ patients, studies or series finds it."""
 
 WANTED: frozenset[int] = frozenset(tag for tag, each in ATTRIBUTES.items() if each.captured)
 """The top-level tags that ingest has to capture from a data set."""
+
+NEVER_MATCHED: frozenset[int] = frozenset({0x00080005, 0x00080201})
+"""Specific Character Set and Timezone Offset say how to read the other keys (PS3.4 C.2.2.2)."""
 
 LEVELS: Mapping[str, tuple[Level, ...]] = MappingProxyType(
     {ATTRIBUTES[tag].tag8: (ATTRIBUTES[tag].level, *ATTRIBUTES[tag].also) for tag in WANTED}

@@ -19,10 +19,18 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
+    union,
 )
 
 from isocenter.storage import schema, sqlite
-from isocenter.storage.attributes import ATTRIBUTES, DATE_TIME_PAIRS, Attribute, Held, Level
+from isocenter.storage.attributes import (
+    ATTRIBUTES,
+    DATE_TIME_PAIRS,
+    NEVER_MATCHED,
+    Attribute,
+    Held,
+    Level,
+)
 from isocenter.storage.matching import (
     AllOf,
     AnyOf,
@@ -119,7 +127,9 @@ class Condition:
     in_order_of: tuple[str, str] | None = None
     """Column and value if an index gives what meets it in the level's order."""
     is_in_order: bool = False
-    """Whether what meets it stands together in the level's order: dates of studies."""
+    """Whether what meets it stands together in the order of studies: their dates."""
+    is_name: bool = False
+    """Whether it is on a name, so that what meets it stands together among patients."""
 
 
 def conditions_of(query: Query, local_offset: int) -> list[Condition]:
@@ -133,7 +143,8 @@ def conditions_of(query: Query, local_offset: int) -> list[Condition]:
         multiple_values=query.multiple_values,
         offset=local_offset if query.offset is None else query.offset,
     )
-    keys = {key.tag: key for key in query.keys if key.tag in ATTRIBUTES and not key.is_universal}
+    known = ATTRIBUTES.keys() - NEVER_MATCHED
+    keys = {key.tag: key for key in query.keys if key.tag in known and not key.is_universal}
     found = []
     if query.combined_date_time:
         shift = 0 if query.offset is None else local_offset - query.offset
@@ -249,9 +260,19 @@ def _named(level: Level, base: int, matcher: Matcher) -> Iterator[Condition]:
             def where(row: FromClause) -> ColumnElement[bool]:
                 return or_(*(and_(*(one.where(row) for one in ways)) for ways in alternatives))
 
-            yield Condition(level, where)
+            yield Condition(level, where, _union(alternatives), is_name=True)
         case _:
             yield _nameless(level, base)
+
+
+def _union(alternatives: list[list[Condition]]) -> Select[tuple[int]] | None:
+    """The hits of any of the alternatives; None where one has several demands or no index."""
+    each = [ways[0].hits for ways in alternatives if len(ways) == 1]
+    found = [hits for hits in each if hits is not None]
+    if len(found) < len(alternatives):
+        return None
+    together = union(*found).subquery()
+    return select(together.c[0])
 
 
 def _links(level: Level) -> tuple[FromClause, str]:
@@ -286,7 +307,7 @@ def _one_name(level: Level, base: int, named: Named) -> Condition:
     link, holder = _links(level)
     hits = select(link.c[holder]).where(link.c.part.in_(parts))
     hits = hits.where(link.c.name_fk.in_(_names(named)))
-    return Condition(level, where, hits)
+    return Condition(level, where, hits, is_name=True)
 
 
 def _meets(name: FromClause, named: Named) -> ColumnElement[bool]:

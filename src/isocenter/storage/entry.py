@@ -3,6 +3,7 @@
 Everything here is computed from the instance alone, in the thread that brings it.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -122,7 +123,16 @@ def offset_of(attributes: Attributes) -> int:
 def documents(level: Document, offset: int = 0) -> tuple[bytes, str]:
     """A level's attributes as DICOM JSON, and as they are compared."""
     compared = values.compared(_COMPARED, level, offset)
-    return orjson.dumps(level), orjson.dumps(compared).decode() if compared else "{}"
+    return to_json(level), to_json(compared).decode() if compared else "{}"
+
+
+def to_json(document: Document) -> bytes:
+    """As UTF-8. Raises: ValueError, TypeError, for what is no Unicode text or no JSON."""
+    try:
+        return orjson.dumps(document)
+    except orjson.JSONEncodeError:
+        # Integers of more than 64 bits: absurd, and no reason to refuse an image.
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def patient_columns(patient: Document) -> tuple[str, str, str, bytes, str]:
@@ -149,9 +159,9 @@ def study_columns(patient: Document, study: Document) -> tuple[Any, ...]:
         issuer_of(patient),
         values.date(values.first_text(patient, "00100030")) or "",
         values.first_text(patient, "00100040"),
-        orjson.dumps(patient),
-        orjson.dumps(study),
-        orjson.dumps(compared).decode(),
+        to_json(patient),
+        to_json(study),
+        to_json(compared).decode(),
     )
 
 

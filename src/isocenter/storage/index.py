@@ -109,8 +109,10 @@ class Index:
 
         A thousand at a time: if it fails midway, those before are removed. Until the caller has
         deleted the blobs and called `forget_blobs`, they are listed by `blobs_to_delete`, and the
-        same blob key is not accepted again. Raises: OutOfTurn, for a selection of everything.
+        same blob key is not accepted again. Raises: OutOfTurn, for a selection of everything;
+        Conflict, where the selection does not tell several patients apart.
         """
+        await self._read(lambda: retrieving.refuse_strangers(self._run, selection, by_study=True))
         total = 0
         blob_keys: list[str] = []
         while True:
@@ -152,12 +154,15 @@ class Index:
         raise NotFound("no such instance")
 
     async def instances(self, selection: Selection) -> AsyncIterator[list[InstanceRef]]:
-        """The selected instances by study, series number and instance number, in batches."""
+        """The selected instances by study, series number and instance number, in batches.
+
+        Raises: Conflict, for a Patient ID alone that several issuers gave to several patients.
+        """
         async for page in self._each(retrieving.selected(self._run, selection)):
             yield page
 
     async def count_instances(self, selection: Selection) -> int:
-        """How many instances are selected."""
+        """How many instances are selected. Raises: Conflict, as `instances` does."""
         return await self._read(lambda: retrieving.count_selected(self._run, selection))
 
     async def kinds(self, selection: Selection) -> list[tuple[str, str]]:

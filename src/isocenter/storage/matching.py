@@ -115,7 +115,8 @@ def matcher_of(vr: str, value: str, rules: Rules) -> Matcher | None:
     Raises: Malformed, for a date, time or number that is none.
     """
     value = value.strip(" \0") if vr != "UT" else value.rstrip(" \0")
-    if not value:
+    # A lone asterisk where the VR has no wild cards is many an asker's way to say the same.
+    if not value.strip("*"):
         return None
     if rules.empty_values and value == _EMPTY:
         return Empty()
@@ -130,7 +131,6 @@ def _uids(value: str) -> OneOf | None:
     uids = tuple(dict.fromkeys(uid for each in value.split("\\") if (uid := each.strip(" \0"))))
     if len(uids) > MAX_ALTERNATIVES:
         raise Malformed(f"a list of more than {MAX_ALTERNATIVES} UIDs")
-    # Some askers send a wild card where the unique key must not be universal (PS3.4 C.4.1.3.2.1).
     return None if not uids or "*" in uids else OneOf(uids)
 
 
@@ -284,7 +284,7 @@ def _variants(value: str) -> list[str]:
 
     A name may leave out empty components at its end, so ``DOE^*`` also means ``DOE``.
     """
-    found = [value]
+    found = [value.rstrip(" ^")]
     while True:
         shorter = found[-1].rstrip("*")
         if shorter == found[-1] or not shorter.rstrip(" ").endswith("^"):

@@ -6,7 +6,7 @@ Source: PS3.4 C.2.2.2 (matching), C.4.1 (C-FIND), C.5.1.1 (extended negotiation)
 from dataclasses import dataclass
 from typing import Any
 
-from isocenter.storage.attributes import ATTRIBUTES, Attribute, Held, Level
+from isocenter.storage.attributes import ATTRIBUTES, NEVER_MATCHED, Attribute, Held, Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,9 @@ class Query:
     def unsupported(self) -> frozenset[int]:
         """Tags of keys that ask for a match the index cannot make."""
         return frozenset(
-            key.tag for key in self.keys if not key.is_universal and not is_matched(key)
+            key.tag
+            for key in self.keys
+            if not (key.is_universal or key.tag in NEVER_MATCHED or is_matched(key))
         )
 
 

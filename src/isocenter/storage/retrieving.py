@@ -5,10 +5,11 @@ from typing import Any, Final
 
 from sqlalchemy import Row, Select, func, select, tuple_
 
+from isocenter.errors import Conflict
 from isocenter.storage.records import Change, ChangeKind, InstanceRef, Selection, Warned
 from isocenter.storage.schema import change, instance, instance_version, removed, series, study
 from isocenter.storage.search import PAGE, Run, chunks
-from isocenter.storage.selecting import chosen, conditions
+from isocenter.storage.selecting import chosen, conditions, is_of_all_issuers
 
 UIDS_AT_A_TIME: Final = 500
 
@@ -36,8 +37,9 @@ def _references(rows: Sequence[Row[Any]]) -> list[InstanceRef]:
 def selected(run: Run, selection: Selection) -> Iterator[list[InstanceRef]]:
     """By study (oldest first), series number, instance number.
 
-    Raises: OutOfTurn, for everything.
+    Raises: OutOfTurn, for everything; Conflict, see `refuse_strangers`.
     """
+    refuse_strangers(run, selection)
     if selection.instances:
         yield from _listed(run, selection)
         return
@@ -94,8 +96,24 @@ def _listed(run: Run, selection: Selection) -> Iterator[list[InstanceRef]]:
             yield sorted(found, key=lambda each: place[each.sop_instance_uid])
 
 
+def refuse_strangers(run: Run, selection: Selection, *, by_study: bool = False) -> None:
+    """Raises: Conflict, where a selection would take several patients for one.
+
+    ``by_study``: also where a Study Instance UID is with several patients.
+    """
+    patients = select(study.c.patient_fk).distinct().limit(2)
+    if is_of_all_issuers(selection):
+        if len(run(patients.where(study.c.patient_id == selection.patient_id))) > 1:
+            raise Conflict("several patients have this Patient ID: name its issuer")
+    elif by_study and not selection.patient_id:
+        for uid in selection.studies:
+            if len(run(patients.where(study.c.study_uid == uid))) > 1:
+                raise Conflict("several patients have this Study Instance UID: name the patient")
+
+
 def count_selected(run: Run, selection: Selection) -> int:
-    """How many instances a selection has. Raises: OutOfTurn, for everything."""
+    """How many instances a selection has. Raises: OutOfTurn, Conflict."""
+    refuse_strangers(run, selection)
     if selection.instances:
         return sum(len(page) for page in _listed(run, selection))
     found = select(func.sum(series.c.instances)).select_from(

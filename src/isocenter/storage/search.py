@@ -44,7 +44,7 @@ class Reader:
 
     run: Run
     size: Callable[[Level], int]
-    """Roughly how many rows a level has; asked for patients and studies only."""
+    """Roughly how many rows a level has."""
     offset: int = 0
     """Minutes east of UTC of dates and times that do not say."""
 
@@ -66,7 +66,7 @@ def count(reader: Reader, query: Query) -> int:
     statement = select(func.count()).select_from(table)
     if lead is not None:
         statement = statement.where(_led(query.level, lead))
-    filters = _filters(query.level, [each for each in conditions if each is not lead])
+    filters = _filters(query.level, _rest(query.level, lead, conditions))
     return int(reader.run(statement.where(*filters))[0][0])
 
 
@@ -84,7 +84,7 @@ def _limited(pages: Iterator[list[Match]], limit: int | None) -> Iterator[list[M
 
 def _pages(reader: Reader, query: Query, conditions: list[Condition]) -> Iterator[list[Match]]:
     lead = _lead(reader, query.level, conditions)
-    rest = [each for each in conditions if each is not lead]
+    rest = _rest(query.level, lead, conditions)
     if lead is not None and query.level is Level.IMAGE and lead.level < Level.IMAGE:
         positions = _by_series(reader.run, query, lead, rest)
     else:
@@ -137,7 +137,10 @@ def _lead(reader: Reader, level: Level, conditions: list[Condition]) -> Conditio
     """The condition whose hits are gathered and sorted; None if it is quicker to walk the order."""
     counted = _counted(reader.run, conditions)
     lead = _fewest(counted)
-    if lead is None or lead.is_unique or level > Level.STUDY:
+    if level is Level.PATIENT and lead is None:
+        # In the order of names a walk to a name may be long: sort rather more.
+        return next((each for _, each in counted if each.is_name), None)
+    if lead is None or lead.is_unique or level is not Level.STUDY:
         return lead
     if lead.is_in_order and lead.level is level:
         return None
@@ -147,6 +150,14 @@ def _lead(reader: Reader, level: Level, conditions: list[Condition]) -> Conditio
     share = math.prod(min(hits / rows, 1.0) for hits, _ in counted)
     walked = FIRST_PAGE / share if share else rows
     return None if walked < min(hits for hits, _ in counted) else lead
+
+
+def _rest(level: Level, lead: Condition | None, conditions: list[Condition]) -> list[Condition]:
+    """The conditions that the leading one's hits do not settle."""
+    if lead is not None and lead.level > level:
+        # One and the same entity below has to meet it together with the others.
+        return conditions
+    return [each for each in conditions if each is not lead]
 
 
 def _led(level: Level, lead: Condition) -> ColumnElement[bool]:

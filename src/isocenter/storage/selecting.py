@@ -31,6 +31,12 @@ def conditions(selection: Selection) -> list[ColumnElement[bool]]:
     return found
 
 
+def is_of_all_issuers(selection: Selection) -> bool:
+    """Whether it takes a patient by an ID that several issuers may have given to several people."""
+    narrowed = selection.studies or selection.series or selection.instances
+    return bool(selection.patient_id) and selection.issuer is None and not narrowed
+
+
 def chosen(statement: Select[Any], selection: Selection) -> Select[Any]:
     """``statement`` over the selected instances, with their series and studies joined.
 

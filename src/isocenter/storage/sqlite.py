@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import (
+    URL,
     ColumnElement,
     Engine,
     Select,
@@ -30,8 +31,10 @@ _PRAGMAS: Final = (
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
     "PRAGMA temp_store=MEMORY",
-    "PRAGMA cache_size=-65536",
-    "PRAGMA mmap_size=1073741824",
+    "PRAGMA cache_size=-32768",
+    "PRAGMA journal_size_limit=67108864",
+    # An error of the disk under mapped memory is a signal that ends the process.
+    "PRAGMA mmap_size=0",
 )
 
 NAME_SEARCH: Final = (
@@ -79,7 +82,10 @@ def reading_engine(path: Path, size: int) -> Engine:
 
 def _engine(path: Path, size: int, *pragmas: str) -> Engine:
     engine = create_engine(
-        f"sqlite:///{path}", pool_size=size, max_overflow=2, hide_parameters=True
+        URL.create("sqlite", database=str(path)),
+        pool_size=size,
+        max_overflow=2,
+        hide_parameters=True,
     )
 
     def configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

@@ -165,8 +165,8 @@ def compared(
     """
     found: dict[str, list[Comparable]] = {}
     for tag8, element in attributes.items():
-        attribute = known.get(int(tag8, 16))
-        values = element.get("Value")
+        attribute = known.get(_tag(tag8))
+        values = element.get("Value") if isinstance(element, Mapping) else None
         if attribute is None or not isinstance(values, list):
             continue
         if kept := [
@@ -178,6 +178,13 @@ def compared(
         ]:
             found[tag8] = kept
     return found
+
+
+def _tag(tag8: str) -> int:
+    try:
+        return int(tag8, 16)
+    except ValueError:
+        return -1
 
 
 def first(attributes: Attributes, tag8: str) -> Any:

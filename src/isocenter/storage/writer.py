@@ -56,6 +56,8 @@ class Writer:
         self._queue: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
         self._closed = False
         self._lock = threading.Lock()
+        self._connection = engine.raw_connection()
+        self._ledger = Ledger(self._connection.cursor(), compile_statements(engine.dialect))
         self._thread = threading.Thread(target=self._run, name="index-writer", daemon=True)
         self._thread.start()
 
@@ -103,14 +105,12 @@ class Writer:
             self._queue.put(ticket)
 
     def _run(self) -> None:
-        connection = self._engine.raw_connection()
         try:
-            ledger = Ledger(connection.cursor(), compile_statements(self._engine.dialect))
             while batch := self._take():
-                self._write(ledger, batch)
+                self._write(self._ledger, batch)
                 _settle(batch)
         finally:
-            connection.close()
+            self._connection.close()
 
     def _take(self) -> list[_Ticket]:
         """What is ready, at least one; nothing when the writer is closed."""
