@@ -1,0 +1,129 @@
+"""kill -9 at a random moment, again and again: what was acknowledged is there, and nothing half.
+
+`ISOCENTER_KILL_ROUNDS` sets how often (six times unless told).
+"""
+
+import hashlib
+import os
+import random
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import wire
+from instances import Instance, stream_study
+from peers import Isocenter
+from programs import Command, ServerFactory
+from questions import fetch, instance_uids
+
+ROUNDS = int(os.environ.get("ISOCENTER_KILL_ROUNDS", "6"))
+SENDERS = 4
+
+
+class Sender(threading.Thread):
+    """Stores one study until the connection breaks; remembers what was acknowledged."""
+
+    def __init__(self, port: int, number: int) -> None:
+        super().__init__(daemon=True)
+        self.acknowledged: dict[str, str] = {}
+        self.sent: set[str] = set()
+        self.study = ""
+        self.failure: BaseException | None = None
+        self._port = port
+        self._instances = stream_study(100_000, series=3, pixels=64, PatientID=f"KILL{number}")
+
+    def run(self) -> None:
+        try:
+            self._send()
+        except (wire.Aborted, OSError):
+            pass  # this is the moment
+        except BaseException as error:  # seen by the test
+            self.failure = error
+
+    def _send(self) -> None:
+        first = next(self._instances)
+        self.study = first.study
+        with wire.storing(self._port, (first.sop_class, first.transfer_syntax)) as association:
+            self._store(association, first)
+            for one in self._instances:
+                self._store(association, one)
+
+    def _store(self, association: wire.Association, one: Instance) -> None:
+        self.sent.add(one.sop_instance)
+        status = association.store(
+            one.sop_class, one.sop_instance, one.transfer_syntax, one.data_set
+        )
+        assert status == wire.SUCCESS
+        self.acknowledged[one.sop_instance] = digest(one.data_set)
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def check(server: Isocenter, sender: Sender) -> None:
+    """Everything acknowledged is there whole; everything there is whole, and was sent."""
+    if not sender.study:
+        return
+    got = {uid: digest(data) for uid, (_, data) in fetch(server, sender.study).items()}
+    assert sender.acknowledged.items() <= got.items()
+    assert got.keys() <= sender.sent
+    assert set(instance_uids(server, sender.study)) == set(got)
+
+
+@pytest.mark.timeout(60 + 30 * ROUNDS)
+def test_nothing_acknowledged_is_lost_and_nothing_is_half_there(
+    start_server: ServerFactory, isocenter: Command
+) -> None:
+    chance = random.Random(20240711)
+    server = start_server()
+    everyone: list[Sender] = []
+
+    for number in range(ROUNDS):
+        senders = [Sender(server.dicom_port, SENDERS * number + n) for n in range(SENDERS)]
+        for sender in senders:
+            sender.start()
+        time.sleep(chance.uniform(0.05, 1.5))
+        server.kill()
+        for sender in senders:
+            sender.join(30)
+            assert not sender.is_alive()
+            assert sender.failure is None, repr(sender.failure)
+        server.restart()
+        for sender in senders:
+            check(server, sender)
+        everyone += senders
+
+    for sender in everyone:
+        check(server, sender)
+    server.stop()
+    isocenter("verify", "--data", server.data)
+    assert sum(len(sender.acknowledged) for sender in everyone) > 0
+
+
+def test_a_kill_leaves_no_unfinished_files(start_server: ServerFactory) -> None:
+    server = start_server()
+    sender = Sender(server.dicom_port, 0)
+    sender.start()
+    time.sleep(0.5)
+    server.kill()
+    sender.join(30)
+
+    server.restart()
+    held = len(instance_uids(server, sender.study))
+    server.stop()
+
+    assert len(_blobs(server.data, sender.study)) == held
+
+
+def _blobs(data: Path, study: str) -> list[Path]:
+    """Every file in the data folder that holds a data set, or the start of one, of the study."""
+    index = ("index", ".sqlite", ".db", "-wal", "-shm")
+    return [
+        path
+        for path in data.rglob("*")
+        if path.is_file() and not any(part in path.name for part in index)
+        if study.encode() in path.read_bytes()
+    ]
