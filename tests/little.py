@@ -16,8 +16,8 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 
+from isocenter.address import Address
 from isocenter.dimse import status
-from isocenter.dimse.address import Address
 from isocenter.dimse.client import associate
 from isocenter.dimse.command import Verb
 from isocenter.dimse.negotiation import IMPLICIT_LITTLE_ENDIAN, Context, Offer, Proposal

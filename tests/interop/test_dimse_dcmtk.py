@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
+from isocenter.address import Address
 from isocenter.dimse import status
-from isocenter.dimse.address import Address
 from isocenter.dimse.client import associate
 from isocenter.dimse.failures import NoConnection, Rejected
 from isocenter.dimse.negotiation import IMPLICIT_LITTLE_ENDIAN, Proposal

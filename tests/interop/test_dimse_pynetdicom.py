@@ -18,8 +18,8 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.sop_class import ModalityPerformedProcedureStep
 
+from isocenter.address import Address
 from isocenter.dimse import status
-from isocenter.dimse.address import Address
 from isocenter.dimse.association import Peer
 from isocenter.dimse.client import associate
 from isocenter.dimse.failures import Aborted, Rejected

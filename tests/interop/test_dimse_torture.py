@@ -10,8 +10,8 @@ from typing import Any
 import psutil
 import pytest
 
+from isocenter.address import Address
 from isocenter.dimse import pdu, status
-from isocenter.dimse.address import Address
 from isocenter.dimse.client import associate, connect
 from isocenter.dimse.command import Command
 from isocenter.dimse.failures import Aborted, TimedOut

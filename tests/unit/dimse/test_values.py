@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isocenter.dimse import status
 from isocenter.address import Address
+from isocenter.dimse import status
 from isocenter.dimse.slabs import Fragment, SlabPool
 from isocenter.dimse.status import Category
 from isocenter.errors import Malformed
