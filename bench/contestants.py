@@ -81,7 +81,9 @@ def run_together(commands: Sequence[Sequence[str]], *, is_default: bool = False)
 
 
 def storescu(port: int, folder: Path, *options: str) -> list[str]:
-    return [find_program("storescu"), "-R", *options, "+sd", "127.0.0.1", str(port), str(folder)]
+    called = ["-aec", "ISOCENTER"]
+    where = ["+sd", "127.0.0.1", str(port), str(folder)]
+    return [find_program("storescu"), "-R", *called, *options, *where]
 
 
 def isocenter_send(address: str, folder: Path) -> list[str]:

@@ -44,7 +44,14 @@ def measure(report: Report, folder: Path, rounds: int) -> None:
         for what, (tool, *options) in commands.items():
             rates: dict[str, list[float]] = {name: [] for name in NAMES}
             for name in alternating(NAMES, rounds):
-                command = [find_program(tool), *options, "127.0.0.1", str(ports[name])]
+                command = [
+                    find_program(tool),
+                    *options,
+                    "-aec",
+                    "ISOCENTER",
+                    "127.0.0.1",
+                    str(ports[name]),
+                ]
                 rates[name].append(COUNT / run_together([command]))
                 print(f"    {name}: {rates[name][-1]:.0f}/s", flush=True)
             title = f"give back {COUNT} CT of 512 KB by {what}"

@@ -4,6 +4,7 @@ One study is encoded once by pydicom; each instance of it is made by exchanging 
 fixed length in its bytes.
 """
 
+import copy
 import csv
 import os
 import struct
@@ -70,8 +71,7 @@ def _sample() -> Dataset:
 
 def ct_template(pixels: int = 128, **attributes: Any) -> Dataset:
     """The sample slice, ``pixels`` square and 16 bits deep, with ``attributes`` put over it."""
-    image = Dataset()
-    image.update(_sample())
+    image = copy.deepcopy(_sample())
     image.Rows = image.Columns = pixels
     image.PixelData = (_sample().PixelData * (pixels * pixels // 16384 + 1))[: pixels * pixels * 2]
     image.SOPClassUID = CTImageStorage

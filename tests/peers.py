@@ -303,6 +303,11 @@ class Isocenter:
         return f"{self.aet}@{LOCALHOST}:{self.dicom_port}"
 
     @property
+    def at(self) -> tuple[str, str, str, str]:
+        """What tells a tool of DCMTK where we are."""
+        return "-aec", self.aet, LOCALHOST, str(self.dicom_port)
+
+    @property
     def url(self) -> str:
         return f"http://{LOCALHOST}:{self.http_port}"
 

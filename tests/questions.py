@@ -6,7 +6,7 @@ import wire
 from instances import Instance
 from peers import Isocenter
 
-LEVEL, SOP_INSTANCE, STUDY, SERIES = 0x00080052, 0x00080018, 0x0020000D, 0x0020000E
+LEVEL, SOP_INSTANCE, STUDY = 0x00080052, 0x00080018, 0x0020000D
 MAX_CONTEXTS = 128
 
 Got = dict[str, tuple[str, bytes]]
@@ -25,16 +25,23 @@ def store_all(server: Isocenter, instances: Iterable[Instance]) -> list[int]:
 
 
 def instance_uids(server: Isocenter, study: str) -> list[str]:
-    """The SOP Instance UIDs of a study, by C-FIND."""
-    keys = wire.identifier({LEVEL: "IMAGE", STUDY: study, SERIES: "", SOP_INSTANCE: ""})
+    """The SOP Instance UIDs of a study, by one relational C-FIND."""
+    keys = wire.identifier({LEVEL: "IMAGE", STUDY: study, SOP_INSTANCE: ""})
     found = []
-    with wire.Association(server.dicom_port, [(wire.STUDY_ROOT_FIND, (wire.IMPLICIT,))]) as asking:
-        for message in asking.find(keys):
+    with relational(server) as association:
+        for message in association.find(keys):
             if message.status in wire.PENDING:
                 found.append(_element(message.data_set, SOP_INSTANCE))
             else:
                 assert message.status == wire.SUCCESS, hex(message.status)
     return found
+
+
+def relational(server: Isocenter) -> wire.Association:
+    """An association for queries that need not name what is above their level (PS3.4 C.5.1.1)."""
+    negotiated = wire.extended_negotiation(wire.STUDY_ROOT_FIND, b"\1")
+    contexts = [(wire.STUDY_ROOT_FIND, (wire.IMPLICIT,))]
+    return wire.Association(server.dicom_port, contexts, user_items=negotiated)
 
 
 def count_instances(server: Isocenter, study: str) -> int:

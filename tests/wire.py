@@ -141,6 +141,12 @@ def role_selection(abstract: str, *, user: bool, provider: bool) -> bytes:
     return item(0x54, struct.pack(">H", len(uid)) + uid + bytes((user, provider)))
 
 
+def extended_negotiation(abstract: str, information: bytes) -> bytes:
+    """SOP class extended negotiation (PS3.7 D.3.3.5)."""
+    uid = abstract.encode()
+    return item(0x56, struct.pack(">H", len(uid)) + uid + information)
+
+
 def operations_window(invoked: int, performed: int) -> bytes:
     """Asynchronous operations window (PS3.7 D.3.3.3)."""
     return item(0x53, struct.pack(">HH", invoked, performed))

@@ -254,7 +254,7 @@ def test_a_blob_that_is_gone_fails_alone(start_server: ServerFactory, tmp_path: 
 def test_a_sender_killed_in_mid_transfer_leaves_nothing(server: Isocenter, tmp_path: Path) -> None:
     study = make_study(30, pixels=512)
     files = write_files(study, tmp_path)
-    arguments = ["127.0.0.1", str(server.dicom_port), *files]
+    arguments = [*server.at, *files]
 
     with pytest.raises(subprocess.TimeoutExpired):
         run_tool("storescu", "--repeat", "1000", *arguments, timeout=0.5)

@@ -167,5 +167,5 @@ def _everything_found(server: Isocenter, group: list[Instance]) -> list[bytes]:
     contexts = [(wire.STUDY_ROOT_FIND, (wire.IMPLICIT,))]
     with wire.Association(server.dicom_port, contexts) as association:
         found = [message.data_set for message in association.find(keys)]
-    assert len(found) == len({one.study for one in group}) + 1
+    assert len(found) > len({one.study for one in group})
     return sorted(found)

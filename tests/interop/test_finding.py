@@ -19,7 +19,7 @@ import wire
 from instances import Instance, as_instance, ct_template, make_study, new_uid
 from peers import Isocenter, Orthanc
 from programs import Tool
-from questions import LEVEL, STUDY, store_all
+from questions import LEVEL, STUDY, relational, store_all
 
 PATIENT_ROOT = PatientRootQueryRetrieveInformationModelFind
 STUDY_ROOT = StudyRootQueryRetrieveInformationModelFind
@@ -109,7 +109,9 @@ def ask(
         negotiated.append(negotiation)
     ae = AE()
     ae.add_requested_context(root)
-    association = ae.associate("127.0.0.1", server.dicom_port, ext_neg=negotiated)
+    association = ae.associate(
+        "127.0.0.1", server.dicom_port, ae_title=server.aet, ext_neg=negotiated
+    )
     assert association.is_established
     answers = list(association.send_c_find(identifier, root))
     association.release()
@@ -188,7 +190,7 @@ class TestMatching:
     def test_dates_and_times_combine_when_that_is_negotiated(
         self, shared_server: Isocenter
     ) -> None:
-        keys = {"StudyDate": "20200615-20210101", "StudyTime": "110000-000001"}
+        keys = {"StudyDate": "20200615-20210101", "StudyTime": "110000-000000"}
         wanted = {"PatientID": "FIND*", "AccessionNumber": "", **keys}
 
         found = ask(shared_server, STUDY_ROOT, "STUDY", extended=DATETIME, **wanted)
@@ -392,7 +394,7 @@ class TestByOthers:
             filled = key.format(study=studies[0][0].study, series=studies[0][0].series)
             arguments += ["-k", filled]
 
-        output = dcmtk("findscu", *arguments, "127.0.0.1", str(shared_server.dicom_port))
+        output = dcmtk("findscu", *arguments, *shared_server.at)
 
         assert output.count("Find Response:") == expected
 
@@ -407,9 +409,7 @@ class TestByOthers:
         text.write_text("(0008,0052) CS [STUDY]\n(0010,0020) LO [FIND0?]\n(0020,000d) UI\n")
         dcmtk("dump2dcm", text, tmp_path / "query.dcm")
 
-        output = dcmtk(
-            "findscu", "-S", "127.0.0.1", str(shared_server.dicom_port), tmp_path / "query.dcm"
-        )
+        output = dcmtk("findscu", "-S", *shared_server.at, tmp_path / "query.dcm")
 
         assert output.count("Find Response:") == 4
 
@@ -447,11 +447,9 @@ def many(shared_server: Isocenter) -> str:
 
 
 def test_a_long_answer_can_be_cancelled(shared_server: Isocenter, many: str) -> None:
-    keys = wire.identifier({LEVEL: "IMAGE", STUDY: many, 0x0020000E: "", 0x00080018: ""})
+    keys = wire.identifier({LEVEL: "IMAGE", STUDY: many, 0x00080018: ""})
 
-    with wire.Association(
-        shared_server.dicom_port, [(wire.STUDY_ROOT_FIND, (wire.IMPLICIT,))]
-    ) as association:
+    with relational(shared_server) as association:
         number = association.send_query(wire.C_FIND_RQ, wire.STUDY_ROOT_FIND, keys)
         association.cancel(wire.STUDY_ROOT_FIND, number)
         statuses = [association.receive_message().status]

@@ -48,7 +48,7 @@ def test_storescu_stores_in_each_uncompressed_syntax(
     study = make_study(3, series=2)
     files = write_files(study, tmp_path)
 
-    dcmtk("storescu", option, "127.0.0.1", str(shared_server.dicom_port), *files)
+    dcmtk("storescu", option, *shared_server.at, *files)
 
     assert count_instances(shared_server, study[0].study) == 3
 
@@ -63,7 +63,7 @@ def test_storescu_stores_compressed_images(
     compressed = as_instance(image, image.file_meta.TransferSyntaxUID)
     files = write_files([compressed], tmp_path)
 
-    dcmtk("storescu", option, "127.0.0.1", str(shared_server.dicom_port), *files)
+    dcmtk("storescu", option, *shared_server.at, *files)
 
     # storescu recalculates group and sequence lengths, so values are compared, not bytes.
     ((syntax, data_set),) = fetch(shared_server, compressed.study).values()
@@ -77,7 +77,7 @@ def test_storescu_with_every_context_it_knows(
     study = make_study(2)
     files = write_files(study, tmp_path)
 
-    dcmtk("storescu", "+C", "127.0.0.1", str(shared_server.dicom_port), *files)
+    dcmtk("storescu", "+C", *shared_server.at, *files)
 
     assert count_instances(shared_server, study[0].study) == 2
 
@@ -90,7 +90,7 @@ def test_storescu_with_its_own_pdu_length(
     (file,) = write_files([one], tmp_path)
 
     options = ["-pdu", str(size), "--max-send-pdu", str(size)]
-    dcmtk("storescu", *options, "127.0.0.1", str(shared_server.dicom_port), file)
+    dcmtk("storescu", *options, *shared_server.at, file)
 
     assert fetch(shared_server, one.study)[one.sop_instance][1] == one.data_set
 
@@ -99,7 +99,7 @@ def test_dcmsend_with_its_defaults(shared_server: Isocenter, dcmtk: Tool, tmp_pa
     study = make_study(5, series=2)
     files = write_files(study, tmp_path)
 
-    dcmtk("dcmsend", "127.0.0.1", str(shared_server.dicom_port), *files)
+    dcmtk("dcmsend", *shared_server.at, *files)
 
     assert count_instances(shared_server, study[0].study) == 5
 
@@ -118,7 +118,7 @@ def test_dcmsend_with_a_folder_of_many_kinds(
     write_files(samples, tmp_path)
 
     options = ["+sd", "-dn", "-nuc"]
-    dcmtk("dcmsend", *options, "127.0.0.1", str(shared_server.dicom_port), tmp_path)
+    dcmtk("dcmsend", *options, *shared_server.at, tmp_path)
 
     got = fetch(shared_server, study_uid)
     assert {uid: read_data_set(data, syntax) for uid, (syntax, data) in got.items()} == {
@@ -150,7 +150,9 @@ def test_pynetdicom_stores_with_a_user_identity(shared_server: Isocenter) -> Non
     ae = AE()
     ae.add_requested_context(one.sop_class, one.transfer_syntax)
 
-    association = ae.associate("127.0.0.1", shared_server.dicom_port, ext_neg=[identity])
+    association = ae.associate(
+        "127.0.0.1", shared_server.dicom_port, ae_title=shared_server.aet, ext_neg=[identity]
+    )
     assert association.is_established
     status = association.send_c_store(one.read())
     association.release()

@@ -93,7 +93,7 @@ class TestMoving:
 
         output = dcmtk(
             *("movescu", "-v", "-S", "-aem", storescp.aet, "-k", "QueryRetrieveLevel=STUDY"),
-            *("-k", f"StudyInstanceUID={study[0].study}", "127.0.0.1", str(server.dicom_port)),
+            *("-k", f"StudyInstanceUID={study[0].study}", *server.at),
         )
 
         assert "Success" in output
@@ -110,7 +110,7 @@ class TestMoving:
         dcmtk(
             *("movescu", "-S", "+P", str(port), "-od", tmp_path),
             *("-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study[0].study}"),
-            *("127.0.0.1", str(server.dicom_port)),
+            *server.at,
         )
 
         # In bit-preserving mode movescu would write to its working folder, whatever -od says.
@@ -133,7 +133,7 @@ class TestMoving:
 
         dcmtk(
             *("movescu", "-P", "-aem", storescp.aet, "-k", f"QueryRetrieveLevel={level}"),
-            *(*options, "127.0.0.1", str(server.dicom_port)),
+            *(*options, *server.at),
         )
 
         assert len(storescp.files()) == [4, 4, 2, 1][depth - 1]
@@ -414,7 +414,7 @@ class TestGetting:
         dcmtk(
             *("getscu", root, "+B", "-od", tmp_path, "-k", "QueryRetrieveLevel=STUDY"),
             *("-k", "PatientID=KEPT", "-k", f"StudyInstanceUID={kept[0].study}"),
-            *("127.0.0.1", str(shared_server.dicom_port)),
+            *shared_server.at,
         )
 
         assert sorted(map(data_set_of, tmp_path.iterdir())) == sorted(one.data_set for one in kept)
@@ -456,6 +456,7 @@ class TestGetting:
         association = ae.associate(
             "127.0.0.1",
             shared_server.dicom_port,
+            ae_title=shared_server.aet,
             ext_neg=[build_role(CTImageStorage, scp_role=True)],
             evt_handlers=[(evt.EVT_C_STORE, on_store)],
         )
@@ -479,7 +480,9 @@ class TestGetting:
             if one.abstract_syntax
         ]
 
-        association = ae.associate("127.0.0.1", shared_server.dicom_port, ext_neg=roles)
+        association = ae.associate(
+            "127.0.0.1", shared_server.dicom_port, ae_title=shared_server.aet, ext_neg=roles
+        )
         assert association.is_established
         accepted = len(association.accepted_contexts)
         association.release()
@@ -523,7 +526,7 @@ class TestGetting:
         dcmtk(
             *("getscu", "-S", "+xi", "+B", "-od", tmp_path, "-k", "QueryRetrieveLevel=STUDY"),
             *("-k", f"StudyInstanceUID={kept[0].study}"),
-            *("127.0.0.1", str(shared_server.dicom_port)),
+            *shared_server.at,
         )
 
         received = [pydicom.dcmread(path) for path in tmp_path.iterdir()]
@@ -546,6 +549,7 @@ class TestGetting:
         association = ae.associate(
             "127.0.0.1",
             shared_server.dicom_port,
+            ae_title=shared_server.aet,
             ext_neg=[build_role(CTImageStorage, scp_role=True)],
             evt_handlers=[(evt.EVT_C_STORE, on_store)],
         )
@@ -569,7 +573,7 @@ def test_pynetdicom_moves(start_server: ServerFactory, storescp: Peer) -> None:
     query = Dataset()
     query.QueryRetrieveLevel, query.StudyInstanceUID = "STUDY", study[0].study
 
-    association = ae.associate("127.0.0.1", server.dicom_port)
+    association = ae.associate("127.0.0.1", server.dicom_port, ae_title=server.aet)
     assert association.is_established
     statuses = [status for status, _ in association.send_c_move(query, storescp.aet, root)]
     association.release()

@@ -12,7 +12,7 @@ NO_ABSTRACT_SYNTAX = 3
 
 
 def test_dcmtk_can_echo_us(shared_server: Isocenter, dcmtk: Tool) -> None:
-    output = dcmtk("echoscu", "-v", "127.0.0.1", str(shared_server.dicom_port))
+    output = dcmtk("echoscu", "-v", *shared_server.at)
 
     assert "Received Echo Response (Success)" in output
 
