@@ -139,7 +139,8 @@ def _lead(reader: Reader, level: Level, conditions: list[Condition]) -> Conditio
     lead = _fewest(counted)
     if level is Level.PATIENT and lead is None:
         # In the order of names a walk to a name may be long: sort rather more.
-        return next((each for _, each in counted if each.is_name), None)
+        named = (each for _, each in counted if each.is_name and each.level is level)
+        return next(named, None)
     if lead is None or lead.is_unique or level is not Level.STUDY:
         return lead
     if lead.is_in_order and lead.level is level:

@@ -31,7 +31,7 @@ _PRAGMAS: Final = (
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
     "PRAGMA temp_store=MEMORY",
-    "PRAGMA cache_size=-32768",
+    "PRAGMA cache_size=-65536",
     "PRAGMA journal_size_limit=67108864",
     # An error of the disk under mapped memory is a signal that ends the process.
     "PRAGMA mmap_size=0",
