@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 LONGEST_TICK = 5.0  # seconds
+READ_SIZE = 1 << 20  # bytes at a time: a worker writes one piece while the next is read
 SHORTEST_TICK = 0.02
 OVER = frozenset({State.IDLE, State.AWAITING_CLOSE})
 UNBORN = frozenset(
@@ -144,7 +145,7 @@ class Connection(asyncio.BufferedProtocol):
         slab = self._slab
         if slab is None:
             slab = self._slab = self._pool.lend()
-        return slab.view[slab.filled :]
+        return slab.view[slab.filled : slab.filled + READ_SIZE]
 
     def buffer_updated(self, nbytes: int) -> None:
         slab = self._slab
