@@ -18,6 +18,7 @@ from isocenter.dicom.layout import (
     Header,
     Layout,
     Limits,
+    is_delimiter,
     is_replaceable,
     layout_of,
     read_header,
@@ -137,7 +138,9 @@ def _walk(
         value = at + size
         if tag >> 16 == 0xFFFE:
             raise Malformed("an item or delimiter where none can be", offset=base + at)
-        if length == UNDEFINED:
+        if length == UNDEFINED and depth and _is_naked(view, value, end, layout, header):
+            close = following = end
+        elif length == UNDEFINED:
             following = _end_of_items(view, value, end, layout, header, base, depth + 1, limits)
             close = following - 8
             if is_sequence(tag, vr):
@@ -150,13 +153,21 @@ def _walk(
         if vr is None or is_replaceable(vr, length, layout):
             vr = vrs.vr(tag)
         vrs.notice(tag, content)
-        is_undefined = length == UNDEFINED
+        is_undefined = following != close
         yield Element(
             tag, vr, content, base + at, base + value, is_undefined, layout, vrs, depth, limits
         )
         at = following
     if any(view[at:end]):
         raise Malformed("an element is cut short", offset=base + at)
+
+
+def _is_naked(view: memoryview, at: int, end: int, layout: Layout, header: Header) -> bool:
+    """Tell an icon's compressed pixels that lack items and delimiter, and end with their item."""
+    # Peer quirk: GE IIS thumbnails, a bare JPEG stream of undefined length.
+    if is_sequence(header.tag, header.vr) or end - at < 8:
+        return False
+    return not is_delimiter(view, at, layout)
 
 
 def _item_spans(

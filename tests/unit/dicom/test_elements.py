@@ -72,6 +72,19 @@ def test_fragments_of_encapsulated_pixel_data_are_given_one_by_one():
     assert [bytes(fragment) for fragment in pixels.fragments()] == [b"", b"ab", b"cdef"]
 
 
+def test_an_icon_of_a_bare_jpeg_stream_ends_with_its_item():
+    # As GE IIS writes its thumbnails.
+    jpeg = b"\xff\xd8\xff\xe0\0\x10JFIF\0\0"
+    content = header(0x7FE00010, "OB", 0xFFFFFFFF, implicit=False, little=True) + jpeg
+    item = marker(0xFFFEE000, len(content), little=True) + content
+    data = header(0x00880200, "SQ", len(item), implicit=False, little=True) + item
+
+    (sequence,) = elements(data, EXPLICIT_LE)
+    (icon,) = sequence.items()
+
+    assert tree(icon.elements()) == [(0x7FE00010, "OB", jpeg)]
+
+
 def test_a_private_creator_gives_private_elements_their_vr():
     data = encode(
         [Node(0x00090010, "LO", b"GEMS_IDEN_01"), Node(0x00091001, "LO", b"GE_GENESIS_FF ")],
