@@ -1,5 +1,6 @@
 """Native files of the corpus in every other native syntax: the same to pydicom, valid to DCMTK."""
 
+import os
 import shutil
 import subprocess
 import warnings
@@ -14,14 +15,14 @@ from pydicom.filereader import read_dataset
 from corpus_files import REASON, ROOT, name, paths
 from isocenter.dicom import part10
 from isocenter.dicom.reencode import Reencoder
-from isocenter.dicom.syntax import EXPLICIT_LE, UNCOMPRESSED
+from isocenter.dicom.syntax import UNCOMPRESSED
 from isocenter.errors import Malformed
 
 pytestmark = pytest.mark.skipif(not ROOT.is_dir(), reason=REASON)
 
+# The last item claims more than there is.
+CUT_SHORT = {"media/dicomdirtests/DICOMDIR-nooffset"}
 TARGETS = sorted(UNCOMPRESSED, key=lambda syntax: syntax.uid)
-# Of a series, one slice shows all there is to show.
-FILES = [path for path in paths() if "series-" not in name(path) and "bomb" not in path.name]
 WORDS = {
     **dict.fromkeys(("AT", "OW", "SS", "US"), "H"),
     **dict.fromkeys(("FL", "OF", "OL", "SL", "UL"), "I"),
@@ -29,24 +30,32 @@ WORDS = {
 }
 
 
+def is_native(path):
+    try:
+        with path.open("rb") as file:
+            return part10.read(file).syntax in UNCOMPRESSED
+    except Malformed:
+        return False
+
+
+# Of a series, one slice shows all there is to show.
+FILES = [
+    path
+    for path in paths()
+    if "series-" not in name(path) and "bomb" not in path.name and is_native(path)
+]
+
+
 def opened(path):
     data = path.read_bytes()
-    try:
-        header = part10.read(data)
-    except Malformed:
-        pytest.skip("no DICOM file")
-    if header.syntax not in UNCOMPRESSED:
-        pytest.skip("not native")
+    header = part10.read(data)
     return header, data[header.dataset_offset :]
 
 
 def reencode(data, source, target):
     reencoder = Reencoder(source, target)
-    try:
-        out = [reencoder.feed(data[at : at + 65_536]) for at in range(0, len(data), 65_536)]
-        return b"".join([*out, reencoder.finish()])
-    except Malformed:
-        pytest.skip("malformed")
+    out = [reencoder.feed(data[at : at + 65_536]) for at in range(0, len(data), 65_536)]
+    return b"".join([*out, reencoder.finish()])
 
 
 def read(data, syntax):
@@ -116,7 +125,11 @@ def test_pydicom_reads_the_same_in_every_native_syntax(path):
     header, data = opened(path)
 
     for target in TARGETS:
-        out = reencode(data, header.syntax, target)
+        try:
+            out = reencode(data, header.syntax, target)
+        except Malformed:
+            assert name(path) in CUT_SHORT or name(path).startswith("malformed/")
+            continue
 
         before, after = read(data, header.syntax), read(out, target)
         little = header.syntax.is_little_endian
@@ -133,6 +146,7 @@ SAMPLE = [path for path in FILES if not name(path).startswith(("malformed", "med
 def test_dcmtk_accepts_what_is_written(path, tmp_path):
     dcmdump = shutil.which("dcmdump", path="/usr/bin")
     if dcmdump is None:
+        assert not os.environ.get("CI"), "DCMTK dcmdump is not installed"
         pytest.skip("DCMTK dcmdump is not installed")
     header, data = opened(path)
 
@@ -146,13 +160,5 @@ def test_dcmtk_accepts_what_is_written(path, tmp_path):
         assert not [line for line in done.stderr.splitlines() if line.startswith(b"E:")]
 
 
-def test_most_files_are_native_so_that_the_above_means_something():
-    native = 0
-    for path in FILES:
-        try:
-            native += part10.read(path.read_bytes()).syntax in UNCOMPRESSED
-        except Malformed:
-            continue
-
-    assert native > 200
-    assert EXPLICIT_LE in TARGETS
+def test_there_are_enough_native_files_for_the_above_to_mean_something():
+    assert len(FILES) > 200

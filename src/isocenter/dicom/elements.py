@@ -4,8 +4,9 @@ Nothing is copied: values are views. Sequences are opened only when somebody loo
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from mmap import mmap
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from isocenter.dicom.dictionary import ImplicitVRs, dictionary_vr
 from isocenter.dicom.inflation import inflate
@@ -18,6 +19,7 @@ from isocenter.dicom.layout import (
     Header,
     Layout,
     Limits,
+    is_delimiter,
     is_replaceable,
     layout_of,
     read_header,
@@ -26,6 +28,23 @@ from isocenter.dicom.layout import (
 )
 from isocenter.dicom.syntax import TransferSyntax
 from isocenter.errors import Malformed
+
+ENDS_KEPT: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What one walk shares with the walks into its sequences."""
+
+    limits: Limits
+    ends: dict[int, int] = field(default_factory=dict)
+    """Where sequences of undefined length end, by where they begin: to be found once only."""
+
+    def remember(self, start: int, end: int) -> int:
+        """Keep an end, unless there are too many; give it back."""
+        if len(self.ends) < ENDS_KEPT:
+            self.ends[start] = end
+        return end
 
 
 class Element(NamedTuple):
@@ -43,7 +62,7 @@ class Element(NamedTuple):
     vrs: ImplicitVRs
     """Of the data set around: knows private creators."""
     depth: int
-    limits: Limits
+    walk: Walk
 
     @property
     def creator(self) -> str:
@@ -57,15 +76,13 @@ class Element(NamedTuple):
 
     def items(self) -> "Iterator[Item]":
         """Open a sequence. Raises: Malformed, when the walk gets there."""
-        return items_of(
-            self.value, self.layout, self.value_offset, self.vrs, self.depth + 1, self.limits
+        return _items(
+            self.value, self.layout, self.value_offset, self.vrs, self.depth + 1, self.walk
         )
 
     def fragments(self) -> Iterator[memoryview]:
         """Give the fragments of an encapsulated value, offset table first. Raises: Malformed."""
-        for _, start, end in _item_spans(
-            self.value, self.layout, self.value_offset, 0, self.limits
-        ):
+        for _, start, end in _item_spans(self.value, self.layout, self.value_offset, 0, self.walk):
             yield self.value[start:end]
 
 
@@ -78,7 +95,7 @@ class Item(NamedTuple):
     layout: Layout
     vrs: ImplicitVRs
     depth: int
-    limits: Limits
+    walk: Walk
 
     def elements(self) -> Iterator[Element]:
         """Walk the item. Raises: Malformed, when the walk gets there."""
@@ -86,7 +103,7 @@ class Item(NamedTuple):
         if len(self.content) >= 8:
             layout = settle(layout, self.content, 0, is_item=True)
         vrs = ImplicitVRs(self.vrs)
-        return _walk(self.content, layout, self.offset, vrs, self.depth, self.limits)
+        return _walk(self.content, layout, self.offset, vrs, self.depth, self.walk)
 
 
 def elements(
@@ -102,25 +119,14 @@ def elements(
     layout = layout_of(syntax)
     if len(view) >= 8:
         layout = settle(layout, view, 0, is_item=False)
-    return _walk(view, layout, 0, ImplicitVRs(), 0, limits)
+    return _walk(view, layout, 0, ImplicitVRs(), 0, Walk(limits))
 
 
 def items_of(
-    value: memoryview,
-    layout: Layout,
-    offset: int = 0,
-    vrs: ImplicitVRs | None = None,
-    depth: int = 1,
-    limits: Limits = DEFAULT_LIMITS,
+    value: memoryview, layout: Layout, *, limits: Limits = DEFAULT_LIMITS
 ) -> Iterator[Item]:
-    """Give the items of a sequence's value, which lies at ``offset``. Raises: Malformed."""
-    if depth > limits.nesting:
-        raise Malformed("sequences are nested too deep", offset=offset)
-    if len(value) >= 8:
-        layout = settle_items(layout, value, 0)
-    around = vrs or ImplicitVRs()
-    for _, start, end in _item_spans(value, layout, offset, depth, limits):
-        yield Item(value[start:end], offset + start, layout, around, depth, limits)
+    """Give the items of a top-level sequence's value. Raises: Malformed."""
+    return _items(value, layout, 0, ImplicitVRs(), 1, Walk(limits))
 
 
 def is_sequence(tag: int, vr: str | None) -> bool:
@@ -129,7 +135,7 @@ def is_sequence(tag: int, vr: str | None) -> bool:
 
 
 def _walk(
-    view: memoryview, layout: Layout, base: int, vrs: ImplicitVRs, depth: int, limits: Limits
+    view: memoryview, layout: Layout, base: int, vrs: ImplicitVRs, depth: int, walk: Walk
 ) -> Iterator[Element]:
     at, end = 0, len(view)
     while (header := read_header(view, at, end, layout)) is not None:
@@ -137,8 +143,10 @@ def _walk(
         value = at + size
         if tag >> 16 == 0xFFFE:
             raise Malformed("an item or delimiter where none can be", offset=base + at)
-        if length == UNDEFINED:
-            following = _end_of_items(view, value, end, layout, header, base, depth + 1, limits)
+        if length == UNDEFINED and depth and _is_naked(view, value, end, layout, header):
+            close = following = end
+        elif length == UNDEFINED:
+            following = _end_of_items(view, value, end, layout, header, base, depth + 1, walk)
             close = following - 8
             if is_sequence(tag, vr):
                 vr = "SQ"
@@ -150,17 +158,36 @@ def _walk(
         if vr is None or is_replaceable(vr, length, layout):
             vr = vrs.vr(tag)
         vrs.notice(tag, content)
-        is_undefined = length == UNDEFINED
+        is_undefined = following != close
         yield Element(
-            tag, vr, content, base + at, base + value, is_undefined, layout, vrs, depth, limits
+            tag, vr, content, base + at, base + value, is_undefined, layout, vrs, depth, walk
         )
         at = following
     if any(view[at:end]):
         raise Malformed("an element is cut short", offset=base + at)
 
 
+def _is_naked(view: memoryview, at: int, end: int, layout: Layout, header: Header) -> bool:
+    """Tell an icon's compressed pixels that lack items and delimiter, and end with their item."""
+    # Peer quirk: GE IIS thumbnails, a bare JPEG stream of undefined length.
+    if is_sequence(header.tag, header.vr) or end - at < 8:
+        return False
+    return not is_delimiter(view, at, layout)
+
+
+def _items(
+    value: memoryview, layout: Layout, base: int, around: ImplicitVRs, depth: int, walk: Walk
+) -> Iterator[Item]:
+    if depth > walk.limits.nesting:
+        raise Malformed("sequences are nested too deep", offset=base)
+    if len(value) >= 8:
+        layout = settle_items(layout, value, 0)
+    for _, start, end in _item_spans(value, layout, base, depth, walk):
+        yield Item(value[start:end], base + start, layout, around, depth, walk)
+
+
 def _item_spans(
-    value: memoryview, layout: Layout, base: int, depth: int, limits: Limits
+    value: memoryview, layout: Layout, base: int, depth: int, walk: Walk
 ) -> Iterator[tuple[int, int, int]]:
     """Give where each item begins, and where its content does and ends."""
     at, end = 0, len(value)
@@ -171,7 +198,7 @@ def _item_spans(
         if header.tag != ITEM:
             raise Malformed("an item was expected", offset=base + at)
         if header.length == UNDEFINED:
-            following = _end_of_item(value, content, end, layout, base, depth, limits)
+            following = _end_of_item(value, content, end, layout, base, depth, walk)
             close = following - 8
         else:
             close = following = content + header.length
@@ -191,30 +218,33 @@ def _end_of_items(
     of: Header,
     base: int,
     depth: int,
-    limits: Limits,
+    walk: Walk,
 ) -> int:
     """Find where what follows the delimiter of an undefined length begins. Raises: Malformed."""
-    if depth > limits.nesting:
+    if depth > walk.limits.nesting:
         raise Malformed("sequences are nested too deep", offset=base + at)
+    start = base + at
+    if (known := walk.ends.get(start)) is not None:
+        return known - base
     are_data_sets = is_sequence(of.tag, of.vr)
     if are_data_sets and end - at >= 8:
         layout = settle_items(layout, view, at)
     while (header := read_header(view, at, end, layout)) is not None:
         if header.tag == SEQUENCE_END:
-            return at + 8
+            return walk.remember(start, base + at + 8) - base
         if header.tag != ITEM:
             raise Malformed("an item was expected", offset=base + at)
         if header.length != UNDEFINED:
             at += 8 + header.length
         elif are_data_sets:
-            at = _end_of_item(view, at + 8, end, layout, base, depth, limits)
+            at = _end_of_item(view, at + 8, end, layout, base, depth, walk)
         else:
             raise Malformed("a fragment without a length", offset=base + at)
     raise Malformed("a sequence is cut short", offset=base + min(at, end))
 
 
 def _end_of_item(
-    view: memoryview, at: int, end: int, layout: Layout, base: int, depth: int, limits: Limits
+    view: memoryview, at: int, end: int, layout: Layout, base: int, depth: int, walk: Walk
 ) -> int:
     """Find where what follows the delimiter of an item begins. Raises: Malformed."""
     if end - at >= 8:
@@ -227,7 +257,7 @@ def _end_of_item(
             raise Malformed("an item or delimiter where none can be", offset=base + at)
         at += size
         if length == UNDEFINED:
-            at = _end_of_items(view, at, end, layout, header, base, depth + 1, limits)
+            at = _end_of_items(view, at, end, layout, header, base, depth + 1, walk)
         else:
             at += length
     raise Malformed("an item is cut short", offset=base + min(at, end))

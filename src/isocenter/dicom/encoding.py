@@ -12,7 +12,7 @@ from typing import Any, Final
 from isocenter.dicom import charset as charsets
 from isocenter.dicom.charset import Charset
 from isocenter.dicom.dictionary import plain_vr
-from isocenter.dicom.layout import ITEM, LONG_VRS, Layout, layout_of
+from isocenter.dicom.layout import DEFAULT_LIMITS, ITEM, LONG_VRS, Layout, layout_of
 from isocenter.dicom.syntax import TransferSyntax
 from isocenter.dicom.values import NUMBERS, PLAIN_VRS, TEXT_VRS, swap
 from isocenter.errors import Malformed, Unsupported
@@ -24,6 +24,8 @@ Fetch = Callable[[str], bytes]
 LONGEST_SHORT: Final = 0xFFFE
 """Bytes of an even value that a two-byte length field can tell."""
 DS_LENGTH: Final = 16
+TAG_LENGTH: Final = 8
+"""Hexadecimal digits."""
 _LONG: Final = frozenset(LONG_VRS.values())
 _NAMES: Final = {vr: vr.encode("ascii") for vr in _LONG | TEXT_VRS | PLAIN_VRS | {*NUMBERS, "AT"}}
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
@@ -73,6 +75,7 @@ class _Writer:
         self._layout = layout
         self._charset = charset
         self._fetch = fetch
+        self._depth = 0
         self._order = "<" if layout.is_little_endian else ">"
         self._pack_tag = _TAGS[layout.is_little_endian]
         self._short = Struct(f"{self._order}HH2sH").pack
@@ -92,6 +95,8 @@ class _Writer:
         parts: list[bytes] = []
         for key in sorted(dataset):
             try:
+                if len(key) != TAG_LENGTH:
+                    raise ValueError(key)
                 tag = int(key, 16)
                 parts.append(self._element(tag, dataset[key]))
             except (ValueError, TypeError, AttributeError, error, OverflowError) as fault:
@@ -150,7 +155,11 @@ class _Writer:
     def _item(self, item: Dataset | None) -> bytes:
         inner: dict[str, Mapping[str, Any]] = dict(item or {})
         inner.pop("00080005", None)
+        self._depth += 1
+        if self._depth > DEFAULT_LIMITS.nesting:
+            raise Malformed("sequences are nested too deep")
         content = self._elements(inner)
+        self._depth -= 1
         return self._implicit(ITEM >> 16, ITEM & 0xFFFF, len(content)) + content
 
     def _text(self, text: str) -> bytes:

@@ -68,19 +68,17 @@ class _Start:
     """The first bytes of a file, read as far as asked for."""
 
     def __init__(self, source: "bytes | memoryview | mmap | BinaryIO") -> None:
-        self._read: Callable[[int], bytes] | None = None
+        self._read: Callable[[int], bytes]
         self.data = b""
         self.is_whole = False
         if isinstance(source, bytes | memoryview | mmap):
-            self.data = bytes(source[:LONGEST])
-            self.is_whole = True
+            self._read = lambda size: bytes(source[len(self.data) : len(self.data) + size])
         else:
             self._read = source.read
-            self.more()
 
     def more(self) -> bool:
         """Read on; give False at the end of the file or of our patience."""
-        if self.is_whole or self._read is None or len(self.data) >= LONGEST:
+        if self.is_whole or len(self.data) >= LONGEST:
             return False
         read = self._read(max(FIRST_READ, len(self.data)))
         self.data += read

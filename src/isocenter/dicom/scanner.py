@@ -6,12 +6,16 @@ headers, and keeps only what was asked for. Values and items of known length are
 
 from array import array
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from isocenter.dicom.dictionary import dictionary_vr, plain_vr
 from isocenter.dicom.inflation import Inflater
 from isocenter.dicom.layout import (
     DEFAULT_LIMITS,
+    DELIMITERS,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
     ITEM,
     ITEM_END,
     PIXEL_DATA_TAGS,
@@ -36,6 +40,12 @@ NEEDED_AHEAD: Final = 14
 """Bytes that suffice to decide on any header."""
 SMALL: Final = 1 << 17
 """Up to this size a piece is copied rather than viewed: slices of ``bytes`` are quicker."""
+
+
+WATCHED: Final = PIXEL_DATA_TAGS | {PIXEL_REPRESENTATION}
+"""Noticed whether wanted or not."""
+ONE_VR: Final = frozenset(SHORT_VRS.values()) | {"OB", "OD", "OF", "OW", "UC", "UR", "UT"}
+"""Of these, the dictionary's word is final."""
 
 
 class RawValue(NamedTuple):
@@ -70,6 +80,33 @@ class _Recording(NamedTuple):
     kept: bytearray
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is wanted, by raw tag, as the inmost loops meet them."""
+
+    tags: dict[int, int]
+    implicit: dict[int, tuple[int, str]]
+    """Tag and VR, where the dictionary is sure of it."""
+    special: frozenset[int]
+    """What takes more thought in implicit VR."""
+
+
+NOTHING: Final = _Plan({}, {}, frozenset())
+
+
+@lru_cache(maxsize=32)
+def _plan(wanted: frozenset[int], is_little_endian: bool) -> _Plan:
+    """Prepare for a set of tags. There are few such sets: each is written in the code somewhere."""
+    raw = (EXPLICIT_LITTLE if is_little_endian else EXPLICIT_BIG).raw
+    vrs = {tag: dictionary_vr(tag) for tag in wanted}
+    sure = {tag: vr for tag, vr in vrs.items() if vr in ONE_VR}
+    return _Plan(
+        tags={raw(tag): tag for tag in wanted},
+        implicit={raw(tag): (tag, vr) for tag, vr in sure.items()},
+        special=frozenset(raw(tag) for tag in (wanted - set(sure)) | WATCHED),
+    )
+
+
 class Scanner:
     """Feed it the pieces of one data set, then ``finish``; read ``values`` at any time.
 
@@ -90,8 +127,8 @@ class Scanner:
         self._is_fresh = True  # the layout is yet to be settled by the element to come
         self._in_items = False  # an item is expected, not an element
         self._stack: list[tuple[Layout, bool]] = []  # of the data sets around, and: are fragments
-        self._wanted = {tag: dictionary_vr(tag) for tag in wanted}
-        self._raw = self._raw_wanted()
+        self._wanted = wanted
+        self._plan = _plan(wanted, self._layout.is_little_endian)
         self._is_signed = False
         self._notes_fragments = False
         self._carry = b""
@@ -157,8 +194,11 @@ class Scanner:
                     return at
                 if self._recording is not None and self._recording.depth < 0:
                     self._keep(data, at)
-            if not self._is_fresh and not self._in_items and not self._layout.is_implicit:
-                at = self._short_elements(data, at, end)
+            if not self._is_fresh and not self._in_items:
+                if not self._layout.is_implicit:
+                    at = self._short_elements(data, at, end)
+                elif self._layout.is_little_endian:
+                    at = self._implicit_elements(data, at, end)
             following = self._step(data, at, end)
             if following is None:
                 return at
@@ -168,7 +208,8 @@ class Scanner:
         """Walk the commonest elements: explicit VR, short length, all there. The inmost loop."""
         unpack = self._layout.explicit.unpack_from
         vrs = SHORT_VRS
-        wanted = self._raw if not self._stack else {}
+        wanted = {} if self._stack else self._plan.tags
+        longest = self._limits.value_size
         last = end - 8
         while at <= last:
             raw, vr, length = unpack(data, at)
@@ -178,8 +219,30 @@ class Scanner:
             following = value + length
             if following > end:
                 break
-            if raw in wanted and length <= self._limits.value_size:
+            if raw in wanted:
+                if length > longest:
+                    break
                 self.values[wanted[raw]] = RawValue(vrs[vr], bytes(data[value:following]))
+            at = following
+        return at
+
+    def _implicit_elements(self, data: Buffer, at: int, end: int) -> int:
+        """Walk elements in implicit VR that are all there and in no way special."""
+        unpack = self._layout.implicit.unpack_from
+        plan = NOTHING if self._stack else self._plan
+        special, wanted = plan.special, plan.implicit
+        longest = self._limits.value_size
+        last = end - 8
+        while at <= last:
+            raw, length = unpack(data, at)
+            following = at + 8 + length
+            if following > end or raw & 0xFFFF == DELIMITERS or raw in special:
+                break
+            if raw in wanted:
+                if length > longest:
+                    break
+                tag, vr = wanted[raw]
+                self.values[tag] = RawValue(vr, bytes(data[at + 8 : following]))
             at = following
         return at
 
@@ -198,7 +261,7 @@ class Scanner:
             return None
         if self._in_items:
             return self._on_item(header, data, at)
-        if header.tag >> 16 == 0xFFFE:
+        if header.tag >> 16 == DELIMITERS:
             return self._on_delimiter(header, at)
         return self._on_element(header, data, at, end)
 
@@ -301,9 +364,6 @@ class Scanner:
         if vr is not None and not is_replaceable(vr, length, self._layout):
             return vr
         return plain_vr(tag, is_signed=self._is_signed)
-
-    def _raw_wanted(self) -> dict[int, int]:
-        return {self._layout.raw(tag): tag for tag in self._wanted}
 
     def _note_pixel_data(self, header: Header, value: int) -> None:
         length = None if header.length == UNDEFINED else header.length

@@ -1,5 +1,7 @@
 """The pull walk over a whole buffer."""
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,6 +72,47 @@ def test_fragments_of_encapsulated_pixel_data_are_given_one_by_one():
 
     assert pixels.is_encapsulated
     assert [bytes(fragment) for fragment in pixels.fragments()] == [b"", b"ab", b"cdef"]
+
+
+def test_deep_sequences_are_walked_in_a_time_that_grows_with_their_size_alone():
+    def cost(depth):
+        # As many elements at the bottom, whatever the depth; counted, not timed.
+        data = encode([Node(0x00200013, "IS", b"1 ")]) * 200
+        for _ in range(depth):
+            data = (
+                header(0x0040A730, "SQ", 0xFFFFFFFF, implicit=False, little=True)
+                + marker(0xFFFEE000, 0xFFFFFFFF, little=True)
+                + data
+                + marker(0xFFFEE00D, 0, little=True)
+                + marker(0xFFFEE0DD, 0, little=True)
+            )
+        calls = 0
+
+        def count(frame, event, _):
+            nonlocal calls
+            calls += event == "call" and frame.f_code.co_name == "read_header"
+
+        sys.setprofile(count)
+        try:
+            tree(elements(data, EXPLICIT_LE))
+        finally:
+            sys.setprofile(None)
+        return calls
+
+    assert cost(60) < 5 * cost(2)
+
+
+def test_an_icon_of_a_bare_jpeg_stream_ends_with_its_item():
+    # As GE IIS writes its thumbnails.
+    jpeg = b"\xff\xd8\xff\xe0\0\x10JFIF\0\0"
+    content = header(0x7FE00010, "OB", 0xFFFFFFFF, implicit=False, little=True) + jpeg
+    item = marker(0xFFFEE000, len(content), little=True) + content
+    data = header(0x00880200, "SQ", len(item), implicit=False, little=True) + item
+
+    (sequence,) = elements(data, EXPLICIT_LE)
+    (icon,) = sequence.items()
+
+    assert tree(icon.elements()) == [(0x7FE00010, "OB", jpeg)]
 
 
 def test_a_private_creator_gives_private_elements_their_vr():

@@ -100,6 +100,14 @@ def test_a_value_beyond_the_limit_is_named_and_not_kept():
     assert scanner.values == {0x00280010: RawValue("US", b"\1\0")}
 
 
+def test_a_short_value_beyond_the_limit_is_named_as_well():
+    for syntax in SYNTAXES:
+        form = {"implicit": syntax.is_implicit, "little": syntax.is_little_endian}
+        data = encode([Node(0x00081030, "LO", b"x" * 300)], **form)
+
+        assert scan(data, syntax, value_size=100).too_long == {0x00081030: 300}
+
+
 def test_a_sequence_of_undefined_length_beyond_the_limit_is_named_and_not_kept():
     item = [Node(0x00081030, "LO", b"x" * 200)]
     node = Node(0x0040A730, "SQ", items=[item], is_undefined=True, undefined_items=True)
