@@ -169,6 +169,7 @@ async def serving(archive: LittleArchive, **options: Any) -> AsyncIterator[Dimse
     finally:
         await server.close()
         assert server.associations == 0
+        assert not server._per_address
         assert archive.open == 0
 
 
