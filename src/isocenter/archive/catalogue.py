@@ -1,17 +1,16 @@
 """What the index is told of an instance, drawn from its header."""
 
-from collections import OrderedDict
 from dataclasses import dataclass
-from threading import Lock
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from isocenter.dicom import json_model
-from isocenter.dicom.layout import Layout
 from isocenter.dicom.scanner import RawValue, Scanner
 from isocenter.dicom.sop_classes import NON_PATIENT
 from isocenter.errors import Mismatch
 from isocenter.storage.attributes import ATTRIBUTES, NON_PATIENT_STUDY, WANTED, Level
+from isocenter.storage.entry import Upper, upper_of
 
+T = TypeVar("T")
 Attributes = dict[str, Any]
 
 SOP_CLASS: Final = 0x00080016
@@ -20,12 +19,17 @@ STUDY: Final = 0x0020000D
 SERIES: Final = 0x0020000E
 SPECIFIC_CHARACTER_SET: Final = 0x00080005
 LONGEST_UID: Final = 64
-REMEMBERED: Final = 1024
+REMEMBERED: Final = 4096
 
-_SINGLE: Final = tuple(
-    sorted(tag for tag in WANTED if {ATTRIBUTES[tag].level, *ATTRIBUTES[tag].also} == {Level.IMAGE})
-)
-_SHARED: Final = tuple(sorted(WANTED.difference(_SINGLE)))
+SHORT: Final = 64
+"""Bytes of a value that is worth remembering."""
+
+UNSHARED: Final = frozenset({SOP_INSTANCE, 0x00080013, 0x00200013, 0x00201041})
+"""UID, creation time, number and location: other in each instance."""
+
+_LEVELS: Final = {tag: {ATTRIBUTES[tag].level, *ATTRIBUTES[tag].also} for tag in WANTED}
+_SINGLE: Final = tuple(sorted(tag for tag in WANTED if Level.IMAGE in _LEVELS[tag]))
+_SHARED: Final = tuple(sorted(tag for tag in WANTED if _LEVELS[tag] - {Level.IMAGE}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,48 +51,73 @@ class Announcement(Protocol):
     def sop_instance(self) -> str: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a header says."""
+
+    identity: Identity
+    attributes: Attributes
+    """Of the instance itself, in the DICOM JSON model."""
+    upper: Upper
+
+
 class Catalogue:
     """Draws identities and attributes from headers.
 
-    The instances of a series share most of what the index wants: that is drawn once and remembered
-    by its raw bytes. May be used from several threads.
+    The instances of a series share what is above them and most values of their own: those are drawn
+    once and remembered by their raw bytes. May be used from several threads.
     """
 
     def __init__(self) -> None:
-        self._lock = Lock()
-        self._shared: OrderedDict[tuple[object, ...], Attributes] = OrderedDict()
+        self._uppers: dict[tuple[object, ...], Upper] = {}
+        self._elements: dict[tuple[object, ...], Attributes] = {}
 
-    def entry(self, header: Scanner, announced: Announcement) -> tuple[Identity, Attributes]:
-        """Return who the instance is and its attributes in the DICOM JSON model.
+    def draw(self, header: Scanner, announced: Announcement) -> Drawn:
+        """Read what was announced and what the index wants.
 
         Raises: Mismatch, where a UID is missing or other than announced; Malformed.
         """
-        values = header.values
+        values, layout = header.values, header.layout
         identity = _identity(values, announced)
-        layout = header.layout
-        charset = json_model.charset_of(values)
-        attributes = json_model.raw_to_json(values, _SINGLE, charset, layout)
-        attributes.update(self._of_series(values, layout))
-        if not identity.study:
-            attributes["0020000D"] = attributes["0020000E"] = {
-                "vr": "UI",
-                "Value": [NON_PATIENT_STUDY],
-            }
-        return identity, attributes
+        key = (layout.is_little_endian, values.get(SPECIFIC_CHARACTER_SET))
+        attributes: Attributes = {}
+        for tag in _SINGLE:
+            raw = values.get(tag)
+            if raw is not None:
+                attributes.update(self._element(tag, raw, key, header))
+        upper = self._upper(identity, key, header)
+        return Drawn(identity, attributes, upper)
 
-    def _of_series(self, values: dict[int, RawValue], layout: Layout) -> Attributes:
-        get = values.get
-        key = (layout.is_little_endian, get(SPECIFIC_CHARACTER_SET), *map(get, _SHARED))
-        with self._lock:
-            known = self._shared.get(key)
-            if known is not None:
-                return known
-        made = json_model.raw_to_json(values, _SHARED, json_model.charset_of(values), layout)
-        with self._lock:
-            self._shared[key] = made
-            if len(self._shared) > REMEMBERED:
-                self._shared.popitem(last=False)
-        return made
+    def _element(
+        self, tag: int, raw: RawValue, key: tuple[object, ...], header: Scanner
+    ) -> Attributes:
+        known = self._elements.get((tag, raw, *key))
+        if known is None:
+            charset = json_model.charset_of(header.values)
+            known = json_model.raw_to_json({tag: raw}, (tag,), charset, header.layout)
+            if tag not in UNSHARED and len(raw.value) <= SHORT:
+                _remember(self._elements, (tag, raw, *key), known)
+        return known
+
+    def _upper(self, identity: Identity, key: tuple[object, ...], header: Scanner) -> Upper:
+        key = (*key, *map(header.values.get, _SHARED))
+        known = self._uppers.get(key)
+        if known is None:
+            charset = json_model.charset_of(header.values)
+            attributes = json_model.raw_to_json(header.values, _SHARED, charset, header.layout)
+            if not identity.study:
+                nowhere = {"vr": "UI", "Value": [NON_PATIENT_STUDY]}
+                attributes["0020000D"] = attributes["0020000E"] = nowhere
+            known = upper_of(attributes)
+            _remember(self._uppers, key, known)
+        return known
+
+
+def _remember(memory: dict[tuple[object, ...], T], key: tuple[object, ...], value: T) -> None:
+    """Keep ``value``; of what is full, everything goes: it is soon drawn again."""
+    if len(memory) >= REMEMBERED:
+        memory.clear()
+    memory[key] = value
 
 
 def _identity(values: dict[int, RawValue], announced: Announcement) -> Identity:

@@ -14,11 +14,11 @@ from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from blake3 import blake3
 
-from isocenter.archive.catalogue import Catalogue, Identity
+from isocenter.archive.catalogue import Catalogue, Drawn, Identity
 from isocenter.config import ArchiveConfig
 from isocenter.dicom import part10
 from isocenter.dicom.implementation import IMPLEMENTATION_CLASS_UID
@@ -108,7 +108,7 @@ class Reception:
         self._held = 0  # bytes of what is written and not yet released
         self._offset = 0
         self._size = 0
-        self._entry: tuple[Identity, dict[str, Any]] | None = None
+        self._drawn: Drawn | None = None
 
     def write(self, part: Part) -> None:
         """Take the next bytes of the data set; they are released when they are written."""
@@ -186,9 +186,9 @@ class Reception:
             self._digest.update(part)
             self._scanner.feed(part)
             self._size += len(part)
-        if self._entry is None and self._scanner.pixel_data is not None:
+        if self._drawn is None and self._scanner.pixel_data is not None:
             # What the index wants lies before: the rest may still be on its way.
-            self._entry = self._ingest.catalogue.entry(self._scanner, self._announced)
+            self._drawn = self._ingest.catalogue.draw(self._scanner, self._announced)
 
     def _begin(self) -> Draft:
         self._draft = draft = self._ingest.store.begin()
@@ -212,16 +212,16 @@ class Reception:
         key = ""
         try:
             self._scanner.finish()
-            identity, attributes = self._entry or self._ingest.catalogue.entry(
-                self._scanner, self._announced
-            )
+            drawn = self._drawn or self._ingest.catalogue.draw(self._scanner, self._announced)
+            identity = drawn.identity
             draft = self._draft or self._begin()
             digest = self._digest.digest()
             key = new_key(identity.study, identity.series, identity.instance, digest)
             draft.publish(key, identity.instance)
             entered = self._ingest.index.submit(
                 Incoming(
-                    attributes=attributes,
+                    attributes=drawn.attributes,
+                    upper=drawn.upper,
                     transfer_syntax=self._announced.transfer_syntax,
                     blob_key=key,
                     size=self._offset + self._size,

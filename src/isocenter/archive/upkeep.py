@@ -174,9 +174,10 @@ def _incoming(blob: Blob, catalogue: Catalogue, key: str) -> Incoming:
         digest.update(window)
         scanner.feed(window)
     scanner.finish()
-    _, attributes = catalogue.entry(scanner, Announced(header.syntax.uid))
+    drawn = catalogue.draw(scanner, Announced(header.syntax.uid))
     return Incoming(
-        attributes=attributes,
+        attributes=drawn.attributes,
+        upper=drawn.upper,
         transfer_syntax=header.syntax.uid,
         blob_key=key,
         size=blob.size,

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 LONGEST_TICK = 5.0  # seconds
-READ_SIZE = 1 << 20  # bytes at a time: a worker writes one piece while the next is read
+READ_SIZE = 1 << 18  # bytes at a time: a worker writes one piece while the next is read
 SHORTEST_TICK = 0.02
 OVER = frozenset({State.IDLE, State.AWAITING_CLOSE})
 UNBORN = frozenset(

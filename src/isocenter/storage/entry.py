@@ -12,7 +12,7 @@ import orjson
 
 from isocenter.errors import Malformed
 from isocenter.storage import values
-from isocenter.storage.attributes import ATTRIBUTES, LEVELS, Held
+from isocenter.storage.attributes import ATTRIBUTES, LEVELS, Held, Level
 from isocenter.storage.records import Incoming
 from isocenter.storage.schema import PATIENT_PART, REFERRING_PART, UNNUMBERED
 from isocenter.storage.values import Attributes
@@ -21,35 +21,31 @@ Document = dict[str, Any]
 
 _COMPARED: Final = {tag: each for tag, each in ATTRIBUTES.items() if each.held is Held.DOCUMENT}
 
+_KEPT: Final = {
+    level: frozenset(tag8 for tag8, levels in LEVELS.items() if level in levels) for level in Level
+}
+
 PATIENT_NAME: Final = "00100010"
 REFERRING_PHYSICIAN_NAME: Final = "00080090"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """An instance ready to become rows."""
+class Upper:
+    """What the instances of a series have in common: patient, study and series."""
 
-    incoming: Incoming
     study_uid: str
     series_uid: str
-    sop_instance_uid: str
-    sop_class_uid: str
     patient_id: str
     issuer: str
-    levels: tuple[Document, Document, Document, Document]
-    """The filled attributes, by `Level`."""
-    upper_tags: frozenset[str]
-    """Those above the instance that say something."""
-    instance_number: int
-    document: bytes
-    compared: str
+    patient: Document
+    study: Document
+    series: Document
+    tags: frozenset[str]
+    """The attributes that say something."""
 
     @property
     def patient_key(self) -> tuple[str, str, str]:
-        """What tells patients apart.
-
-        Without a Patient ID that is the study: strangers are never pooled.
-        """
+        """What tells patients apart. Without a Patient ID that is the study: never pool strangers."""
         if self.patient_id:
             return self.patient_id, self.issuer, ""
         return "", "", self.study_uid
@@ -60,44 +56,64 @@ class Entry:
         return (*self.patient_key, self.study_uid, self.series_uid)
 
 
-def entry_of(incoming: Incoming) -> Entry:
-    """Take an instance apart.
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An instance ready to become rows."""
 
-    Raises: Malformed, where a UID is missing or a value is no Unicode text.
-    """
-    levels = _by_level(incoming.attributes)
-    patient, study, series, instance = levels
+    incoming: Incoming
+    upper: Upper
+    sop_instance_uid: str
+    sop_class_uid: str
+    instance_number: int
+    document: bytes
+    compared: str
+
+
+def upper_of(attributes: Attributes) -> Upper:
+    """Take out what is above the instance. Raises: Malformed, where a UID is missing."""
+    patient, study, series = (
+        _at_level(attributes, level) for level in (Level.PATIENT, Level.STUDY, Level.SERIES)
+    )
+    return Upper(
+        _unique(study, "0020000D", "StudyInstanceUID"),
+        _unique(series, "0020000E", "SeriesInstanceUID"),
+        values.first_text(patient, "00100020"),
+        issuer_of(patient),
+        patient,
+        study,
+        series,
+        frozenset().union(patient, study, series),
+    )
+
+
+def entry_of(incoming: Incoming) -> Entry:
+    """Take an instance apart. Raises: Malformed, where a UID is missing, a value no Unicode."""
+    instance = _at_level(incoming.attributes, Level.IMAGE)
     try:
         document, compared = documents(instance, offset_of(instance))
     except (TypeError, ValueError) as error:
         raise Malformed(f"the attributes cannot be kept: {error}") from error
     return Entry(
         incoming,
-        _unique(study, "0020000D", "StudyInstanceUID"),
-        _unique(series, "0020000E", "SeriesInstanceUID"),
+        incoming.upper or upper_of(incoming.attributes),
         _unique(instance, "00080018", "SOPInstanceUID"),
         _unique(instance, "00080016", "SOPClassUID"),
-        values.first_text(patient, "00100020"),
-        issuer_of(patient),
-        levels,
-        frozenset().union(patient, study, series),
         values.first_integer(instance, "00200013", UNNUMBERED),
         document,
         compared,
     )
 
 
-def _by_level(attributes: Attributes) -> tuple[Document, Document, Document, Document]:
-    levels: tuple[Document, Document, Document, Document] = ({}, {}, {}, {})
-    for tag8, element in attributes.items():
-        kept_at = LEVELS.get(tag8)
-        if kept_at is None:
-            continue
-        held = element.get("Value")
-        if held and (held[0] or values.is_filled(element)):
-            for level in kept_at:
-                levels[level][tag8] = element
-    return levels
+def _at_level(attributes: Attributes, level: Level) -> Document:
+    """The filled attributes that ``level`` keeps."""
+    kept = _KEPT[level]
+    return {
+        tag8: element
+        for tag8, element in attributes.items()
+        if tag8 in kept
+        and (held := element.get("Value"))
+        and (held[0] or values.is_filled(element))
+    }
 
 
 def _unique(attributes: Attributes, tag8: str, keyword: str) -> str:

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isocenter.storage.values import Attributes
+
+if TYPE_CHECKING:
+    from isocenter.storage.entry import Upper
 
 
 class OnConflict(Enum):
@@ -63,6 +66,8 @@ class Incoming:
     """Bytes of the blob before its data set."""
     before_commit: Callable[[], None] | None = None
     """Called in the writer's thread before the commit, once per batch for hooks that are equal."""
+    upper: "Upper | None" = None
+    """What is above the instance, if it was taken out of the attributes of another one already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class Store:
         if self.on_conflict is OnConflict.REJECT:
             raise Conflict("an instance with this SOP Instance UID and other content is there")
         if self.on_conflict is OnConflict.KEEP:
-            uids = (entry.study_uid, entry.series_uid, entry.sop_instance_uid)
+            uids = (entry.upper.study_uid, entry.upper.series_uid, entry.sop_instance_uid)
             warnings = (Warned.OTHER_BYTES,)
             ledger.note(ChangeKind.CONFLICT, uids, found[5], warnings)
             return Stored(Outcome.KEPT, warnings)
@@ -52,18 +52,18 @@ class Store:
 
 
 def _attach(ledger: Ledger, entry: Entry, kind: ChangeKind) -> tuple[Warned, ...]:
-    place = ledger.places.get(entry.series_key)
+    place = ledger.places.get(entry.upper.series_key)
     if place is None:
         if len(ledger.places) >= MAX_PLACES:
             ledger.places.clear()
-        place = ledger.places[entry.series_key] = _place(ledger, entry)
-    if not entry.upper_tags <= place.held_tags:
+        place = ledger.places[entry.upper.series_key] = _place(ledger, entry)
+    if not entry.upper.tags <= place.held_tags:
         _fill(ledger, place, entry)
     if entry.sop_class_uid not in place.sop_classes:
         place.sop_classes = add_sop_class(ledger, place.keys[1], entry.sop_class_uid)
     _insert_instance(ledger, place, entry)
     warnings = _warnings(place, entry)
-    uids = (entry.study_uid, entry.series_uid, entry.sop_instance_uid)
+    uids = (entry.upper.study_uid, entry.upper.series_uid, entry.sop_instance_uid)
     ledger.note(kind, uids, entry.incoming.blob_key, warnings)
     ledger.count(place.keys, instances=1, size=entry.incoming.size)
     return warnings
@@ -73,9 +73,9 @@ def _warnings(place: Place, entry: Entry) -> tuple[Warned, ...]:
     found: list[Warned] = []
     if place.shared_study:
         found.append(Warned.STUDY_OF_TWO_PATIENTS)
-    if not entry.patient_id:
+    if not entry.upper.patient_id:
         found.append(Warned.NO_PATIENT_ID)
-    given = entries.demographics(entry.levels[Level.PATIENT])
+    given = entries.demographics(entry.upper.patient)
     if any(
         ours and theirs and ours != theirs
         for ours, theirs in zip(place.demographics, given, strict=True)
@@ -106,21 +106,23 @@ def _insert_instance(ledger: Ledger, place: Place, entry: Entry) -> None:
 
 def _place(ledger: Ledger, entry: Entry) -> Place:
     """Find or make the patient, the study and the series of an instance."""
-    series = entry.levels[Level.SERIES]
+    series = entry.upper.series
     patient_pk, held_patient = _patient(ledger, entry)
     study_pk, study_patient, held_study = _study(ledger, entry, patient_pk)
-    row = ledger.one(ledger.statements.find_series, study_pk, entry.series_uid)
+    row = ledger.one(ledger.statements.find_series, study_pk, entry.upper.series_uid)
     if row is not None:
         series_pk, held_series = row[0], orjson.loads(row[1])
     else:
         series_pk, held_series = ledger.key(), series
         columns = entries.series_columns(series)
         ledger.write(
-            ledger.statements.insert_series, series_pk, study_pk, entry.series_uid, *columns
+            ledger.statements.insert_series, series_pk, study_pk, entry.upper.series_uid, *columns
         )
         ledger.count_series(study_pk, patient_pk, 1)
         add_modality(ledger, study_pk, columns[0], entries.when(held_study))
-    elsewhere = ledger.one(ledger.statements.find_study_elsewhere, entry.study_uid, patient_pk)
+    elsewhere = ledger.one(
+        ledger.statements.find_study_elsewhere, entry.upper.study_uid, patient_pk
+    )
     return Place(
         (patient_pk, study_pk, series_pk),
         _held(held_patient, study_patient, held_study, held_series),
@@ -131,23 +133,23 @@ def _place(ledger: Ledger, entry: Entry) -> Place:
 
 
 def _patient(ledger: Ledger, entry: Entry) -> tuple[int, Document]:
-    row = ledger.one(ledger.statements.find_patient, *entry.patient_key)
+    row = ledger.one(ledger.statements.find_patient, *entry.upper.patient_key)
     if row is not None:
         return row[0], orjson.loads(row[1])
-    pk, patient = ledger.key(), entry.levels[Level.PATIENT]
+    pk, patient = ledger.key(), entry.upper.patient
     columns = entries.patient_columns(patient)
-    ledger.write(ledger.statements.insert_patient, pk, *entry.patient_key, *columns)
+    ledger.write(ledger.statements.insert_patient, pk, *entry.upper.patient_key, *columns)
     set_names(ledger, "patient", pk, entries.name_parts(patient, {}))
     return pk, patient
 
 
 def _study(ledger: Ledger, entry: Entry, patient_pk: int) -> tuple[int, Document, Document]:
-    row = ledger.one(ledger.statements.find_study, patient_pk, entry.study_uid)
+    row = ledger.one(ledger.statements.find_study, patient_pk, entry.upper.study_uid)
     if row is not None:
         return row[0], orjson.loads(row[1]), orjson.loads(row[2])
-    pk, patient, study = ledger.key(), entry.levels[Level.PATIENT], entry.levels[Level.STUDY]
+    pk, patient, study = ledger.key(), entry.upper.patient, entry.upper.study
     columns = entries.study_columns(patient, study)
-    ledger.write(ledger.statements.insert_study, pk, patient_pk, entry.study_uid, *columns)
+    ledger.write(ledger.statements.insert_study, pk, patient_pk, entry.upper.study_uid, *columns)
     ledger.count_studies(patient_pk, 1)
     set_names(ledger, "study", pk, entries.name_parts(patient, study))
     return pk, patient, study
@@ -171,22 +173,23 @@ def _held(
 
 def _fill(ledger: Ledger, place: Place, entry: Entry) -> None:
     """Add what the rows above lack and this instance knows. What is there stays."""
-    patient, study, series, _ = entry.levels
+    upper = entry.upper
+    patient, study, series = upper.patient, upper.study, upper.series
     statements = ledger.statements
     patient_pk, study_pk, series_pk = place.keys
-    row = ledger.one(statements.find_patient, *entry.patient_key)
+    row = ledger.one(statements.find_patient, *entry.upper.patient_key)
     if row is not None and (filled := _filled(row[1], patient)):
         ledger.write(statements.update_patient, *entries.patient_columns(filled), patient_pk)
         set_names(ledger, "patient", patient_pk, entries.name_parts(filled, {}))
-    row = ledger.one(statements.find_study, patient_pk, entry.study_uid)
+    row = ledger.one(statements.find_study, patient_pk, entry.upper.study_uid)
     if row is not None:
         _fill_study(ledger, place, (orjson.loads(row[1]), orjson.loads(row[2])), (patient, study))
-    row = ledger.one(statements.find_series, study_pk, entry.series_uid)
+    row = ledger.one(statements.find_series, study_pk, entry.upper.series_uid)
     if row is not None and (filled := _filled(row[1], series)):
         columns = entries.series_columns(filled)
         ledger.write(statements.update_series, *columns, series_pk)
         add_modality(ledger, study_pk, columns[0], None)
-    place.held_tags |= entry.upper_tags
+    place.held_tags |= entry.upper.tags
 
 
 def _filled(held: bytes, further: Document) -> Document | None:
