@@ -4,12 +4,13 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import big, give_back, index, many, receive, send
+from bench import big, disk, give_back, index, many, receive, send
 from bench.contestants import workspace
 from bench.report import Report, surroundings
 
 Part = Callable[[Report, Path, int], None]
 PARTS: dict[str, Part] = {
+    "disk": disk.measure,
     "receive": receive.measure,
     "give_back": give_back.measure,
     "send": send.measure,

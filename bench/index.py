@@ -8,7 +8,13 @@ from statistics import median, quantiles
 
 import wire
 from bench.catalogue import FIRST_DAY, MODALITIES, Study, prepare
-from bench.contestants import contestant, make_folders, run_together, storescu
+from bench.contestants import (
+    alternating,
+    contestant,
+    make_folders,
+    run_together,
+    storescu,
+)
 from bench.report import Report
 from peers import Isocenter
 
@@ -67,12 +73,10 @@ def measure(report: Report, folder: Path, rounds: int, studies: int = STUDIES) -
                 seconds = _seconds(association, choose, studies)
                 p95 = quantiles(seconds, n=20)[-1] * 1000
                 report.limit(f"C-FIND by {name} in {studies:,} studies, p95", p95, "ms", ASKED_MS)
-        full = _ingest(server.dicom_port, folder, rounds)
+        with contestant("Isocenter", folder / "empty") as (_, port):
+            full, empty = _ingest((server.dicom_port, port), folder, rounds)
     finally:
         server.stop()
-    empty: list[float] = []
-    with contestant("Isocenter", folder / "empty") as (_, port):
-        empty += _ingest(port, folder, rounds)
     what = f"receive {INGESTED} CT of 512 KB into {studies:,} studies"
     report.compare(what, full, "empty archive", empty, ASKED_INGEST)
 
@@ -100,9 +104,11 @@ def _seconds(association: wire.Association, choose: Chooser, studies: int) -> li
     return seconds
 
 
-def _ingest(port: int, folder: Path, rounds: int) -> list[float]:
-    rates = []
-    for number in range(rounds):
-        (source,) = make_folders(folder / f"ingest{number}", INGESTED)
-        rates.append(INGESTED / run_together([storescu(port, source)]))
+def _ingest(ports: tuple[int, int], folder: Path, rounds: int) -> tuple[list[float], list[float]]:
+    """Instances a second into each of two archives, in turns."""
+    rates: tuple[list[float], list[float]] = ([], [])
+    for which in alternating(("0", "1"), rounds):
+        (source,) = make_folders(folder / f"ingest{which}{len(rates[int(which)])}", INGESTED)
+        seconds = run_together([storescu(ports[int(which)], source)])
+        rates[int(which)].append(INGESTED / seconds)
     return rates

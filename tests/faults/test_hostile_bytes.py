@@ -23,7 +23,7 @@ ALLOWED_GROWTH = 60 * MEGABYTE
 @pytest.fixture(scope="module")
 def server(start_module_server: ServerFactory) -> Isocenter:
     return start_module_server(
-        config="[dimse]\nartim_timeout = 2\nnetwork_timeout = 2\nidle_timeout = 5\n"
+        config="[dimse]\nartim_timeout = 0.5\nnetwork_timeout = 2\nidle_timeout = 5\n"
         "dimse_timeout = 2\n"
     )
 
@@ -151,12 +151,12 @@ def test_an_endless_command_set_is_stopped(server: Isocenter) -> None:
     association = wire.Association(server.dicom_port).connect()
     body = struct.pack(">IBB", 16002, 1, 1) + bytes(16000)
 
-    def flood() -> None:
-        for _ in range(20_000):
+    with contextlib.suppress(OSError):
+        for _ in range(5_000):
             association.socket.sendall(wire.pdu(wire.DATA, body))
 
-    with contextlib.closing(association), pytest.raises((wire.Aborted, OSError)):
-        flood()
+    with contextlib.closing(association), pytest.raises(wire.Aborted):
+        association.receive_pdu()
 
 
 def test_random_bytes_after_a_good_start_never_hurt(server: Isocenter) -> None:

@@ -294,9 +294,10 @@ class TestTheDataFolder:
         store_all(server, study)
         server.stop()
 
-        isocenter("export", "--data", server.data, "--out", tmp_path / "out")
+        out = tmp_path / "out"
+        isocenter("export", "--data", server.data, "--study", study[0].study, "--out", out)
 
-        exported = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+        exported = [path for path in out.rglob("*") if path.is_file()]
         images = [path for path in exported if path.name != "DICOMDIR"]
         assert sorted(map(data_set_of, images)) == sorted(one.data_set for one in study)
 
@@ -346,7 +347,7 @@ class TestTheDataFolder:
         store_all(server, [*goes, *stays])
         server.stop()
 
-        isocenter("remove", "--data", server.data, "-k", f"StudyInstanceUID={goes[0].study}")
+        isocenter("remove", "--data", server.data, "--study", goes[0].study, "--yes")
         server.restart()
 
         assert count_instances(server, goes[0].study) == 0
