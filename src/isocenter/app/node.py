@@ -1,6 +1,7 @@
 """One process: the archive with its listeners."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -82,6 +83,8 @@ class Node:
         server = _dimse_server(archive, config)
         await server.start(config.host, config.dicom_port)
         try:
+            gc.collect()
+            gc.freeze()  # what was built at the start stays: collections need not look at it
             self.state = "ready"
             log.info(
                 "ready",

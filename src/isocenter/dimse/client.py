@@ -6,6 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from isocenter.address import Address
+from isocenter.dicom.implementation import (
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+)
 from isocenter.dimse import pdu
 from isocenter.dimse.association import Association, Peer, processing_failure
 from isocenter.dimse.failures import Aborted, NoConnection, Rejected, TimedOut
@@ -19,7 +23,6 @@ from isocenter.dimse.negotiation import (
 )
 from isocenter.dimse.operation import Operation, Receiver, Service, StatusOf
 from isocenter.dimse.pdu import AssociateAccept, AssociateReject, AssociateRequest
-from isocenter.dimse.server import IMPLEMENTATION_CLASS, IMPLEMENTATION_VERSION
 from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.dimse.slabs import SlabPool
 from isocenter.dimse.status import Response
@@ -158,8 +161,8 @@ def _request(
         contexts=propose(proposals),
         information=UserInformation(
             maximum_length=limits.pdu_size,
-            implementation_class=IMPLEMENTATION_CLASS,
-            implementation_version=IMPLEMENTATION_VERSION,
+            implementation_class=IMPLEMENTATION_CLASS_UID,
+            implementation_version=IMPLEMENTATION_VERSION_NAME,
             window=window,
             roles=propose_roles(proposals),
             extended=tuple(extended.values()),

@@ -31,6 +31,8 @@ class Offer:
     """Answers service class application information; None answers nothing."""
     prefers_proposed_order: bool = False
     """Whether the requestor's order decides among the transfer syntaxes, not ours."""
+    last_resort: frozenset[str] = frozenset()
+    """Transfer syntaxes taken only where nothing else is proposed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +154,8 @@ def _answer(
 def _choose(proposed: Sequence[str], offer: Offer) -> str | None:
     ours: Sequence[str] = offer.transfer_syntaxes
     first, second = (proposed, ours) if offer.prefers_proposed_order else (ours, proposed)
-    return next((uid for uid in first if uid in second), None)
+    both = [uid for uid in first if uid in second]
+    return next((uid for uid in both if uid not in offer.last_resort), both[0] if both else None)
 
 
 def _answer_role(role: Role, offer: Offer) -> Role:

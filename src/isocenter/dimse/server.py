@@ -7,6 +7,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 
+from isocenter.dicom.implementation import (
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+)
 from isocenter.dimse import pdu
 from isocenter.dimse.association import Association, Peer, processing_failure
 from isocenter.dimse.negotiation import Context, Offer, negotiate
@@ -19,8 +23,6 @@ from isocenter.errors import Denied, OutOfTurn, Unavailable
 
 log = logging.getLogger(__name__)
 
-IMPLEMENTATION_CLASS = "2.25.233094381327361364613527437128395203017"
-IMPLEMENTATION_VERSION = "ISOCENTER_0_1"
 QUIET = 0.5  # seconds without an operation after which a draining server lets an association go
 BACKLOG = 512
 
@@ -53,7 +55,7 @@ class DimseServer:
         status_of: StatusOf = processing_failure,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
-        implementation: tuple[str, str] = (IMPLEMENTATION_CLASS, IMPLEMENTATION_VERSION),
+        implementation: tuple[str, str] = (IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME),
     ) -> None:
         """Without ``ae_titles`` any called AE title will do.
 

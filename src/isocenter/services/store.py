@@ -3,7 +3,13 @@
 from isocenter.archive.archive import Archive
 from isocenter.archive.ingest import Announced, Reception
 from isocenter.dicom.sop_classes import STORAGE
-from isocenter.dicom.syntax import TRANSFER_SYNTAXES
+from isocenter.dicom.syntax import (
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    EXPLICIT_VR_BIG_ENDIAN,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    TRANSFER_SYNTAXES,
+)
 from isocenter.dimse.negotiation import Offer
 from isocenter.dimse.operation import Operation, Service
 from isocenter.dimse.slabs import Fragment
@@ -14,9 +20,13 @@ from isocenter.storage.records import Outcome, Stored
 STORAGE_SERVICE = "1.2.840.10008.4.2"
 """What a SOP class's common extended negotiation says if it is one for storage (PS3.4 B.3.1.4)."""
 
-ORDINARY = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99")
-
-COERCED = 0xB000
+ORDINARY = (
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    EXPLICIT_VR_BIG_ENDIAN,
+)
+"""What identifiers are exchanged in."""
 
 
 class StoreReceiver:
@@ -88,6 +98,7 @@ class StoreProvider:
                 abstract_syntax=sop_class,
                 transfer_syntaxes=TAKEN,
                 prefers_proposed_order=True,
+                last_resort=LAST_RESORT,
                 as_user=True,
                 extended=_extended,
             ),
@@ -98,6 +109,9 @@ class StoreProvider:
 TAKEN = tuple(TRANSFER_SYNTAXES)
 """Every transfer syntax is kept as it comes; the sender's own order decides, so that it need not
 convert."""
+
+LAST_RESORT = frozenset({IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN})
+"""Implicit VR loses the VRs of private elements; big endian is retired."""
 
 
 def _extended(information: bytes) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, func, select, true, tuple_
 
 from isocenter.storage import schema
-from isocenter.storage.attributes import Level
+from isocenter.storage.attributes import NON_PATIENT_STUDY, Level
 from isocenter.storage.conditions import TABLES, Condition, conditions_of
 from isocenter.storage.query import Query
 from isocenter.storage.records import Match
@@ -250,7 +250,10 @@ def _behind(level: Level, after: tuple[Any, ...]) -> ColumnElement[bool]:
 
 def _filters(level: Level, conditions: list[Condition]) -> list[ColumnElement[bool]]:
     table = TABLES[level]
-    found = [each.where(table) for each in conditions if each.level is level]
+    found = [
+        _of_patients(level),
+        *(each.where(table) for each in conditions if each.level is level),
+    ]
     above = [each for each in conditions if each.level < level]
     below = [each for each in conditions if each.level > level]
     if above:
@@ -258,6 +261,21 @@ def _filters(level: Level, conditions: list[Condition]) -> list[ColumnElement[bo
     if below:
         found.append(_has_below(level, below))
     return found
+
+
+def _of_patients(level: Level) -> ColumnElement[bool]:
+    """That a row is not where instances of no patient are kept."""
+    match level:
+        case Level.PATIENT:
+            return schema.patient.c.lone_study_uid != NON_PATIENT_STUDY
+        case Level.STUDY:
+            return schema.study.c.study_uid != NON_PATIENT_STUDY
+        case Level.SERIES:
+            return schema.series.c.series_uid != NON_PATIENT_STUDY
+        case Level.IMAGE:
+            elsewhere = schema.series.alias()
+            pseudo = select(elsewhere.c.pk).where(elsewhere.c.series_uid == NON_PATIENT_STUDY)
+            return schema.instance.c.series_fk.not_in(pseudo)
 
 
 def _has_above(level: Level, conditions: list[Condition]) -> ColumnElement[bool]:
