@@ -45,7 +45,7 @@ class Upper:
 
     @property
     def patient_key(self) -> tuple[str, str, str]:
-        """What tells patients apart. Without a Patient ID that is the study: never pool strangers."""
+        """What tells patients apart. Without a Patient ID that is the study: never pool them."""
         if self.patient_id:
             return self.patient_id, self.issuer, ""
         return "", "", self.study_uid
