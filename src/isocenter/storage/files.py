@@ -183,7 +183,7 @@ class FileDraft:
         self._store = store
         self._path = path
         self._written = 0
-        self._handed_over = 0
+        self._hastened = 0
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         try:
             self._descriptor = os.open(path, flags, 0o640)
@@ -191,14 +191,21 @@ class FileDraft:
             raise _unavailable(error) from error
 
     def write(self, parts: Sequence[Buffer]) -> None:
-        """Append ``parts``, and let the disk begin with them."""
+        """Append ``parts``."""
         try:
             for start in range(0, len(parts), BUFFERS_A_CALL):
                 self._written += self._write_all(parts[start : start + BUFFERS_A_CALL])
-            if self._written - self._handed_over >= WRITEBACK_STEP:
-                self._hand_over()
         except OSError as error:
             raise _unavailable(error) from error
+
+    def hasten(self) -> None:
+        """Start writing what the page cache holds, so that the sync at the end is short."""
+        if self._written - self._hastened >= WRITEBACK_STEP and hasattr(os, "posix_fadvise"):
+            start, self._hastened = self._hastened, self._written
+            with suppress(OSError):
+                os.posix_fadvise(
+                    self._descriptor, start, self._written - start, os.POSIX_FADV_DONTNEED
+                )
 
     def publish(self, key: str, name: str) -> None:
         """Sync the file and rename it to ``key``."""
@@ -230,12 +237,6 @@ class FileDraft:
             if left:
                 parts = _after(parts, written)
         return total
-
-    def _hand_over(self) -> None:
-        """Start writing what the page cache holds, so that the sync at the end is short."""
-        if hasattr(os, "posix_fadvise"):
-            start, self._handed_over = self._handed_over, self._written
-            os.posix_fadvise(self._descriptor, start, self._written - start, os.POSIX_FADV_DONTNEED)
 
 
 class FileBlob:
