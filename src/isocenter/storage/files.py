@@ -16,6 +16,8 @@ from isocenter.storage.blobs import Buffer, StorageFull
 
 KEY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{28}/[0-9a-f]{40}")
 NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+LANES: Final = 16
+"""Folders that drafts are begun in by turns: a file system makes one file at a time in each."""
 JOURNAL_SIZE: Final = 1 << 20
 MOST_UNSETTLED: Final = 4096
 WRITEBACK_STEP: Final = 1 << 17
@@ -45,7 +47,8 @@ class FileStore:
         self._folders: set[str] = set()
         try:
             self._blobs.mkdir(parents=True, exist_ok=True)
-            self._incoming.mkdir(exist_ok=True)
+            for lane in range(LANES):
+                (self._incoming / f"{lane:x}").mkdir(parents=True, exist_ok=True)
             self._sync_folder(root)
             self._journal = os.open(
                 self._incoming / "journal", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600
@@ -55,7 +58,9 @@ class FileStore:
 
     def begin(self) -> "FileDraft":
         """Start a blob."""
-        return FileDraft(self, f"{self._incoming}/{os.getpid()}-{next(self._drafts)}.part")
+        number = next(self._drafts)
+        lane = f"{self._incoming}/{number % LANES:x}"
+        return FileDraft(self, f"{lane}/{os.getpid()}-{number}.part")
 
     def sync(self, keys: Iterable[str]) -> None:
         """Make the names of ``keys`` durable: one sync for each folder they lie in."""
@@ -117,9 +122,13 @@ class FileStore:
 
     def recover(self) -> int:
         """Remove drafts, and begin the journal anew."""
-        drafts = [name for name in _names(self._incoming) if name.endswith(".part")]
-        for name in drafts:
-            (self._incoming / name).unlink(missing_ok=True)
+        drafts = [
+            self._incoming / lane / name
+            for lane in _names(self._incoming)
+            for name in _names(self._incoming / lane)
+        ]
+        for draft in drafts:
+            draft.unlink(missing_ok=True)
         os.ftruncate(self._journal, 0)
         return len(drafts)
 
