@@ -6,6 +6,8 @@ import typer
 
 import isocenter
 from isocenter.cli import holdings
+from isocenter.cli.network import FAILED, NO_ASSOCIATION, NoAssociation, echo
+from isocenter.cli.send import send
 from isocenter.cli.serve import serve
 from isocenter.errors import IsocenterError
 
@@ -23,6 +25,8 @@ program.command()(holdings.export)
 program.command()(holdings.remove)
 program.command()(holdings.verify)
 program.command()(holdings.reindex)
+for command in (echo, send):
+    program.command()(command)
 
 
 @program.callback(invoke_without_command=True)
@@ -40,6 +44,6 @@ def main() -> None:
     except IsocenterError as error:
         for line in str(error).splitlines():
             sys.stderr.write(f"isocenter: {line}\n")
-        sys.exit(1)
+        sys.exit(NO_ASSOCIATION if isinstance(error, NoAssociation) else FAILED)
     except KeyboardInterrupt:
         sys.exit(130)
