@@ -1,11 +1,14 @@
 """The program ``isocenter``."""
 
+import os
 import sys
 
 import typer
 
 import isocenter
 from isocenter.cli import holdings
+from isocenter.cli.dump import dump
+from isocenter.cli.find import find
 from isocenter.cli.network import FAILED, NO_ASSOCIATION, NoAssociation, echo
 from isocenter.cli.send import send
 from isocenter.cli.serve import serve
@@ -25,7 +28,7 @@ program.command()(holdings.export)
 program.command()(holdings.remove)
 program.command()(holdings.verify)
 program.command()(holdings.reindex)
-for command in (echo, send):
+for command in (echo, send, find, dump):
     program.command()(command)
 
 
@@ -45,5 +48,8 @@ def main() -> None:
         for line in str(error).splitlines():
             sys.stderr.write(f"isocenter: {line}\n")
         sys.exit(NO_ASSOCIATION if isinstance(error, NoAssociation) else FAILED)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -25,6 +25,12 @@ NO_ASSOCIATION = 3
 class NoAssociation(Unavailable):
     """The peer could not be reached, or would not talk to us."""
 
+    @classmethod
+    def because(cls, error: Unavailable, peer: Address) -> "NoAssociation":
+        """Say why, and with whom."""
+        reason = str(error)
+        return cls(reason if str(peer) in reason else f"{peer}: {reason}")
+
 
 def _address(text: str) -> Address:
     try:
@@ -124,7 +130,7 @@ async def associated(
     try:
         association = await connect(peer, calling, proposals, timeouts, receive=receive)
     except Unavailable as error:
-        raise NoAssociation(f"{peer}: {error}") from error
+        raise NoAssociation.because(error, peer) from error
     try:
         yield association
         if association.is_established and not association.is_busy:

@@ -108,7 +108,7 @@ async def _send(
         except Unavailable as error:
             if delivery.has_begun:
                 raise
-            raise NoAssociation(f"{peer}: {error}") from error
+            raise NoAssociation.because(error, peer) from error
 
 
 def _count(paths: list[Path], tally: "Tally") -> None:
