@@ -10,6 +10,7 @@ from isocenter.cli import holdings
 from isocenter.cli.dump import dump
 from isocenter.cli.find import find
 from isocenter.cli.network import FAILED, NO_ASSOCIATION, NoAssociation, echo
+from isocenter.cli.retrieve import get, move
 from isocenter.cli.send import send
 from isocenter.cli.serve import serve
 from isocenter.errors import IsocenterError
@@ -28,7 +29,7 @@ program.command()(holdings.export)
 program.command()(holdings.remove)
 program.command()(holdings.verify)
 program.command()(holdings.reindex)
-for command in (echo, send, find, dump):
+for command in (echo, send, find, get, move, dump):
     program.command()(command)
 
 

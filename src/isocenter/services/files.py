@@ -83,7 +83,8 @@ def _explained() -> Iterator[None]:
 def _identity(stream: BinaryIO, header: FileHeader) -> tuple[str, str]:
     stream.seek(header.dataset_offset)
     values = {} if header.syntax.is_deflated else _first_values(stream.read(HEAD), header.syntax)
-    if len(values) < len(IDENTITY) and not (header.sop_class and header.sop_instance):
+    is_named = header.sop_class and header.sop_instance
+    if len(values) < len(IDENTITY) and (header.syntax.is_deflated or not is_named):
         stream.seek(header.dataset_offset)
         values |= _searched_values(stream, header.syntax)
     sop_class = values.get(SOP_CLASS) or header.sop_class

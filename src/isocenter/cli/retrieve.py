@@ -1,0 +1,209 @@
+"""``isocenter get`` and ``isocenter move``: what a peer has, to here or to elsewhere."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isocenter.address import Address
+from isocenter.cli.network import (
+    FAILED,
+    CallingOption,
+    DestinationOption,
+    PeerArgument,
+    TimeoutOption,
+    VerboseOption,
+    associated,
+    run,
+    timeouts_of,
+)
+from isocenter.cli.selecting import (
+    KeyOption,
+    LevelName,
+    LevelOption,
+    ModelName,
+    ModelOption,
+    level_of,
+    model_of,
+    parse_keys,
+)
+from isocenter.errors import Malformed
+
+if TYPE_CHECKING:
+    from isocenter.cli.progress import Bar
+    from isocenter.dimse.settings import Timeouts
+    from isocenter.services.fetching import Progress
+    from isocenter.services.targets import Target, Wish
+
+PATIENCE = 600.0  # seconds for a peer to say something while it sends
+
+PatientOption = Annotated[list[str] | None, typer.Option("--patient", metavar="ID")]
+StudyOption = Annotated[list[str] | None, typer.Option("--study", metavar="UID")]
+SeriesOption = Annotated[list[str] | None, typer.Option("--series", metavar="UID")]
+InstanceOption = Annotated[list[str] | None, typer.Option("--instance", metavar="UID")]
+
+
+def get(
+    peer: PeerArgument,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", file_okay=False, help="Where to.")],
+    study: StudyOption = None,
+    series: SeriesOption = None,
+    instance: InstanceOption = None,
+    patient: PatientOption = None,
+    key: KeyOption = None,
+    level: LevelOption = None,
+    model: ModelOption = None,
+    aet: CallingOption = "ISOCENTER",
+    timeout: TimeoutOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Fetch instances from a peer into a folder (C-GET)."""
+    from isocenter.cli.progress import Bar
+
+    asked = _wish(patient, study, series, instance, key, level, model)
+    timeouts = timeouts_of(timeout, dimse=PATIENCE)
+    with Bar("receiving") as bar:
+        done, arrived = run(_get(peer, aet, timeouts, asked, out, bar), is_verbose=verbose)
+    _conclude(done, f"{arrived} received")
+
+
+def move(
+    peer: PeerArgument,
+    dest: DestinationOption,
+    study: StudyOption = None,
+    series: SeriesOption = None,
+    instance: InstanceOption = None,
+    patient: PatientOption = None,
+    key: KeyOption = None,
+    level: LevelOption = None,
+    model: ModelOption = None,
+    aet: CallingOption = "ISOCENTER",
+    timeout: TimeoutOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Have a peer send instances to another (C-MOVE)."""
+    from isocenter.cli.progress import Bar
+
+    asked = _wish(patient, study, series, instance, key, level, model)
+    timeouts = timeouts_of(timeout, dimse=PATIENCE)
+    with Bar("moving") as bar:
+        done = run(_move(peer, aet, timeouts, asked, dest, bar), is_verbose=verbose)
+    _conclude(done, f"{done.completed + done.warning} moved")
+
+
+def _wish(
+    patient: list[str] | None,
+    study: list[str] | None,
+    series: list[str] | None,
+    instance: list[str] | None,
+    key: list[str] | None,
+    level: LevelName | None,
+    model: ModelName | None,
+) -> "Wish":
+    from isocenter.services import keys, targets
+
+    given = {
+        "PatientID": patient,
+        "StudyInstanceUID": study,
+        "SeriesInstanceUID": series,
+        "SOPInstanceUID": instance,
+    }
+    texts = [f"{name}={chr(92).join(values)}" for name, values in given.items() if values]
+    wanted = level_of(level) if level else None
+    try:
+        document = keys.document(parse_keys([*texts, *(key or ())]))
+        asked = targets.wish(document, wanted)
+        if model is None:
+            return asked
+        return targets.wish(document, wanted, model_of(model, asked.level))
+    except Malformed as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+async def _targets(
+    peer: Address, calling: str, timeouts: "Timeouts", asked: "Wish", *, wants_classes: bool
+) -> "tuple[list[Target], list[str]]":
+    """Find out what to ask for, and if wanted which SOP classes that has."""
+    from isocenter.services import fetching, querying, targets
+    from isocenter.services.models import Negotiated
+
+    chosen = list(targets.direct(asked)) if asked.is_direct else []
+    if chosen and not wants_classes:
+        return chosen, []
+    search = querying.Search(asked.model, asked.level, asked.keys)
+    relational = not querying.is_hierarchical(search)
+    proposal = querying.proposal(asked.model.find, Negotiated(relational=relational))
+    async with associated(peer, calling, [proposal], timeouts) as association:
+        if not asked.is_direct:
+            chosen = [each async for each in targets.looked_up(association, asked)]
+        classes = []
+        if wants_classes and any(context.as_user for context in association.contexts.values()):
+            classes = await fetching.storage_classes(association, asked.model, chosen)
+    return chosen, classes
+
+
+async def _get(
+    peer: Address, calling: str, timeouts: "Timeouts", asked: "Wish", out: Path, bar: "Bar"
+) -> "tuple[Progress, int]":
+    from isocenter.services import fetching
+    from isocenter.services.folder import Folder
+
+    arrived = 0
+
+    def received(sop_instance: str, error: Exception | None) -> None:
+        nonlocal arrived
+        if error is None:
+            arrived += 1
+            bar.show(arrived)
+        else:
+            bar.tell(f"failed: {sop_instance}: {error}")
+
+    chosen, classes = await _targets(peer, calling, timeouts, asked, wants_classes=True)
+    done = fetching.Progress()
+    if not chosen:
+        return done, 0
+    with ThreadPoolExecutor(2, "writer") as workers:
+        folder = Folder(out, workers, received)
+        proposals = fetching.proposals(
+            asked.model.get, classes or fetching.COMMON, is_relational=not asked.is_hierarchical
+        )
+        async with associated(
+            peer, calling, proposals, timeouts, receive=folder.receive
+        ) as association:
+            async for progress in fetching.retrieve(association, asked.model, chosen):
+                done = progress
+                if progress.remaining:
+                    bar.show(arrived, total=progress.done + progress.remaining)
+    return done, arrived
+
+
+async def _move(
+    peer: Address, calling: str, timeouts: "Timeouts", asked: "Wish", dest: str, bar: "Bar"
+) -> "Progress":
+    from isocenter.dimse.negotiation import Proposal
+    from isocenter.services import fetching
+
+    chosen, _ = await _targets(peer, calling, timeouts, asked, wants_classes=False)
+    done = fetching.Progress()
+    if not chosen:
+        return done
+    extended = None if asked.is_hierarchical else b"\1"
+    proposals = [Proposal(abstract_syntax=asked.model.move, extended=extended)]
+    async with associated(peer, calling, proposals, timeouts) as association:
+        async for progress in fetching.retrieve(association, asked.model, chosen, dest):
+            done = progress
+            bar.show(done.done, total=done.done + done.remaining)
+    return done
+
+
+def _conclude(done: "Progress", what: str) -> None:
+    """Say how it went; exit with a failure if anything failed."""
+    for uid in done.failed_uids:
+        typer.echo(f"failed: {uid}", err=True)
+    for refusal in done.refusals:
+        typer.echo(f"isocenter: {refusal}", err=True)
+    failed = max(done.failed, len(done.failed_uids))
+    typer.echo(f"{what}{f'; {failed} failed' if failed else ''}", err=True)
+    if failed or done.refusals:
+        raise typer.Exit(FAILED)
