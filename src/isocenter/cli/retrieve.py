@@ -31,7 +31,10 @@ from isocenter.cli.selecting import (
 from isocenter.errors import Malformed
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from isocenter.cli.progress import Bar
+    from isocenter.dimse.association import Association
     from isocenter.dimse.settings import Timeouts
     from isocenter.services.fetching import Progress
     from isocenter.services.targets import Target, Wish
@@ -121,28 +124,6 @@ def _wish(
         raise typer.BadParameter(str(error)) from error
 
 
-async def _targets(
-    peer: Address, calling: str, timeouts: "Timeouts", asked: "Wish", *, wants_classes: bool
-) -> "tuple[list[Target], list[str]]":
-    """Find out what to ask for, and if wanted which SOP classes that has."""
-    from isocenter.services import fetching, querying, targets
-    from isocenter.services.models import Negotiated
-
-    chosen = list(targets.direct(asked)) if asked.is_direct else []
-    if chosen and not wants_classes:
-        return chosen, []
-    search = querying.Search(asked.model, asked.level, asked.keys)
-    relational = not querying.is_hierarchical(search)
-    proposal = querying.proposal(asked.model.find, Negotiated(relational=relational))
-    async with associated(peer, calling, [proposal], timeouts) as association:
-        if not asked.is_direct:
-            chosen = [each async for each in targets.looked_up(association, asked)]
-        classes = []
-        if wants_classes and any(context.as_user for context in association.contexts.values()):
-            classes = await fetching.storage_classes(association, asked.model, chosen)
-    return chosen, classes
-
-
 async def _get(
     peer: Address, calling: str, timeouts: "Timeouts", asked: "Wish", out: Path, bar: "Bar"
 ) -> "tuple[Progress, int]":
@@ -159,22 +140,25 @@ async def _get(
         else:
             bar.tell(f"failed: {sop_instance}: {error}")
 
-    chosen, classes = await _targets(peer, calling, timeouts, asked, wants_classes=True)
     done = fetching.Progress()
-    if not chosen:
-        return done, 0
+    async with _asking(peer, calling, timeouts, asked) as association:
+        targets = await _targets(association, asked)
+        batches = [each async for each in fetching.plan(association, asked.model, targets)]
     with ThreadPoolExecutor(2, "writer") as workers:
         folder = Folder(out, workers, received)
-        proposals = fetching.proposals(
-            asked.model.get, classes or fetching.COMMON, is_relational=not asked.is_hierarchical
-        )
-        async with associated(
-            peer, calling, proposals, timeouts, receive=folder.receive
-        ) as association:
-            async for progress in fetching.retrieve(association, asked.model, chosen):
-                done = progress
-                if progress.remaining:
-                    bar.show(arrived, total=progress.done + progress.remaining)
+        for batch in batches:
+            proposals = fetching.proposals(
+                asked.model.get,
+                batch.classes or fetching.COMMON,
+                is_relational=not asked.is_hierarchical,
+            )
+            async with associated(
+                peer, calling, proposals, timeouts, receive=folder.receive
+            ) as association:
+                steps = fetching.retrieve(association, asked.model, batch.targets, after=done)
+                async for done in steps:
+                    if done.remaining:
+                        bar.show(arrived, total=done.done + done.remaining)
     return done, arrived
 
 
@@ -182,19 +166,42 @@ async def _move(
     peer: Address, calling: str, timeouts: "Timeouts", asked: "Wish", dest: str, bar: "Bar"
 ) -> "Progress":
     from isocenter.dimse.negotiation import Proposal
-    from isocenter.services import fetching
+    from isocenter.services import fetching, targets
 
-    chosen, _ = await _targets(peer, calling, timeouts, asked, wants_classes=False)
+    if asked.is_direct:
+        chosen = list(targets.direct(asked))
+    else:
+        async with _asking(peer, calling, timeouts, asked) as association:
+            chosen = await _targets(association, asked)
     done = fetching.Progress()
     if not chosen:
         return done
     extended = None if asked.is_hierarchical else b"\1"
     proposals = [Proposal(abstract_syntax=asked.model.move, extended=extended)]
     async with associated(peer, calling, proposals, timeouts) as association:
-        async for progress in fetching.retrieve(association, asked.model, chosen, dest):
-            done = progress
+        async for done in fetching.retrieve(association, asked.model, chosen, dest):
             bar.show(done.done, total=done.done + done.remaining)
     return done
+
+
+def _asking(
+    peer: Address, calling: str, timeouts: "Timeouts", asked: "Wish"
+) -> "AbstractAsyncContextManager[Association]":
+    """Open an association to find out what to ask for."""
+    from isocenter.services import querying
+    from isocenter.services.models import Negotiated
+
+    search = querying.Search(asked.model, asked.level, asked.keys)
+    options = Negotiated(relational=not querying.is_hierarchical(search))
+    return associated(peer, calling, [querying.proposal(asked.model.find, options)], timeouts)
+
+
+async def _targets(association: "Association", asked: "Wish") -> "list[Target]":
+    from isocenter.services import targets
+
+    if asked.is_direct:
+        return list(targets.direct(asked))
+    return [each async for each in targets.looked_up(association, asked)]
 
 
 def _conclude(done: "Progress", what: str) -> None:

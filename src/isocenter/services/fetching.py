@@ -11,7 +11,7 @@ from isocenter.dimse.association import Association
 from isocenter.dimse.command import Value
 from isocenter.dimse.negotiation import MOST_CONTEXTS, Proposal
 from isocenter.dimse.status import Category, Response
-from isocenter.errors import IsocenterError, Malformed
+from isocenter.errors import IsocenterError, Malformed, Unsupported
 from isocenter.services.models import UNIQUE_KEYS, Model
 from isocenter.services.querying import Refused, Search, find, identifier
 from isocenter.services.targets import Target
@@ -19,9 +19,12 @@ from isocenter.storage.attributes import Level
 
 SOP_CLASSES_IN_STUDY: Final = "00080062"
 SOP_CLASS: Final = "00080016"
+STUDY: Final = f"{UNIQUE_KEYS[Level.STUDY]:08X}"
 FAILED_LIST: Final = 0x00080058
-MOST_STUDIES: Final = 200
+MOST_STUDIES: Final = 1000
 """Studies that are asked for their SOP classes."""
+MOST_CLASSES: Final = 4
+"""SOP classes in one association: each gets as many transfer syntaxes as there is room for."""
 SAMPLES: Final = 3
 """Instances of a series that tell of the others."""
 MOST_SERIES: Final = 100
@@ -38,11 +41,14 @@ SYNTAXES: Final = (
     *(f"{_TS}.4.{number}" for number in (100, 101, 102, 103, 104, 105, 106, 107, 108)),
     *(f"{_TS}.4.{number}" for number in (92, 93, 110, 111, 112)),
     f"{_TS}.8.1",
+    *(f"{_TS}.4.{number}" for number in (53, 55)),
 )
 """Transfer syntaxes that instances are kept in, the commonest first."""
-PLAIN: Final = frozenset({f"{_TS}.1", _TS, f"{_TS}.2", f"{_TS}.1.99"})
+PLAIN: Final = (f"{_TS}.1", _TS, f"{_TS}.1.99", f"{_TS}.2")
 
 _SOP: Final = "1.2.840.10008.5.1.4.1.1"
+WITHOUT_PIXELS: Final = tuple(f"{_SOP}.{family}." for family in ("9", "11", "78", "88", "104"))
+"""How UIDs of classes begin whose instances have none: no syntax of images is of use to them."""
 COMMON: Final = tuple(
     f"{_SOP}.{suffix}"
     for suffix in (
@@ -64,27 +70,26 @@ def proposals(sop_class: str, storage: Iterable[str], *, is_relational: bool) ->
     converted; where there is no room for that, one context takes what is plain, one the rest.
     """
     classes = list(dict.fromkeys(storage))[: (MOST_CONTEXTS - 1) // 2]
-    own = Proposal(abstract_syntax=sop_class, extended=b"\1" if is_relational else None)
-    if not classes:
-        return [own]
-    room = (MOST_CONTEXTS - 1) // len(classes)
-    groups = list(_groups(room))
-    return [
-        own,
-        *(
-            Proposal(abstract_syntax=each, transfer_syntaxes=group, as_user=False, as_provider=True)
-            for each in classes
-            for group in groups
-        ),
-    ]
+    found = [Proposal(abstract_syntax=sop_class, extended=b"\1" if is_relational else None)]
+    # Those without pixels first: what they do not need is left to the others.
+    classes.sort(key=lambda uid: not uid.startswith(WITHOUT_PIXELS))
+    for position, uid in enumerate(classes):
+        room = (MOST_CONTEXTS - len(found)) // (len(classes) - position)
+        syntaxes = PLAIN if uid.startswith(WITHOUT_PIXELS) else SYNTAXES
+        found += (
+            Proposal(abstract_syntax=uid, transfer_syntaxes=group, as_user=False, as_provider=True)
+            for group in _groups(syntaxes, room)
+        )
+    return found
 
 
-def _groups(room: int) -> Iterator[tuple[str, ...]]:
-    """Divide the transfer syntaxes among ``room`` contexts, at least two."""
-    single = max(0, min(room, len(SYNTAXES)) - 2)
-    for uid in SYNTAXES[:single]:
-        yield (uid,)
-    rest = SYNTAXES[single:]
+def _groups(syntaxes: tuple[str, ...], room: int) -> Iterator[tuple[str, ...]]:
+    """Divide transfer syntaxes among ``room`` contexts, at least two."""
+    if len(syntaxes) <= room:
+        yield from ((uid,) for uid in syntaxes)
+        return
+    yield from ((uid,) for uid in syntaxes[: room - 2])
+    rest = syntaxes[max(room - 2, 0) :]
     for group in (
         tuple(uid for uid in rest if uid in PLAIN),
         tuple(uid for uid in rest if uid not in PLAIN),
@@ -93,24 +98,58 @@ def _groups(room: int) -> Iterator[tuple[str, ...]]:
             yield group
 
 
-async def storage_classes(
-    association: Association, model: Model, targets: Iterable[Target]
-) -> list[str]:
-    """Ask the peer which SOP classes the targets have; empty, if it does not say.
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is fetched by one association, and the SOP classes it must have contexts for."""
 
-    Raises: Aborted.
+    targets: tuple[Target, ...]
+    classes: tuple[str, ...]
+    """Empty, where the peer did not say."""
+
+
+async def plan(
+    association: Association, model: Model, targets: Iterable[Target]
+) -> AsyncIterator[Batch]:
+    """Ask the peer which SOP classes the targets have; put together what fits an association.
+
+    Raises: Aborted, Unsupported.
     """
-    found: dict[str, None] = {}
+    waiting: list[Target] = []
+    classes: dict[str, None] = {}
+    for target in targets:
+        async for part, found in _with_classes(association, model, target):
+            together = classes | dict.fromkeys(found)
+            if waiting and (bool(found) != bool(classes) or len(together) > MOST_CLASSES):
+                yield Batch(tuple(waiting), tuple(classes))
+                waiting, together = [], dict.fromkeys(found)
+            waiting.append(part)
+            classes = together
+    if waiting:
+        yield Batch(tuple(waiting), tuple(classes))
+
+
+async def _with_classes(
+    association: Association, model: Model, target: Target
+) -> AsyncIterator[tuple[Target, list[str]]]:
+    """Yield the target with its SOP classes; one of several studies, study by study."""
+    by_study: dict[str, list[str]] = {}
     try:
-        for target in targets:
-            async for study in find(association, _studies_of(model, target)):
-                classes = study.get(SOP_CLASSES_IN_STUDY, {}).get("Value", ())
-                if not classes:
-                    classes = [one async for one in _sampled(association, model, study)]
-                found.update(dict.fromkeys(str(uid) for uid in classes if uid))
-    except (Refused, Malformed):
-        return []
-    return list(found)
+        async for study in find(association, _studies_of(model, target)):
+            classes = study.get(SOP_CLASSES_IN_STUDY, {}).get("Value", ())
+            if not classes:
+                classes = [one async for one in _sampled(association, model, study)]
+            uid = next(iter(study.get(STUDY, {}).get("Value", ())), "")
+            by_study[uid] = [str(each) for each in classes if each]
+    except (Refused, Malformed, Unsupported):
+        by_study = {}
+    asked = target.values(Level.STUDY)
+    if target.level is not Level.STUDY or not by_study:
+        found = dict.fromkeys(uid for classes in by_study.values() for uid in classes)
+        yield target, list(found)
+        return
+    for uid in asked:
+        keys = {**target.keys, STUDY: {"vr": "UI", "Value": [uid]}}
+        yield Target(Level.STUDY, keys), by_study.get(uid, [])
 
 
 def _studies_of(model: Model, target: Target) -> Search:
@@ -166,15 +205,17 @@ async def retrieve(
     model: Model,
     targets: Iterable[Target],
     destination: str | None = None,
+    *,
+    after: Progress | None = None,
 ) -> AsyncIterator[Progress]:
     """Have the targets sent, to ``destination`` or to here; yield how it stands as it goes on.
 
-    The last one is final. A request that fails leaves the next ones alone.
-    Raises: Unsupported, Aborted.
+    The last one is final; ``after`` is what others have done before. A request that fails leaves
+    the next ones alone. Raises: Unsupported, Aborted.
     """
     sop_class = model.get if destination is None else model.move
     context = association.context_for(sop_class)
-    done = Progress()
+    done = after or Progress()
     for target in targets:
         request = identifier(target.level, target.keys, context)
         if destination is None:

@@ -96,15 +96,16 @@ def direct(asked: Wish) -> Iterator[Target]:
 async def looked_up(association: Association, asked: Wish) -> AsyncIterator[Target]:
     """Ask the peer what matches, and yield the requests for it. Raises: as ``find``."""
     above = [level for level in asked.model.levels if level < asked.level]
-    found: dict[tuple[str, ...], list[str]] = {}
+    # One that matches twice (a study of two patients) is retrieved once.
+    found: dict[tuple[str, ...], dict[str, None]] = {}
     async for match in find(association, Search(asked.model, asked.level, asked.keys)):
         own = next(iter(_values(match, asked.level)), "")
         parents = tuple(next(iter(_values(match, level)), "") for level in above)
         if own:
-            found.setdefault(parents, []).append(own)
+            found.setdefault(parents, {})[own] = None
     for parents, values in found.items():
         named = {level: value for level, value in zip(above, parents, strict=True) if value}
-        for target in _targets(asked.level, named, values):
+        for target in _targets(asked.level, named, list(values)):
             yield target
 
 
