@@ -20,6 +20,8 @@ class Found:
     name: str
     """As a person knows it: its path, with the member's name behind that of a zip archive."""
     size: int
+    modified: int
+    """In nanoseconds since 1970; of what is in a zip archive, the archive's."""
     open: Callable[[], BinaryIO]
 
 
@@ -81,20 +83,23 @@ def _file(path: Path) -> Iterator[Found | Unreadable]:
     if path.suffix.lower() == ".zip" and zipfile.is_zipfile(path):
         yield from _members(path)
     else:
-        yield Found(str(path), path.stat().st_size, lambda: path.open("rb"))
+        status = path.stat()
+        yield Found(str(path), status.st_size, status.st_mtime_ns, lambda: path.open("rb"))
 
 
 def _members(path: Path) -> Iterator[Found | Unreadable]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            for member in sorted(archive.infolist(), key=lambda each: each.filename):
-                name = f"{path}/{member.filename}"
-                if member.is_dir() or member.filename.rpartition("/")[2].upper() == DIRECTORY_NAME:
-                    continue
-                if member.flag_bits & 1:
-                    yield Unreadable(name, "encrypted")
-                    continue
-                yield Found(name, member.file_size, _Member(archive, member))
+        # Not closed here: it is open as long as there are members that somebody may open.
+        archive = zipfile.ZipFile(path)
+        modified = path.stat().st_mtime_ns
+        for member in sorted(archive.infolist(), key=lambda each: each.filename):
+            name = f"{path}/{member.filename}"
+            if member.is_dir() or member.filename.rpartition("/")[2].upper() == DIRECTORY_NAME:
+                continue
+            if member.flag_bits & 1:
+                yield Unreadable(name, "encrypted")
+                continue
+            yield Found(name, member.file_size, modified, _Member(archive, member))
     except zipfile.BadZipFile as error:
         yield Unreadable(str(path), f"zip archive is broken: {error}")
 

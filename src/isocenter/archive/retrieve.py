@@ -10,7 +10,7 @@ from typing import Final, Protocol, TypeVar
 from isocenter.dicom.reencode import Reencoder
 from isocenter.dicom.syntax import UNCOMPRESSED, TransferSyntax, lookup
 from isocenter.errors import IsocenterError, Unavailable, Unsupported
-from isocenter.storage.blobs import Blob, BlobStore
+from isocenter.storage.blobs import Blob
 from isocenter.storage.records import InstanceRef
 
 WINDOW: Final = 8 << 20
@@ -23,19 +23,26 @@ T = TypeVar("T")
 Buffer = bytes | bytearray | memoryview
 
 
+class Source(Protocol):
+    """Where the bytes of instances are: the archive's blob store, or a user's files."""
+
+    def open(self, key: str) -> Blob:
+        """Open ``key`` for reading. Raises: NotFound, Unavailable."""
+
+
 class Opened:
     """An instance whose data set is at hand; its first window is in memory."""
 
-    def __init__(self, store: BlobStore, workers: Executor, instance: InstanceRef) -> None:
+    def __init__(self, source: Source, workers: Executor, instance: InstanceRef) -> None:
         """Blocks. Raises: NotFound, Unavailable."""
         self.instance = instance
         self.syntax = lookup(instance.transfer_syntax)
         self._workers = workers
-        self._blob: Blob = store.open(instance.blob_key)
+        self._blob: Blob = source.open(instance.blob_key)
         try:
             if self._blob.size != instance.size:
                 raise Unavailable(
-                    f"blob has {self._blob.size} bytes where {instance.size} were stored"
+                    f"{self._blob.size} bytes are there where {instance.size} should be"
                 )
             self._at = instance.dataset_offset
             self._first = self._blob.window(self._at, self._at + WINDOW)

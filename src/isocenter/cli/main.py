@@ -1,11 +1,17 @@
 """The program ``isocenter``."""
 
+import os
 import sys
 
 import typer
 
 import isocenter
 from isocenter.cli import holdings
+from isocenter.cli.dump import dump
+from isocenter.cli.find import find
+from isocenter.cli.network import FAILED, NO_ASSOCIATION, NoAssociation, echo
+from isocenter.cli.retrieve import get, move
+from isocenter.cli.send import send
 from isocenter.cli.serve import serve
 from isocenter.errors import IsocenterError
 
@@ -23,6 +29,8 @@ program.command()(holdings.export)
 program.command()(holdings.remove)
 program.command()(holdings.verify)
 program.command()(holdings.reindex)
+for command in (echo, send, find, get, move, dump):
+    program.command()(command)
 
 
 @program.callback(invoke_without_command=True)
@@ -40,6 +48,9 @@ def main() -> None:
     except IsocenterError as error:
         for line in str(error).splitlines():
             sys.stderr.write(f"isocenter: {line}\n")
-        sys.exit(1)
+        sys.exit(NO_ASSOCIATION if isinstance(error, NoAssociation) else FAILED)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except KeyboardInterrupt:
         sys.exit(130)
