@@ -148,8 +148,10 @@ class FileStore:
         return len(drafts)
 
     def close(self) -> None:
-        """Let go of the journal."""
-        os.close(self._journal)
+        """Let go of the journal. Closing again is no error."""
+        journal, self._journal = self._journal, -1
+        if journal >= 0:
+            os.close(journal)
 
     def path(self, key: str) -> str:
         """Where ``key`` lies. Raises: NotFound, for what is no key of ours."""
