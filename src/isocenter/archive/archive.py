@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from isocenter.archive.ingest import Announced, Ingest, Reception
-from isocenter.archive.retrieve import Opened
+from isocenter.archive.retrieve import Opened, close_unused
 from isocenter.config import ArchiveConfig
 from isocenter.errors import NotFound, Unavailable
 from isocenter.storage.files import FileStore
@@ -94,7 +94,7 @@ class Archive:
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
-            opening.add_done_callback(_close_unused)
+            opening.add_done_callback(close_unused)
             raise
 
     async def remove(self, selection: Selection) -> Removed:
@@ -128,8 +128,3 @@ def _refuse_blobs_without_index(store: FileStore, folder: Path) -> None:
     """Raises: Unavailable, rather than to show an empty archive where there are instances."""
     if not (folder / INDEX_NAME).exists() and next(store.all_keys(), None) is not None:
         raise Unavailable(f"{folder} has instances but no index: run isocenter reindex")
-
-
-def _close_unused(opening: "asyncio.Future[Opened]") -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()

@@ -110,6 +110,11 @@ class Reception:
         self._size = 0
         self._drawn: Drawn | None = None
 
+    @property
+    def has_failed(self) -> bool:
+        """It will be refused, whatever else comes: the rest need not be read."""
+        return self._failure is not None
+
     def write(self, part: Part) -> None:
         """Take the next bytes of the data set; they are released when they are written."""
         with self._lock:
