@@ -329,5 +329,3 @@ def test_a_true_uid_is_its_own_name() -> None:
     path = path_of(ref("1.2.840", "1.2", "2.25.7"), Path("/out"))
 
     assert path == Path("/out/1.2.840/1.2/2.25.7.dcm")
-
-

@@ -316,9 +316,7 @@ async def test_other_bytes_are_refused_where_that_is_the_policy(tmp_path: Path) 
     assert len(traces(tmp_path)) == 1
 
 
-async def test_the_log_names_no_patient(
-    kept: Kept, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_the_log_names_no_patient(kept: Kept, caplog: pytest.LogCaptureFixture) -> None:
     await kept.store(image(PatientID="SECRET-1", PatientName="Secret^One"))
 
     stored = await kept.store(image(PatientID="SECRET-2", PatientName="Secret^Two"))

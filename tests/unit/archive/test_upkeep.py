@@ -256,5 +256,3 @@ def test_an_order_that_cannot_be_kept_is_told(
 
     with pytest.raises(Unavailable, match="full"):
         list(reindex(folder, folder / "index.sqlite.new"))
-
-
