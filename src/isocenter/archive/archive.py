@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from isocenter.archive.ingest import Announced, Ingest, Reception
-from isocenter.archive.retrieve import Opened
+from isocenter.archive.retrieve import Opened, close_unused
 from isocenter.config import ArchiveConfig
+from isocenter.errors import NotFound, Unavailable
 from isocenter.storage.files import FileStore
 from isocenter.storage.index import Index
 from isocenter.storage.query import Query
@@ -37,19 +38,30 @@ class Archive:
     async def open(cls, folder: Path, config: ArchiveConfig, *, is_shared: bool = False) -> Self:
         """Open or make the archive in ``folder``, and clear up what a crash left.
 
-        ``is_shared``: only to read, beside a server that may be running. Raises: Unavailable,
-        Unsupported.
+        ``is_shared``: only to read, beside a server that may be running; nothing is made. Raises:
+        Unavailable; Unsupported; NotFound, where there is no archive to share.
         """
-        workers = ThreadPoolExecutor(config.file_threads, thread_name_prefix="files")
-        archive = await asyncio.to_thread(cls._open, folder, workers, config)
-        if not is_shared:
-            await archive.clear_up()
+        if is_shared and not (folder / INDEX_NAME).exists():
+            raise NotFound(f"there is no archive in {folder}")
+        archive = await asyncio.to_thread(cls._open, folder, config)
+        try:
+            if not is_shared:
+                await archive.clear_up()
+        except BaseException:
+            await archive.close()
+            raise
         return archive
 
     @classmethod
-    def _open(cls, folder: Path, workers: ThreadPoolExecutor, config: ArchiveConfig) -> Self:
+    def _open(cls, folder: Path, config: ArchiveConfig) -> Self:
         store = FileStore(folder)
-        index = Index.open(folder / INDEX_NAME)
+        try:
+            _refuse_blobs_without_index(store, folder)
+            index = Index.open(folder / INDEX_NAME)
+        except BaseException:
+            store.close()
+            raise
+        workers = ThreadPoolExecutor(config.file_threads, thread_name_prefix="files")
         return cls(store, index, workers, config)
 
     async def close(self) -> None:
@@ -75,7 +87,15 @@ class Archive:
 
     async def read(self, instance: InstanceRef) -> Opened:
         """Open the data set of ``instance``. Raises: NotFound, Unavailable."""
-        return await self._in_worker(lambda: Opened(self.store, self._workers, instance))
+        loop = asyncio.get_running_loop()
+        opening = loop.run_in_executor(
+            self._workers, partial(Opened, self.store, self._workers, instance)
+        )
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(close_unused)
+            raise
 
     async def remove(self, selection: Selection) -> Removed:
         """Remove instances from the archive, and delete their bytes. Raises: Unavailable."""
@@ -97,12 +117,14 @@ class Archive:
 
     async def _delete_blobs(self) -> None:
         while keys := await self.index.blobs_to_delete():
-            await self._in_worker(partial(self._delete, keys))
+            await self._in_worker(partial(self.store.expunge, keys))
             await self.index.forget_blobs(keys)
-
-    def _delete(self, keys: list[str]) -> None:
-        for key in keys:
-            self.store.delete(key)
 
     async def _in_worker(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+
+def _refuse_blobs_without_index(store: FileStore, folder: Path) -> None:
+    """Raises: Unavailable, rather than to show an empty archive where there are instances."""
+    if not (folder / INDEX_NAME).exists() and next(store.all_keys(), None) is not None:
+        raise Unavailable(f"{folder} has instances but no index: run isocenter reindex")

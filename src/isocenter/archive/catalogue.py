@@ -24,6 +24,9 @@ REMEMBERED: Final = 4096
 SHORT: Final = 64
 """Bytes of a value that is worth remembering."""
 
+ORDINARY: Final = 1 << 14
+"""Bytes of what a series shares, at most, to be remembered: strangers do not fill our memory."""
+
 UNSHARED: Final = frozenset({SOP_INSTANCE, 0x00080013, 0x00200013, 0x00201041})
 """UID, creation time, number and location: other in each instance."""
 
@@ -109,7 +112,8 @@ class Catalogue:
                 nowhere = {"vr": "UI", "Value": [NON_PATIENT_STUDY]}
                 attributes["0020000D"] = attributes["0020000E"] = nowhere
             known = upper_of(attributes)
-            _remember(self._uppers, key, known)
+            if sum(len(raw.value) for raw in key if isinstance(raw, RawValue)) <= ORDINARY:
+                _remember(self._uppers, key, known)
         return known
 
 

@@ -1,7 +1,9 @@
 """Export: instances out of the archive into files, each as the DICOM file it is kept as."""
 
 import asyncio
+import hashlib
 import os
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,8 @@ from isocenter.errors import IsocenterError
 from isocenter.storage.records import InstanceRef, Selection
 
 AT_ONCE: Final = 4
+UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
+"""As PS3.5 9.1 has it; so it is safe as a name in any file system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +34,19 @@ async def export(archive: Archive, selection: Selection, folder: Path) -> AsyncI
     A file appears whole or not at all; what is there already is written anew.
     """
     running: set[asyncio.Task[Exported]] = set()
-    async for page in archive.instances(selection):
-        for instance in page:
-            running.add(asyncio.create_task(_write(archive, instance, folder)))
-            if len(running) >= AT_ONCE:
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    yield task.result()
-    for rest in asyncio.as_completed(running):
-        yield await rest
+    try:
+        async for page in archive.instances(selection):
+            for instance in page:
+                running.add(asyncio.create_task(_write(archive, instance, folder)))
+                if len(running) >= AT_ONCE:
+                    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        yield task.result()
+        for rest in asyncio.as_completed(running):
+            yield await rest
+    finally:
+        if running:  # what a thread has begun to write is finished
+            await asyncio.wait(running)
 
 
 async def _write(archive: Archive, instance: InstanceRef, folder: Path) -> Exported:
@@ -51,20 +59,24 @@ async def _write(archive: Archive, instance: InstanceRef, folder: Path) -> Expor
 
 
 def path_of(instance: InstanceRef, folder: Path) -> Path:
-    """Where an instance is written to; no UID can lead out of ``folder``."""
+    """Where an instance is written to; no UID can lead out of ``folder``, or to another's place."""
     study, series, name = (
-        "".join(character if character.isalnum() or character == "." else "_" for character in uid)
+        _name(uid)
         for uid in (
             instance.study_instance_uid,
             instance.series_instance_uid,
             instance.sop_instance_uid,
         )
     )
-    return folder / _visible(study) / _visible(series) / f"{_visible(name)}.dcm"
+    return folder / study / series / f"{name}.dcm"
 
 
-def _visible(name: str) -> str:
-    return f"_{name}" if name.startswith(".") else name
+def _name(uid: str) -> str:
+    """A UID is its own name. What only claims to be one is made harmless, and told apart."""
+    if UID.fullmatch(uid):
+        return uid
+    harmless = "".join(each if each.isascii() and each.isalnum() else "_" for each in uid)
+    return f"{harmless}-{hashlib.sha256(uid.encode()).hexdigest()[:16]}"
 
 
 def _copy(archive: Archive, instance: InstanceRef, path: Path) -> None:

@@ -64,17 +64,27 @@ async def import_files(
     importer = _Importer(ingest, received_by)
     running: set[asyncio.Task[Imported]] = set()
     found = walk(paths)
-    while (each := await importer.in_worker(lambda: next(found, None))) is not None:
-        if isinstance(each, Unreadable):
-            yield Imported(each.name, 0, Fate.REFUSED, each.reason)
-            continue
-        running.add(asyncio.create_task(importer.take(each)))
-        if len(running) >= AT_ONCE:
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                yield task.result()
-    for rest in asyncio.as_completed(running):
-        yield await rest
+    try:
+        while (each := await importer.in_worker(lambda: next(found, None))) is not None:
+            if isinstance(each, Unreadable):
+                yield Imported(each.name, 0, Fate.REFUSED, each.reason)
+                continue
+            running.add(asyncio.create_task(importer.take(each)))
+            if len(running) >= AT_ONCE:
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    yield task.result()
+        for rest in asyncio.as_completed(running):
+            yield await rest
+    finally:
+        await _stop(running)
+
+
+async def _stop(running: set[asyncio.Task[Imported]]) -> None:
+    """See to it that what was begun leaves nothing half done."""
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 class _Chunk:
@@ -114,7 +124,9 @@ class _Importer:
             file = await self.in_worker(found.open)
             try:
                 await self.in_worker(lambda: _skip(file, offset))
-                while data := await self.in_worker(lambda: file.read(CHUNK)):
+                while not reception.has_failed and (
+                    data := await self.in_worker(lambda: file.read(CHUNK))
+                ):
                     chunk = _Chunk(data)
                     reception.write(chunk)
                     if len(data) == CHUNK:  # bounds what waits to be written

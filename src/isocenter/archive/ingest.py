@@ -25,7 +25,7 @@ from isocenter.dicom.implementation import IMPLEMENTATION_CLASS_UID
 from isocenter.dicom.layout import Limits
 from isocenter.dicom.scanner import Scanner
 from isocenter.dicom.syntax import lookup
-from isocenter.errors import IsocenterError, Malformed
+from isocenter.errors import IsocenterError, Malformed, Unavailable
 from isocenter.storage.attributes import WANTED
 from isocenter.storage.blobs import BlobStore, Draft, new_key
 from isocenter.storage.index import Index
@@ -110,6 +110,11 @@ class Reception:
         self._size = 0
         self._drawn: Drawn | None = None
 
+    @property
+    def has_failed(self) -> bool:
+        """It will be refused, whatever else comes: the rest need not be read."""
+        return self._failure is not None
+
     def write(self, part: Part) -> None:
         """Take the next bytes of the data set; they are released when they are written."""
         with self._lock:
@@ -118,7 +123,7 @@ class Reception:
             if self._is_running or self._waiting < WRITE_STEP:
                 return
             self._is_running = True
-        self._ingest.workers.submit(self._drain)
+        self._wake()
 
     async def finish(self) -> Stored:
         """Say that the data set is complete, and wait until the instance is kept for good.
@@ -141,7 +146,16 @@ class Reception:
             if self._is_running:
                 return
             self._is_running = True
-        self._ingest.workers.submit(self._drain)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Have a worker drain. Once they are gone nothing more is taken in."""
+        try:
+            self._ingest.workers.submit(self._drain)
+        except RuntimeError:
+            self._failure = self._failure or Unavailable("the archive is closing")
+            self._discard()
+            self._drain()
 
     def _drain(self) -> None:
         """Work off what waits; in a worker, never two at once for one instance."""
@@ -212,7 +226,7 @@ class Reception:
         if self._failure is not None:
             self._answer(self._failure)
             return
-        key = ""
+        published = ""
         try:
             self._scanner.finish()
             drawn = self._drawn or self._ingest.catalogue.draw(self._scanner, self._announced)
@@ -222,6 +236,7 @@ class Reception:
             if self._draft is None:
                 raise Malformed("data set is empty")
             self._draft.publish(key, identity.instance)
+            published = key
             entered = self._ingest.index.submit(
                 Incoming(
                     attributes=drawn.attributes,
@@ -237,8 +252,8 @@ class Reception:
             )
         except Exception as error:  # translated where the sender is answered
             self._fail(error)
-            if key:
-                self._drop(key)
+            if published:
+                self._drop(published)
             self._answer(error)
             return
         entered.add_done_callback(lambda future: self._entered(key, identity, future))
@@ -247,12 +262,12 @@ class Reception:
         """The index has answered; called in its thread."""
         error = future.exception()
         if error is not None:
-            self._ingest.workers.submit(self._drop, key)
+            self._drop_later(key)
             self._answer(error)
             return
         stored = future.result()
         if stored.outcome in (Outcome.DUPLICATE, Outcome.KEPT):
-            self._ingest.workers.submit(self._drop, key)
+            self._drop_later(key)
         else:
             self._ingest.store.settle([key])
         if stored.warnings:
@@ -277,6 +292,12 @@ class Reception:
     def _discard(self) -> None:
         if self._draft is not None:
             self._draft.discard()
+
+    def _drop_later(self, key: str) -> None:
+        try:
+            self._ingest.workers.submit(self._drop, key)
+        except RuntimeError:  # the workers have ended their day: what was in flight ends here
+            self._drop(key)
 
     def _drop(self, key: str) -> None:
         """Delete a blob that the index did not take."""

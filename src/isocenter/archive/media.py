@@ -1,16 +1,29 @@
 """DICOM objects in files, folders, zip archives and file-sets, one after the other."""
 
+import io
+import lzma
 import os
+import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, BinaryIO, Final, cast
 
 from isocenter.dicom import directory
-from isocenter.errors import Malformed, Unavailable
+from isocenter.errors import Malformed
 
 DIRECTORY_NAME = "DICOMDIR"
+LARGEST_DIRECTORY: Final = 1 << 30
+"""Bytes of a DICOMDIR: it is read as a whole."""
+BROKEN_ZIP: Final = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, NotImplementedError, RuntimeError, ValueError),
+)
+"""What the standard library raises for zip archives that are not as they should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +66,9 @@ def walk(paths: Iterable[Path]) -> Iterator[Found | Unreadable]:
 
 def _file_set(path: Path) -> Iterator[Found | Unreadable]:
     """Yield what a DICOMDIR refers to."""
+    if (reason := _irregularity(path)) or path.stat().st_size > LARGEST_DIRECTORY:
+        yield Unreadable(str(path), reason or "too large for a DICOMDIR")
+        return
     try:
         listed = directory.read(path.read_bytes())
     except Malformed as error:
@@ -69,7 +85,10 @@ def _file_set(path: Path) -> Iterator[Found | Unreadable]:
 
 
 def _folder(folder: Path) -> Iterator[Found | Unreadable]:
-    for root, folders, names in os.walk(folder):
+    unlisted: list[OSError] = []
+    for root, folders, names in os.walk(folder, onerror=unlisted.append):
+        while unlisted:
+            yield _unlisted(unlisted.pop())
         folders.sort()
         for name in sorted(names):
             if name.upper() != DIRECTORY_NAME:
@@ -77,31 +96,55 @@ def _folder(folder: Path) -> Iterator[Found | Unreadable]:
                     yield from _file(Path(root, name))
                 except OSError as error:
                     yield Unreadable(str(Path(root, name)), error.strerror or str(error))
+    yield from map(_unlisted, unlisted)
+
+
+def _unlisted(error: OSError) -> Unreadable:
+    return Unreadable(str(error.filename), error.strerror or str(error))
 
 
 def _file(path: Path) -> Iterator[Found | Unreadable]:
-    if path.suffix.lower() == ".zip" and zipfile.is_zipfile(path):
+    if reason := _irregularity(path):
+        yield Unreadable(str(path), reason)
+    elif path.suffix.lower() == ".zip" and zipfile.is_zipfile(path):
         yield from _members(path)
     else:
         status = path.stat()
         yield Found(str(path), status.st_size, status.st_mtime_ns, lambda: path.open("rb"))
 
 
+def _irregularity(path: Path) -> str:
+    """Why ``path`` is not to be opened: one may wait at a pipe or a device for ever."""
+    return "" if stat.S_ISREG(path.stat().st_mode) else "not a file"
+
+
 def _members(path: Path) -> Iterator[Found | Unreadable]:
     try:
-        # Not closed here: it is open as long as there are members that somebody may open.
-        archive = zipfile.ZipFile(path)
-        modified = path.stat().st_mtime_ns
-        for member in sorted(archive.infolist(), key=lambda each: each.filename):
-            name = f"{path}/{member.filename}"
-            if member.is_dir() or member.filename.rpartition("/")[2].upper() == DIRECTORY_NAME:
-                continue
-            if member.flag_bits & 1:
-                yield Unreadable(name, "encrypted")
-                continue
-            yield Found(name, member.file_size, modified, _Member(archive, member))
-    except zipfile.BadZipFile as error:
-        yield Unreadable(str(path), f"zip archive is broken: {error}")
+        with _zip_faults():
+            # Not closed here: it is read from after the last member was named. It closes itself
+            # when the last member lets go of it.
+            archive = zipfile.ZipFile(path)
+            modified = path.stat().st_mtime_ns
+            members = sorted(archive.infolist(), key=lambda each: each.filename)
+    except Malformed as error:
+        yield Unreadable(str(path), str(error))
+        return
+    for member in members:
+        name = f"{path}/{member.filename}"
+        if member.is_dir() or member.filename.rpartition("/")[2].upper() == DIRECTORY_NAME:
+            continue
+        if member.flag_bits & 1:
+            yield Unreadable(name, "encrypted")
+            continue
+        yield Found(name, member.file_size, modified, _Member(archive, member))
+
+
+@contextmanager
+def _zip_faults() -> Iterator[None]:
+    try:
+        yield
+    except BROKEN_ZIP as error:
+        raise Malformed(f"zip archive is broken: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +155,25 @@ class _Member:
     member: zipfile.ZipInfo
 
     def __call__(self) -> BinaryIO:
-        try:
-            return cast(BinaryIO, self.archive.open(self.member))
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-            raise Unavailable(f"zip member cannot be read: {error}") from error
+        """Raises: Malformed."""
+        with _zip_faults():
+            return cast(BinaryIO, _Unpacked(self.archive.open(self.member)))
+
+
+class _Unpacked(io.BufferedIOBase):
+    """A member being read. Raises: Malformed, where it cannot be unpacked."""
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        self._packed = packed
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        with _zip_faults():
+            return self._packed.read(-1 if size is None else size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        with _zip_faults():
+            return self._packed.seek(offset, whence)
+
+    def close(self) -> None:
+        self._packed.close()
+        super().close()

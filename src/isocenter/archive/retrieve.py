@@ -115,7 +115,7 @@ async def opened(
             yield await _arrived(*ahead.popleft())
     finally:
         for _, task in ahead:
-            task.add_done_callback(_close_unused)
+            task.add_done_callback(close_unused)
             task.cancel()
 
 
@@ -128,6 +128,7 @@ async def _arrived(
         return instance, error
 
 
-def _close_unused(task: asyncio.Task[Opened]) -> None:
+def close_unused(task: asyncio.Future[Opened]) -> None:
+    """Close what was opened for somebody who no longer waits."""
     if not task.cancelled() and task.exception() is None:
         task.result().close()

@@ -2,8 +2,11 @@
 
 import asyncio
 import itertools
+import os
+import sqlite3
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -17,8 +20,9 @@ from isocenter.archive.ingest import Announced
 from isocenter.archive.retrieve import WINDOW
 from isocenter.dicom import part10
 from isocenter.dicom.implementation import IMPLEMENTATION_CLASS_UID
+from isocenter.dicom.layout import DEFAULT_LIMITS, Limits
 from isocenter.dicom.scanner import Scanner
-from isocenter.errors import IsocenterError, NotFound
+from isocenter.errors import IsocenterError, Malformed, NotFound, Unavailable
 from isocenter.storage.attributes import WANTED
 from isocenter.storage.blobs import Blob, BlobStore
 from isocenter.storage.files import FileStore
@@ -30,6 +34,8 @@ T = TypeVar("T")
 
 AT_ONCE: Final = 4
 HEADER_SIZE: Final = 1 << 16
+SUFFIXES: Final = ("", "-wal", "-shm")
+"""Of an index's files: SQLite's own."""
 PRIVATE_CREATOR: Final = 0x00020100
 PRIVATE: Final = 0x00020102
 
@@ -61,17 +67,45 @@ async def verify(archive: Archive) -> AsyncIterator[Checked]:
         for start in range(0, len(page), AT_ONCE):
             batch = page[start : start + AT_ONCE]
             for checked in await asyncio.gather(*(_verify(archive, each) for each in batch)):
-                yield checked
+                if checked is not None:
+                    yield checked
     keys = archive.store.all_keys()
     while (key := await asyncio.to_thread(next, keys, None)) is not None:
-        instance = await asyncio.to_thread(_instance_of, archive.store, key)
-        if not await archive.index.has_blob(instance, key):
-            yield Checked(key, instance, 0, Fault.UNKNOWN)
+        unknown = await _unknown(archive, key)
+        if unknown is not None:
+            yield unknown
 
 
-async def _verify(archive: Archive, instance: InstanceRef) -> Checked:
+async def _verify(archive: Archive, instance: InstanceRef) -> Checked | None:
+    """None where the instance was removed meanwhile."""
     fault, reason = await asyncio.to_thread(_compare, archive.store, instance)
-    return Checked(instance.blob_key, instance.sop_instance_uid, instance.size, fault, reason)
+    uid, key = instance.sop_instance_uid, instance.blob_key
+    if fault is Fault.MISSING and not await archive.index.has_blob(uid, key):
+        return None
+    return Checked(key, uid, instance.size, fault, reason)
+
+
+async def _unknown(archive: Archive, key: str) -> Checked | None:
+    """The fault of a blob that the index does not know, and not because it is on its way."""
+    store = archive.store
+    instance = await asyncio.to_thread(_instance_of, store, key)
+    if await archive.index.has_blob(instance, key):
+        return None
+    if key in await asyncio.to_thread(store.unsettled):  # a server is busy with it
+        return None
+    if await archive.index.has_blob(instance, key) or not await asyncio.to_thread(_is, store, key):
+        return None
+    return Checked(key, instance, 0, Fault.UNKNOWN)
+
+
+def _is(store: BlobStore, key: str) -> bool:
+    try:
+        store.open(key).close()
+    except NotFound:
+        return False
+    except IsocenterError:
+        pass
+    return True
 
 
 def _compare(store: BlobStore, instance: InstanceRef) -> tuple[Fault | None, str]:
@@ -85,11 +119,16 @@ def _compare(store: BlobStore, instance: InstanceRef) -> tuple[Fault | None, str
         digest = blake3()
         for window in windows(blob, instance.dataset_offset):
             digest.update(window)
+        header = part10.read(blob.window(0, HEADER_SIZE))
+    except Malformed as error:
+        return Fault.DAMAGED, str(error)
     except IsocenterError as error:
         return Fault.UNREADABLE, str(error)
     finally:
         blob.close()
-    return (None, "") if digest.digest() == instance.digest else (Fault.DAMAGED, "")
+    said = (digest.digest(), header.dataset_offset, header.syntax.uid)
+    kept = (instance.digest, instance.dataset_offset, instance.transfer_syntax)
+    return (None, "") if said == kept else (Fault.DAMAGED, "")
 
 
 def windows(blob: Blob, start: int) -> Iterator[memoryview]:
@@ -110,28 +149,58 @@ def _instance_of(store: BlobStore, key: str) -> str:
         return ""
 
 
-def reindex(folder: Path, index_path: Path) -> Generator[Checked, None, None]:
+def reindex(
+    folder: Path, index_path: Path, limits: Limits = DEFAULT_LIMITS
+) -> Generator[Checked, None, None]:
     """Make a new index at ``index_path`` from the blobs below ``folder`` alone.
 
     They are entered in the order in which they were received, so that of two versions of an
     instance the later one is current again. Yields what was read; what cannot be is told and left
-    out. Blocks. Raises: Unavailable.
+    out. Blocks. Raises: Unavailable; NotFound, where ``folder`` is no archive.
     """
+    if not (folder / "blobs").is_dir():
+        raise NotFound(f"there is no archive in {folder}")
+    _remove_index(index_path)
     store = FileStore(folder)
     index = Index.open(index_path)
     try:
         with Ordering(index_path.with_suffix(".order")) as order:
             order.add((_received_at(store, key), key) for key in store.all_keys())
-            yield from _reenter(store, index, order.keys())
+            yield from _reenter(_Reader(store, limits), index, order.keys())
     finally:
         index.close()
         store.close()
 
 
-def _reenter(store: BlobStore, index: Index, keys: Iterable[str]) -> Iterator[Checked]:
-    catalogue = Catalogue()
+def put_in_place(made: Path, index_path: Path) -> None:
+    """Make ``made``, an index that nobody has open, the one at ``index_path``.
+
+    The former one stays beside it, named ``….before``. Cut short between, there is none, which the
+    next start tells; never one with the write-ahead log of the other. Raises: Unavailable.
+    """
+    before = index_path.with_name(f"{index_path.name}.before")
+    try:
+        with closing(sqlite3.connect(made)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        _remove_index(before)
+        for suffix in SUFFIXES:
+            with suppress(FileNotFoundError):
+                os.replace(f"{index_path}{suffix}", f"{before}{suffix}")
+        os.replace(made, index_path)
+        _remove_index(made)
+    except (OSError, sqlite3.Error) as error:
+        raise Unavailable(f"the new index cannot be put in place: {error}") from error
+
+
+def _remove_index(path: Path) -> None:
+    """Remove an index with what SQLite keeps beside it."""
+    for suffix in SUFFIXES:
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def _reenter(reader: "_Reader", index: Index, keys: Iterable[str]) -> Iterator[Checked]:
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reindex") as workers:
-        prepared = (workers.submit(_prepare, store, catalogue, key) for key in keys)
+        prepared = (workers.submit(reader.prepare, key) for key in keys)
         for future in _ahead(prepared, 4 * AT_ONCE):
             yield _enter(index, future.result())
 
@@ -156,20 +225,29 @@ def _enter(index: Index, prepared: Incoming | Checked) -> Checked:
     return Checked(prepared.blob_key, instance, prepared.size, fault)
 
 
-def _prepare(store: BlobStore, catalogue: Catalogue, key: str) -> Incoming | Checked:
-    try:
-        blob = store.open(key)
+class _Reader:
+    """Reads what the index is told out of blobs."""
+
+    def __init__(self, store: BlobStore, limits: Limits) -> None:
+        self._store = store
+        self._limits = limits
+        self._catalogue = Catalogue()
+
+    def prepare(self, key: str) -> Incoming | Checked:
+        """What to enter for a blob, or what is wrong with it."""
         try:
-            return _incoming(blob, catalogue, key)
-        finally:
-            blob.close()
-    except IsocenterError as error:
-        return Checked(key, "", 0, Fault.UNREADABLE, str(error))
+            blob = self._store.open(key)
+            try:
+                return _incoming(blob, self._catalogue, key, self._limits)
+            finally:
+                blob.close()
+        except IsocenterError as error:
+            return Checked(key, "", 0, Fault.UNREADABLE, str(error))
 
 
-def _incoming(blob: Blob, catalogue: Catalogue, key: str) -> Incoming:
+def _incoming(blob: Blob, catalogue: Catalogue, key: str, limits: Limits) -> Incoming:
     header = part10.read(blob.window(0, HEADER_SIZE))
-    scanner, digest = Scanner(header.syntax, WANTED), blake3()
+    scanner, digest = Scanner(header.syntax, WANTED, limits=limits), blake3()
     for window in windows(blob, header.dataset_offset):
         digest.update(window)
         scanner.feed(window)

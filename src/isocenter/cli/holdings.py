@@ -1,7 +1,6 @@
 """Commands on a data folder: import, export, remove, verify, reindex."""
 
 import asyncio
-import os
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
@@ -14,6 +13,7 @@ import typer
 from isocenter.cli.output import complain, progress, say
 from isocenter.cli.serve import ConfigOption, DataOption, load_settings
 from isocenter.config import Config
+from isocenter.errors import NotFound
 
 if TYPE_CHECKING:
     from isocenter.archive.archive import Archive
@@ -176,26 +176,29 @@ def reindex(data: DataOption = None, config: ConfigOption = None) -> None:
 
 def _reindex(config: Config) -> bool:
     from isocenter.archive.archive import INDEX_NAME
+    from isocenter.archive.upkeep import put_in_place
     from isocenter.archive.upkeep import reindex as reindex_blobs
+    from isocenter.dicom.layout import Limits
     from isocenter.storage.lock import FolderLock
 
     faults = 0
+    _refuse_nothing(config.data)
+    limits = Limits(nesting=config.archive.max_nesting)
     with FolderLock(config.data):
         made = config.data / f"{INDEX_NAME}.new"
-        _forget(made)
-        with progress("reindexing") as steps, closing(reindex_blobs(config.data, made)) as read:
+        reading = reindex_blobs(config.data, made, limits)
+        with progress("reindexing") as steps, closing(reading) as read:
             for checked in read:
                 steps.step(checked.size)
                 if checked.fault is not None:
                     faults += 1
                     complain(f"{checked.fault.value}: {checked.key} {checked.reason}".rstrip())
-        _forget(config.data / INDEX_NAME)
-        os.replace(made, config.data / INDEX_NAME)
+        put_in_place(made, config.data / INDEX_NAME)
     say(f"{steps.count - faults} entered, {faults} faulty")
     return not faults
 
 
-def _forget(index: Path) -> None:
-    """Remove an index with what SQLite keeps beside it."""
-    for suffix in ("", "-wal", "-shm"):
-        index.with_name(index.name + suffix).unlink(missing_ok=True)
+def _refuse_nothing(folder: Path) -> None:
+    """Raises: NotFound, where there is no such folder, rather than to make one."""
+    if not folder.is_dir():
+        raise NotFound(f"there is no archive in {folder}")

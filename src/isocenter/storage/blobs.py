@@ -50,7 +50,7 @@ class Draft(Protocol):
         """
 
     def discard(self) -> None:
-        """Leave nothing behind. Does nothing after ``publish``."""
+        """Leave nothing behind. Does nothing after ``publish``. Never raises."""
 
 
 class Blob(Protocol):
@@ -86,6 +86,9 @@ class BlobStore(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove ``key``. Removing what is not there succeeds."""
+
+    def expunge(self, keys: Iterable[str]) -> None:
+        """Remove ``keys`` for good: after this not even a power cut brings them back."""
 
     def all_keys(self) -> Iterator[str]:
         """Yield every key there is, in no order that means anything."""

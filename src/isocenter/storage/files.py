@@ -20,6 +20,7 @@ LANES: Final = 16
 """Folders that drafts are begun in by turns: a file system makes one file at a time in each."""
 JOURNAL_SIZE: Final = 1 << 20
 MOST_UNSETTLED: Final = 4096
+MOST_FOLDERS: Final = 100_000
 WRITEBACK_STEP: Final = 1 << 17
 BUFFERS_A_CALL: Final = min(os.sysconf("SC_IOV_MAX"), 512) if hasattr(os, "sysconf") else 16
 MADV_POPULATE_READ: Final = 22  # Linux 5.14; the mmap module has no name for it yet
@@ -42,7 +43,6 @@ class FileStore:
         self._incoming = root / "incoming"
         self._lock = threading.Lock()
         self._unsettled: dict[str, bytes] = {}
-        self._noted = 0  # bytes on the journal
         self._drafts = itertools.count()
         self._folders: set[str] = set()
         try:
@@ -53,6 +53,7 @@ class FileStore:
             self._journal = os.open(
                 self._incoming / "journal", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600
             )
+            self._noted = os.fstat(self._journal).st_size  # bytes on it
         except OSError as error:
             raise _unavailable(error) from error
 
@@ -76,7 +77,8 @@ class FileStore:
             for key in keys:
                 self._unsettled.pop(key, None)
             if self._noted > JOURNAL_SIZE and len(self._unsettled) < MOST_UNSETTLED:
-                self._rewrite_journal()
+                with suppress(OSError):  # it grows on: what is on it too much does no harm
+                    self._rewrite_journal()
 
     def open(self, key: str) -> "FileBlob":
         """Open ``key`` for reading. Raises: NotFound."""
@@ -101,18 +103,36 @@ class FileStore:
         except OSError as error:
             raise _unavailable(error) from error
 
+    def expunge(self, keys: Iterable[str]) -> None:
+        """Remove ``keys``, and see that no power cut brings them back."""
+        shards = set()
+        for key in keys:
+            self.delete(key)
+            shards.add(key.rpartition("/")[0])
+        try:
+            for folder in shards:
+                place = f"{self._blobs}/{folder}"
+                self._sync_folder(place if os.path.isdir(place) else os.path.dirname(place))
+        except FileNotFoundError:
+            return  # somebody took the folder away, and the blobs with it
+        except OSError as error:
+            raise _unavailable(error) from error
+
     def all_keys(self) -> Iterator[str]:
         """Yield every key there is."""
         for shard in _names(self._blobs):
-            for folder in _names(self._blobs / shard):
-                for name in _names(self._blobs / shard / folder):
+            for folder in _names(self._blobs / shard, may_go=True):
+                for name in _names(self._blobs / shard / folder, may_go=True):
                     if KEY.fullmatch(key := f"{shard}/{folder}/{name}"):
                         yield key
 
     def unsettled(self) -> dict[str, str]:
         """What the journal notes and is there."""
-        size = os.lseek(self._journal, 0, os.SEEK_END)
-        lines = os.pread(self._journal, size, 0).decode("utf-8", "replace").split("\n")
+        try:
+            size = os.fstat(self._journal).st_size
+            lines = os.pread(self._journal, size, 0).decode("utf-8", "replace").split("\n")
+        except OSError as error:
+            raise _unavailable(error) from error
         noted = dict(line.split("\t", 1) for line in lines if "\t" in line)
         return {
             key: name
@@ -127,14 +147,20 @@ class FileStore:
             for lane in _names(self._incoming)
             for name in _names(self._incoming / lane)
         ]
-        for draft in drafts:
-            draft.unlink(missing_ok=True)
-        os.ftruncate(self._journal, 0)
+        try:
+            for draft in drafts:
+                draft.unlink(missing_ok=True)
+            with self._lock:
+                self._rewrite_journal()
+        except OSError as error:
+            raise _unavailable(error) from error
         return len(drafts)
 
     def close(self) -> None:
-        """Let go of the journal."""
-        os.close(self._journal)
+        """Let go of the journal. Closing again is no error."""
+        journal, self._journal = self._journal, -1
+        if journal >= 0:
+            os.close(journal)
 
     def path(self, key: str) -> str:
         """Where ``key`` lies. Raises: NotFound, for what is no key of ours."""
@@ -147,33 +173,53 @@ class FileStore:
         path = self.path(key)
         line = f"{key}\t{name}\n".encode()
         with self._lock:
-            os.write(self._journal, line)
-            self._noted += len(line)
-            self._unsettled[key] = line
-            self._make_folder(key.rpartition("/")[0])
             if os.path.exists(path):
                 raise Conflict(f"blob {key} is there already")
-            os.rename(draft, path)
+            self._note(line)
+            self._unsettled[key] = line
+            try:
+                self._make_folder(key.rpartition("/")[0])
+                os.rename(draft, path)
+            except BaseException:
+                del self._unsettled[key]
+                raise
+
+    def _note(self, line: bytes) -> None:
+        """Write ``line`` on the journal, whole or not at all. Raises: OSError."""
+        written = os.write(self._journal, line)
+        if written != len(line):
+            os.ftruncate(self._journal, self._noted)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._noted += written
 
     def _make_folder(self, folder: str) -> None:
+        """Make ``folder``, durably; one that is there may have been made just before a crash."""
         if folder in self._folders:
             return
-        shard = self._blobs / folder.partition("/")[0]
-        if not shard.exists():
-            shard.mkdir(exist_ok=True)
+        shard = folder.partition("/")[0]
+        if shard not in self._folders:
+            (self._blobs / shard).mkdir(exist_ok=True)
             self._sync_folder(self._blobs)
-        if not (self._blobs / folder).exists():
-            (self._blobs / folder).mkdir(exist_ok=True)
-            self._sync_folder(shard)
-        if len(self._folders) > 100_000:
+        (self._blobs / folder).mkdir(exist_ok=True)
+        self._sync_folder(self._blobs / shard)
+        if len(self._folders) > MOST_FOLDERS:
             self._folders.clear()
-        self._folders.add(folder)
+        self._folders |= {shard, folder}
 
     def _rewrite_journal(self) -> None:
+        """Put a shorter journal in the place of the old one, whole or not at all."""
+        name = self._incoming / "journal"
+        shorter = self._incoming / "journal.part"
         lines = b"".join(self._unsettled.values())
-        os.ftruncate(self._journal, 0)
-        os.write(self._journal, lines)
-        self._noted = len(lines)
+        shorter.write_bytes(lines)
+        descriptor = os.open(shorter, os.O_RDWR | os.O_APPEND)
+        try:
+            os.replace(shorter, name)
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(self._journal)
+        self._journal, self._noted = descriptor, len(lines)
 
     def _sync_folder(self, folder: Path | str) -> None:
         if os.name == "nt":  # folders cannot be opened there; NTFS journals names itself
@@ -220,19 +266,23 @@ class FileDraft:
         """Sync the file and rename it to ``key``."""
         try:
             os.fsync(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = -1
+            self._close()
             self._store.admit(self._path, key, name)
         except OSError as error:
             raise _unavailable(error) from error
 
     def discard(self) -> None:
-        """Remove the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """Remove the file. Never raises: the next start removes what cannot be removed now."""
+        with suppress(OSError):
+            self._close()
         with suppress(OSError):
             os.unlink(self._path)
+
+    def _close(self) -> None:
+        """Close the file once: another may have its number already after an error."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def _write_all(self, parts: Sequence[Buffer]) -> int:
         """Write ``parts`` with as few calls as may be; return their bytes."""
@@ -299,10 +349,13 @@ def _after(parts: Sequence[Buffer], count: int) -> list[Buffer]:
     return left
 
 
-def _names(folder: Path) -> list[str]:
+def _names(folder: Path, *, may_go: bool = False) -> list[str]:
+    """What is in ``folder``. ``may_go``: somebody may have removed it meanwhile."""
     try:
         return os.listdir(folder)
     except NotADirectoryError:
         return []
     except OSError as error:
+        if may_go and isinstance(error, FileNotFoundError):
+            return []
         raise _unavailable(error) from error

@@ -30,7 +30,9 @@ class FolderLock:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._descriptor)
-            raise Unavailable(f"{folder} is in use by another Isocenter") from error
+            if isinstance(error, BlockingIOError | PermissionError):
+                raise Unavailable(f"{folder} is in use by another Isocenter") from error
+            raise Unavailable(f"{folder} cannot be locked: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         return self
