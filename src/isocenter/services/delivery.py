@@ -175,7 +175,8 @@ class _Lane:
                     break
                 # Runs while the peer is busy with this one: until then it waits for us.
                 loop.call_soon(self._catch_up)
-                self._dealt_with.append((entry, await self._deal_with(entry)))
+                outcome = await self._deal_with(entry)
+                self._dealt_with.append((entry, outcome))
                 del entry  # unmapping it takes its time, too
             await self._leave()
         finally:
