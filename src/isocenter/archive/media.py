@@ -36,6 +36,8 @@ class Found:
     modified: int
     """In nanoseconds since 1970; of what is in a zip archive, the archive's."""
     open: Callable[[], BinaryIO]
+    path: Path | None = None
+    """None for what is in a zip archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def _file(path: Path) -> Iterator[Found | Unreadable]:
         yield from _members(path)
     else:
         status = path.stat()
-        yield Found(str(path), status.st_size, status.st_mtime_ns, lambda: path.open("rb"))
+        yield Found(str(path), status.st_size, status.st_mtime_ns, lambda: path.open("rb"), path)
 
 
 def _irregularity(path: Path) -> str:

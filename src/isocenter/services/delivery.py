@@ -152,6 +152,8 @@ class _Lane:
         self._association: Association | None = None
         self._proposed: frozenset[Kind] = frozenset()
         self._losses = 0  # associations in a row on which nothing was sent
+        self._dealt_with: list[tuple[Prepared, Outcome]] = []
+        self._fault: Exception | None = None
 
     async def open(self) -> None:
         """Have an association for the kinds known so far."""
@@ -159,35 +161,53 @@ class _Lane:
 
     async def run(self) -> None:
         """Send files until there are no more, or until the peer will not have them."""
+        loop = asyncio.get_running_loop()
         try:
             if not self.has_opened and self._feed.kinds:
                 try:
                     await self.open()
                 except Unavailable:
                     return  # the first lane goes on
-            while self._losses <= self._retries:
+            while self._losses <= self._retries and self._fault is None:
                 entry = await self._feed.next()
                 if entry is None:
                     self.is_through = True
                     break
-                self._report(await self._deal_with(entry))
+                # Runs while the peer is busy with this one: until then it waits for us.
+                loop.call_soon(self._catch_up)
+                outcome = await self._deal_with(entry)
+                self._dealt_with.append((entry, outcome))
+                del entry  # unmapping it takes its time, too
             await self._leave()
         finally:
+            self._catch_up()
             if self._association is not None:
                 self._association.abort()
+        if self._fault is not None:
+            raise self._fault
+
+    def _catch_up(self) -> None:
+        """Report what is done, and have the next file ready."""
+        done, self._dealt_with = self._dealt_with, []
+        for entry, outcome in done:
+            if isinstance(entry, Ready):
+                entry.opened.close()
+            try:
+                self._report(outcome)
+            except Exception as fault:  # raised where the lane is waited for
+                self._fault = fault
+        self._feed.prepare()
 
     async def _deal_with(self, entry: Prepared) -> Outcome:
         if not isinstance(entry, Ready):
             return _unsent(entry)
-        found, instance = entry.outgoing.found, entry.outgoing.instance
+        found, uid = entry.outgoing.found, entry.outgoing.instance.sop_instance_uid
         try:
             response = await self._deliver(entry)
         except IsocenterError as error:
-            return Outcome(Fate.FAILED, found.name, str(error), found, instance.sop_instance_uid)
-        finally:
-            entry.opened.close()
+            return Outcome(Fate.FAILED, found.name, str(error), found, uid)
         fate, reason = _fate(response)
-        return Outcome(fate, found.name, reason, found, instance.sop_instance_uid)
+        return Outcome(fate, found.name, reason, found, uid)
 
     async def _deliver(self, ready: Ready) -> Response:
         """Send a file, on another association where one is lost over it.

@@ -1,17 +1,16 @@
 """DICOM files that are to be sent: which instance each holds, and its data set, opened."""
 
-import io
 import os
 import zipfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from isocenter.archive.media import Found
-from isocenter.archive.retrieve import Opened
+from isocenter.archive.retrieve import WINDOW, Opened
 from isocenter.dicom import part10
 from isocenter.dicom.elements import elements
 from isocenter.dicom.layout import Limits
@@ -43,7 +42,7 @@ class Outgoing:
     def open(self, workers: Executor) -> Opened:
         """Open the data set. Blocks. Raises: Unavailable."""
         with _explained():
-            return Opened(_Source(self.found), workers, self.instance)
+            return Opened(_Source(_blob(self.found)), workers, self.instance)
 
 
 def examine(found: Found) -> Outgoing:
@@ -52,9 +51,25 @@ def examine(found: Found) -> Outgoing:
     What the data set says of its SOP class and instance counts, not the meta information. Raises:
     Malformed, for what is no DICOM file or no instance; Unavailable, if it cannot be read.
     """
-    with _explained(), found.open() as stream:
-        header = part10.read(stream)
-        sop_class, sop_instance = _identity(stream, header)
+    with _explained(), closing(_blob(found)) as blob:
+        return _examine(found, blob)
+
+
+def examine_and_open(found: Found, workers: Executor) -> tuple[Outgoing, Opened]:
+    """Do both in one go. Blocks. Raises: as ``examine``."""
+    with _explained():
+        blob = _blob(found)
+        try:
+            outgoing = _examine(found, blob)
+        except BaseException:
+            blob.close()
+            raise
+        return outgoing, Opened(_Source(blob), workers, outgoing.instance)
+
+
+def _examine(found: Found, blob: Blob) -> Outgoing:
+    header = _header(blob)
+    sop_class, sop_instance = _identity(blob, header)
     instance = InstanceRef(
         sop_class_uid=sop_class,
         sop_instance_uid=sop_instance,
@@ -62,11 +77,32 @@ def examine(found: Found) -> Outgoing:
         series_instance_uid="",
         transfer_syntax=header.syntax.uid,
         blob_key=found.name,
-        size=found.size,
+        size=blob.size,
         digest=b"",
         dataset_offset=header.dataset_offset,
     )
     return Outgoing(found, instance)
+
+
+def _header(blob: Blob) -> FileHeader:
+    try:
+        return part10.read(blob.window(0, HEAD))
+    except Malformed:
+        if blob.size <= HEAD:
+            raise
+    return part10.read(blob.window(0, part10.LONGEST))
+
+
+def warm(found: Found) -> None:
+    """Have the system begin to read a file. What is wrong with it, shows when it is opened."""
+    if found.path is None or not hasattr(os, "posix_fadvise"):
+        return
+    with suppress(OSError):
+        descriptor = os.open(found.path, os.O_RDONLY)
+        try:
+            os.posix_fadvise(descriptor, 0, WINDOW, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
@@ -80,13 +116,14 @@ def _explained() -> Iterator[None]:
         raise Unavailable(f"zip archive is broken: {error}") from error
 
 
-def _identity(stream: BinaryIO, header: FileHeader) -> tuple[str, str]:
-    stream.seek(header.dataset_offset)
-    values = {} if header.syntax.is_deflated else _first_values(stream.read(HEAD), header.syntax)
+def _identity(blob: Blob, header: FileHeader) -> tuple[str, str]:
+    start = header.dataset_offset
+    values: dict[int, str] = {}
+    if not header.syntax.is_deflated:
+        values = _first_values(blob.window(start, start + HEAD), header.syntax)
     is_named = header.sop_class and header.sop_instance
     if len(values) < len(IDENTITY) and (header.syntax.is_deflated or not is_named):
-        stream.seek(header.dataset_offset)
-        values |= _searched_values(stream, header.syntax)
+        values |= _searched_values(blob.window(start, start + LONGEST_SEARCH), header.syntax)
     sop_class = values.get(SOP_CLASS) or header.sop_class
     sop_instance = values.get(SOP_INSTANCE) or header.sop_instance
     if sop_class == DIRECTORY_CLASS:
@@ -99,7 +136,7 @@ def _identity(stream: BinaryIO, header: FileHeader) -> tuple[str, str]:
     return sop_class, sop_instance
 
 
-def _first_values(head: bytes, syntax: TransferSyntax) -> dict[int, str]:
+def _first_values(head: memoryview, syntax: TransferSyntax) -> dict[int, str]:
     """Find the identity at its usual place: among the first elements."""
     values: dict[int, str] = {}
     try:
@@ -113,13 +150,13 @@ def _first_values(head: bytes, syntax: TransferSyntax) -> dict[int, str]:
     return values
 
 
-def _searched_values(stream: BinaryIO, syntax: TransferSyntax) -> dict[int, str]:
-    """Find the identity anywhere in the first megabyte, deflated or not. Raises: Malformed."""
+def _searched_values(data: memoryview, syntax: TransferSyntax) -> dict[int, str]:
+    """Find the identity anywhere in ``data``, deflated or not. Raises: Malformed."""
     scanner = Scanner(syntax, IDENTITY, limits=Limits(value_size=LONGEST_UID + 2))
-    left = LONGEST_SEARCH
-    while left > 0 and len(scanner.values) < len(IDENTITY) and (piece := stream.read(HEAD)):
-        scanner.feed(piece)
-        left -= len(piece)
+    for start in range(0, len(data), HEAD):
+        scanner.feed(data[start : start + HEAD])
+        if len(scanner.values) == len(IDENTITY):
+            break
     return {tag: _text(raw.value) for tag, raw in scanner.values.items()}
 
 
@@ -129,18 +166,38 @@ def _text(value: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Opens the one file it is of."""
+    """Gives the one blob it is of."""
 
-    found: Found
+    blob: Blob
 
     def open(self, key: str) -> Blob:
-        stream = self.found.open()
-        try:
-            descriptor = stream.fileno()
-        except io.UnsupportedOperation:
-            return _StreamBlob(stream, self.found.size)
-        with stream:
-            return FileBlob(os.dup(descriptor))
+        return self.blob
+
+
+def _blob(found: Found) -> Blob:
+    if found.path is None:
+        return _StreamBlob(found.open(), found.size)
+    return _MappedBlob(os.open(found.path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
+
+
+class _MappedBlob:
+    """A file that is mapped once, unless it is large: header and data set are both in there."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._file = FileBlob(descriptor)
+        self.size = self._file.size
+        self._first: memoryview | None = None
+
+    def window(self, start: int, end: int) -> memoryview:
+        if self.size > WINDOW:
+            return self._file.window(start, end)
+        if self._first is None:
+            self._first = self._file.window(0, WINDOW)
+        return self._first[start:end]
+
+    def close(self) -> None:
+        self._first = None
+        self._file.close()
 
 
 class _StreamBlob:
