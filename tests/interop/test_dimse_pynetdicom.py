@@ -1,6 +1,7 @@
 """pynetdicom as the peer, in both directions, for what DCMTK's tools cannot negotiate."""
 
 import asyncio
+import time
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -288,6 +289,7 @@ async def test_we_find_cancel_move_and_get_from_pynetdicom() -> None:
             answer = Dataset()
             answer.PatientID = str(number)
             yield 0xFF00, answer
+            time.sleep(0.002)  # pynetdicom hears nothing while it has answers to send
 
     def get(event: Any) -> Iterator[Any]:
         yield 1
