@@ -1,8 +1,8 @@
 """pynetdicom as the peer, in both directions, for what DCMTK's tools cannot negotiate."""
 
 import asyncio
-import time
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
