@@ -17,7 +17,7 @@ from isocenter.services.feed import Feed, Prepared, Ready, Refused, Skipped
 from isocenter.services.sending import Kind, proposals_of, send
 
 LONGEST_PAUSE: Final = 30.0  # seconds
-ATTEMPTS: Final = 2
+ATTEMPTS: Final = 3
 """Associations that one instance may cost before it is left out."""
 CLOSE_GRACE: Final = 1.0  # seconds
 
