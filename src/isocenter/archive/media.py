@@ -86,8 +86,7 @@ def _folder(folder: Path) -> Iterator[Found | Unreadable]:
     unlisted: list[OSError] = []
     for root, folders, names in os.walk(folder, onerror=unlisted.append):
         while unlisted:
-            error = unlisted.pop()
-            yield Unreadable(str(error.filename), error.strerror or str(error))
+            yield _unreadable(unlisted.pop())
         folders.sort()
         for name in sorted(names):
             if name.upper() != DIRECTORY_NAME:
@@ -95,8 +94,11 @@ def _folder(folder: Path) -> Iterator[Found | Unreadable]:
                     yield from _file(Path(root, name))
                 except OSError as error:
                     yield Unreadable(str(Path(root, name)), error.strerror or str(error))
-    for error in unlisted:
-        yield Unreadable(str(error.filename), error.strerror or str(error))
+    yield from map(_unreadable, unlisted)
+
+
+def _unreadable(error: OSError) -> Unreadable:
+    return Unreadable(str(error.filename), error.strerror or str(error))
 
 
 def _file(path: Path) -> Iterator[Found | Unreadable]:

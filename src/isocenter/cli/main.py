@@ -6,6 +6,7 @@ import typer
 
 import isocenter
 from isocenter.cli import holdings
+from isocenter.cli.output import complain
 from isocenter.cli.serve import serve
 from isocenter.errors import IsocenterError
 
@@ -39,7 +40,10 @@ def main() -> None:
         program()
     except IsocenterError as error:
         for line in str(error).splitlines():
-            sys.stderr.write(f"isocenter: {line}\n")
+            complain(f"isocenter: {line}")
+        sys.exit(1)
+    except OSError as error:
+        complain(f"isocenter: {error}")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from made_instances import Kept, Slab
 
 from isocenter.archive.archive import Archive
 from isocenter.config import ArchiveConfig
+from made_instances import Kept, Slab
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from made_instances import Kept
 
 from isocenter.archive.archive import Archive
 from isocenter.config import ArchiveConfig
+from made_instances import Kept
 
 
 @pytest.fixture

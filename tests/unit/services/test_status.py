@@ -3,11 +3,11 @@
 import importlib
 import pkgutil
 
-import isocenter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import isocenter
 from isocenter import errors
 from isocenter.errors import IsocenterError
 from isocenter.services.status import STATUSES, comment, response_of
@@ -31,9 +31,9 @@ def test_every_error_of_the_root_module_has_a_status_of_its_own() -> None:
 
 def test_every_other_error_has_the_status_of_its_kind() -> None:
     for kind in every_error():
-        assert any(parent in STATUSES for parent in kind.__mro__) or kind.__name__ in {
-            "SettingsError"  # of the start: nobody is there to be told
-        }, kind
+        assert (
+            any(parent in STATUSES for parent in kind.__mro__) or kind.__name__ == "SettingsError"
+        ), kind
 
 
 # PS3.4 Table B.2-1 and PS3.7 annex C.
