@@ -90,7 +90,7 @@ def _folder(folder: Path) -> Iterator[Found | Unreadable]:
     unlisted: list[OSError] = []
     for root, folders, names in os.walk(folder, onerror=unlisted.append):
         while unlisted:
-            yield _unlisted(unlisted.pop())
+            yield _unreadable(unlisted.pop())
         folders.sort()
         for name in sorted(names):
             if name.upper() != DIRECTORY_NAME:
@@ -98,10 +98,10 @@ def _folder(folder: Path) -> Iterator[Found | Unreadable]:
                     yield from _file(Path(root, name))
                 except OSError as error:
                     yield Unreadable(str(Path(root, name)), error.strerror or str(error))
-    yield from map(_unlisted, unlisted)
+    yield from map(_unreadable, unlisted)
 
 
-def _unlisted(error: OSError) -> Unreadable:
+def _unreadable(error: OSError) -> Unreadable:
     return Unreadable(str(error.filename), error.strerror or str(error))
 
 

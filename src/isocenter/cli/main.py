@@ -10,6 +10,7 @@ from isocenter.cli import holdings
 from isocenter.cli.dump import dump
 from isocenter.cli.find import find
 from isocenter.cli.network import FAILED, NO_ASSOCIATION, NoAssociation, echo
+from isocenter.cli.output import complain
 from isocenter.cli.retrieve import get, move
 from isocenter.cli.send import send
 from isocenter.cli.serve import serve
@@ -47,10 +48,13 @@ def main() -> None:
         program()
     except IsocenterError as error:
         for line in str(error).splitlines():
-            sys.stderr.write(f"isocenter: {line}\n")
+            complain(f"isocenter: {line}")
         sys.exit(NO_ASSOCIATION if isinstance(error, NoAssociation) else FAILED)
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:
+        complain(f"isocenter: {error}")
+        sys.exit(FAILED)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -61,5 +61,10 @@ def say(line: str) -> None:
 
 
 def complain(line: str) -> None:
-    """Print what went wrong."""
-    sys.stderr.write(f"{line}\n")
+    """Print what went wrong. What a stranger named breaks no line and moves no cursor."""
+    sys.stderr.write(f"{printable(line)}\n")
+
+
+def printable(text: str) -> str:
+    """Give ``text`` with what a terminal would obey, or cannot write, spelt out."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

@@ -20,7 +20,7 @@ from isocenter.dimse.status import (
 )
 from isocenter.errors import Mismatch
 from isocenter.services import identifier as identifiers
-from isocenter.services.identifier import Identifier
+from isocenter.services.identifier import TIMEZONE, Identifier
 from isocenter.services.models import BY_FIND, UNIQUE_KEYS, Negotiated, answer_find
 from isocenter.services.store import ORDINARY
 from isocenter.storage.attributes import ATTRIBUTES, Level
@@ -69,7 +69,7 @@ class FindProvider:
         asked = identifiers.read(operation.dataset, syntax, model)
         if not self._config.relational_always:
             identifiers.check_hierarchy(asked, model, negotiated)
-        answers = _Answers(asked, model.levels, self._aet, syntax)
+        answers = _Answers(asked, model.levels, self._aet, syntax, negotiated)
         query = _query(asked, negotiated, answers.wanted)
         status = PENDING_WARNING if query.unsupported else PENDING
         async for page in self._archive.search(query):
@@ -105,6 +105,7 @@ class _Answers:
         levels: tuple[Level, ...],
         aet: str,
         syntax: TransferSyntax,
+        negotiated: Negotiated,
     ) -> None:
         self._syntax = syntax
         self._character_set = tuple(asked.character_set.split("\\")) or (UTF_8,)
@@ -114,7 +115,9 @@ class _Answers:
         self._empty: Document = {
             f"{tag:08X}": {"vr": _vr(tag, asked)} for tag in sorted(above | known)
         }
-        self.wanted = frozenset(above | known)
+        self._tells_zone = negotiated.timezone or asked.timezone is not None
+        zone = {TIMEZONE} if self._tells_zone else set[int]()
+        self.wanted = frozenset(above | known | zone)
         self._given: Document = {
             QUERY_RETRIEVE_LEVEL: {"vr": "CS", "Value": [asked.level.name]},
             RETRIEVE_AE_TITLE: {"vr": "AE", "Value": [aet]},
@@ -128,6 +131,9 @@ class _Answers:
         for tag, key in self._sequences.items():
             if tag in found:
                 found[tag] = _only(found[tag], key)
+        if self._tells_zone and f"{TIMEZONE:08X}" in match:
+            # Of what was stored with its zone; PS3.4 C.4.1.1.3.2 has no empty one.
+            found[f"{TIMEZONE:08X}"] = match[f"{TIMEZONE:08X}"]
         answer = {**self._empty, **found, **self._given}
         return encoding.encode(answer, self._syntax, self._character_set)
 

@@ -1,7 +1,7 @@
 """Retrieval: C-MOVE to peers we know, C-GET on the same association (PS3.4 C.4.2, C.4.3)."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 
@@ -13,11 +13,12 @@ from isocenter.dicom.syntax import lookup
 from isocenter.dimse.association import Association
 from isocenter.dimse.client import associate
 from isocenter.dimse.command import Verb
+from isocenter.dimse.failures import Aborted
 from isocenter.dimse.negotiation import Offer, Proposal
 from isocenter.dimse.operation import Operation, Service
 from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.dimse.status import UNRECOGNIZED_OPERATION, Response
-from isocenter.errors import Mismatch, Unavailable
+from isocenter.errors import Conflict, IsocenterError, Mismatch, Unavailable
 from isocenter.services import identifier as identifiers
 from isocenter.services.models import (
     BY_GET,
@@ -28,6 +29,7 @@ from isocenter.services.models import (
     answer_retrieve,
 )
 from isocenter.services.sending import Sending, send
+from isocenter.services.status import CANNOT_UNDERSTAND, comment
 from isocenter.services.store import ORDINARY
 from isocenter.services.suboperations import SubOperations, selection_of
 from isocenter.storage.records import Selection
@@ -35,6 +37,7 @@ from isocenter.storage.records import Selection
 log = logging.getLogger(__name__)
 
 UNKNOWN_DESTINATION = 0xA801
+CANNOT_CALCULATE = 0xA701
 
 
 class RetrieveProvider:
@@ -73,6 +76,9 @@ class RetrieveProvider:
 
     async def move(self, operation: Operation) -> Response:
         """Send what is asked for to a third party. Raises: Malformed, Mismatch, Unavailable."""
+        return await _told(self._move(operation))
+
+    async def _move(self, operation: Operation) -> Response:
         command = operation.command
         if command.verb is not Verb.C_MOVE:
             return Response(UNRECOGNIZED_OPERATION)
@@ -80,8 +86,8 @@ class RetrieveProvider:
         title = command.text("MoveDestination")
         destination = self._peers.get(title)
         if destination is None:
-            comment = f"move destination {title} is not known here"
-            return Response(UNKNOWN_DESTINATION, elements={"ErrorComment": comment[:64]})
+            reason = comment(f"move destination {title} is not known here")
+            return Response(UNKNOWN_DESTINATION, elements={"ErrorComment": reason})
         work = self._sub_operations(operation)
         originator = (operation.association.peer.ae_title, operation.message_id)
         priority = _priority(operation)
@@ -95,14 +101,23 @@ class RetrieveProvider:
 
             async def send_one(instance: Opened) -> Response:
                 association = await sending.to(instance.instance.sop_class_uid)
-                return await send(
-                    association, instance, priority=priority, move_originator=originator
-                )
+                try:
+                    return await send(
+                        association, instance, priority=priority, move_originator=originator
+                    )
+                except IsocenterError as error:
+                    # What could not be read to its end cost its association, not the others.
+                    if association.is_over and not isinstance(error, Aborted):
+                        sending.renew(association)
+                    raise
 
             return await work.run(selection, first.window.invoked if first else 1, send_one)
 
     async def get(self, operation: Operation) -> Response:
         """Send what is asked for back. Raises: Malformed, Mismatch, Unavailable."""
+        return await _told(self._get(operation))
+
+    async def _get(self, operation: Operation) -> Response:
         if operation.command.verb is not Verb.C_GET:
             return Response(UNRECOGNIZED_OPERATION)
         selection = self._selection(operation, BY_GET)
@@ -139,6 +154,19 @@ class RetrieveProvider:
     def _sub_operations(self, operation: Operation) -> SubOperations:
         interval = self._config.pending_interval
         return SubOperations(self._archive, operation, pending_interval=interval)
+
+
+async def _told(work: Awaitable[Response]) -> Response:
+    """What ``work`` answers; for two errors, retrieval has statuses of its own.
+
+    Source: PS3.4 Tables C.4-2 and C.4-3.
+    """
+    try:
+        return await work
+    except Unavailable as error:
+        return Response(CANNOT_CALCULATE, elements={"ErrorComment": comment(str(error))})
+    except Conflict as error:
+        return Response(CANNOT_UNDERSTAND, elements={"ErrorComment": comment(str(error))})
 
 
 def _priority(operation: Operation) -> int:

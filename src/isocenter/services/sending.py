@@ -48,6 +48,7 @@ class Sending:
             for proposal in group
         }
         self._associations: dict[int, Association] = {}
+        self._failures: dict[int, str] = {}
         self._opening = asyncio.Lock()
         self._stack = AsyncExitStack()
 
@@ -60,15 +61,34 @@ class Sending:
             await self._stack.aclose()
 
     async def to(self, sop_class: str) -> Association:
-        """Return an association that proposed ``sop_class``. Raises: Unavailable."""
-        number = self._group_of[sop_class]
+        """Return an association that proposed ``sop_class``.
+
+        Raises: Unavailable; Unsupported, for a class that was not among the kinds.
+        """
+        number = self._group_of.get(sop_class)
+        if number is None:
+            raise Unsupported(f"{sop_class} was not proposed")
         async with self._opening:
             association = self._associations.get(number)
             if association is None:
-                opened = self._open(self._groups[number])
-                association = await self._stack.enter_async_context(opened)
-                self._associations[number] = association
+                association = self._associations[number] = await self._opened(number)
         return association
+
+    def renew(self, association: Association) -> None:
+        """Forget one that we had to abort ourselves: another is opened in its place."""
+        for number, known in list(self._associations.items()):
+            if known is association:
+                del self._associations[number]
+
+    async def _opened(self, number: int) -> Association:
+        if (reason := self._failures.get(number)) is not None:
+            raise Unavailable(reason)  # asked once, not once for each of thousands
+        try:
+            opening = self._open(self._groups[number])
+            return await self._stack.enter_async_context(opening)
+        except Unavailable as error:
+            self._failures[number] = str(error)
+            raise
 
 
 def _groups(kinds: Iterable[Kind]) -> Iterator[list[Proposal]]:

@@ -16,6 +16,7 @@ from isocenter.dimse.status import (
 
 CANNOT_UNDERSTAND = 0xC000
 DATA_SET_MISMATCH = 0xA900
+LONGEST_COMMENT = 64
 
 STATUSES: Mapping[type[errors.IsocenterError], int] = MappingProxyType(
     {
@@ -32,9 +33,17 @@ STATUSES: Mapping[type[errors.IsocenterError], int] = MappingProxyType(
 """The nearest of an error's own classes counts."""
 
 
+def comment(text: str) -> str:
+    """What of ``text`` an Error Comment may hold (PS3.7 E.1; PS3.5 6.2, VR LO)."""
+    plain = (
+        each if each.isascii() and each.isprintable() and each != "\\" else "?" for each in text
+    )
+    return "".join(plain)[:LONGEST_COMMENT]
+
+
 def response_of(error: BaseException) -> Response:
     """Return the failure that tells the peer of ``error``; of our own bugs, no details."""
     for kind in type(error).__mro__:
         if (status := STATUSES.get(kind)) is not None:
-            return Response(status, elements={"ErrorComment": str(error)[:64]})
+            return Response(status, elements={"ErrorComment": comment(str(error))})
     return Response(PROCESSING_FAILURE, elements={"ErrorComment": "internal error"})

@@ -15,6 +15,7 @@ from isocenter.dimse.operation import Operation, Service
 from isocenter.dimse.slabs import Fragment
 from isocenter.dimse.status import SUCCESS, Response
 from isocenter.dimse.user_information import CommonExtended
+from isocenter.errors import Mismatch
 from isocenter.services.sending import STORAGE_SERVICE
 from isocenter.storage.records import Outcome, Stored
 
@@ -76,8 +77,10 @@ class StoreProvider:
         return None
 
     def receive(self, operation: Operation) -> StoreReceiver:
-        """Begin to take the data set of one request."""
+        """Begin to take the data set of one request. Raises: Mismatch, if that names none."""
         command, peer = operation.command, operation.association.peer
+        if not command.sop_class or not command.sop_instance:
+            raise Mismatch("the request does not say which SOP instance it is about")
         return StoreReceiver(
             self._archive.receive(
                 Announced(

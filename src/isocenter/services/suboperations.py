@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,9 +15,10 @@ from isocenter.dimse.command import Value
 from isocenter.dimse.failures import Aborted
 from isocenter.dimse.operation import Operation
 from isocenter.dimse.status import CANCEL, PENDING, SUCCESS, Category, Response
-from isocenter.errors import IsocenterError
+from isocenter.errors import IsocenterError, Mismatch
 from isocenter.services.identifier import Identifier
 from isocenter.services.models import UNIQUE_KEYS
+from isocenter.services.status import comment
 from isocenter.storage.attributes import Level
 from isocenter.storage.records import InstanceRef, Selection
 
@@ -31,14 +32,22 @@ MOST_FAILED_UIDS = 1000
 """As many UIDs as an explicit VR length can hold."""
 
 FAILED_LIST = "00080058"
+ISSUER = 0x00100021
 
 Send = Callable[[Opened], Awaitable[Response]]
 
 
 def selection_of(asked: Identifier) -> Selection:
-    """Return the instances that an identifier names by its unique keys."""
+    """Return the instances that an identifier names by its unique keys.
+
+    Of patients only one, if need be told apart by its issuer. Raises: Mismatch.
+    """
+    patients = asked.values(UNIQUE_KEYS[Level.PATIENT])
+    if len(patients) > 1:
+        raise Mismatch("more than one PatientID was given")
     return Selection(
-        patient_id=next(iter(asked.values(UNIQUE_KEYS[Level.PATIENT])), None),
+        patient_id=next(iter(patients), None),
+        issuer=next(iter(asked.values(ISSUER)), None),
         studies=asked.values(UNIQUE_KEYS[Level.STUDY]),
         series=asked.values(UNIQUE_KEYS[Level.SERIES]),
         instances=asked.values(UNIQUE_KEYS[Level.IMAGE]),
@@ -122,28 +131,42 @@ class SubOperations:
         return Response(
             response.status,
             response.dataset,
-            {**response.elements, "ErrorComment": str(error)[:64]},
+            {**response.elements, "ErrorComment": comment(str(error))},
         )
 
     async def _send_all(self, selection: Selection, at_once: int, send_one: Send) -> None:
         running: set[asyncio.Task[None]] = set()
         begun = 0
+        try:
+            async with aclosing(self._to_send(selection)) as instances:
+                async for instance, found in instances:
+                    begun += 1
+                    if at_once == 1:
+                        await self._send_one(instance, found, send_one)
+                        continue
+                    sending = asyncio.create_task(self._send_one(instance, found, send_one))
+                    running.add(sending)
+                    sending.add_done_callback(running.discard)
+                    if len(running) >= at_once:
+                        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            if running:
+                await asyncio.wait(running)
+        finally:
+            for sending in running:
+                sending.cancel()
+        if self._is_lost:
+            await self._fail_rest(selection, begun)
+
+    async def _to_send(
+        self, selection: Selection
+    ) -> AsyncGenerator[tuple[InstanceRef, Opened | IsocenterError], None]:
+        """What is selected, opened, until the request is cancelled or the peer lost."""
         async with aclosing(opened(self._archive, self._archive.instances(selection))) as instances:
             async for instance, found in instances:
                 if self._operation.is_cancelled or self._is_lost:
                     _close(found)
-                    break
-                begun += 1
-                if at_once == 1:
-                    await self._send_one(instance, found, send_one)
-                    continue
-                if len(running) >= at_once:
-                    _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                running.add(asyncio.create_task(self._send_one(instance, found, send_one)))
-        if running:
-            await asyncio.wait(running)
-        if self._is_lost:
-            await self._fail_rest(selection, begun)
+                    return
+                yield instance, found
 
     async def _send_one(
         self, instance: InstanceRef, found: Opened | IsocenterError, send_one: Send
@@ -156,6 +179,9 @@ class SubOperations:
             except IsocenterError as error:
                 self._is_lost = self._is_lost or isinstance(error, Aborted)
                 reason = str(error)
+            except Exception as error:  # of this one only: the others go on
+                log.error("sub-operation failed unforeseen", exc_info=error)
+                reason = "internal error"
             finally:
                 found.close()
         if category is Category.FAILURE:
@@ -187,10 +213,10 @@ class SubOperations:
         tally = self._tally
         is_cancelled = self._operation.is_cancelled and tally.remaining > 0
         status = CANCEL if is_cancelled else tally.status
-        dataset = self._failed_list() if status != SUCCESS else None
+        dataset = self._failed_list() if tally.failed_uids else None
         return Response(status, dataset, tally.elements(with_remaining=is_cancelled))
 
     def _failed_list(self) -> bytes:
         failed: dict[str, Any] = {"vr": "UI", "Value": self._tally.failed_uids}
         syntax = lookup(self._operation.context.transfer_syntax)
-        return encoding.encode({FAILED_LIST: failed}, syntax)
+        return encoding.encode({FAILED_LIST: failed}, syntax, "")
