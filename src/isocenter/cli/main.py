@@ -2,19 +2,32 @@
 
 import os
 import sys
+from importlib import import_module
 
 import typer
 
 import isocenter
-from isocenter.cli import holdings
-from isocenter.cli.dump import dump
-from isocenter.cli.find import find
-from isocenter.cli.network import FAILED, NO_ASSOCIATION, NoAssociation, echo
+from isocenter.cli.network import FAILED, NO_ASSOCIATION, NoAssociation
 from isocenter.cli.output import complain
-from isocenter.cli.retrieve import get, move
-from isocenter.cli.send import send
-from isocenter.cli.serve import serve
 from isocenter.errors import IsocenterError
+
+COMMANDS = {
+    "serve": ("serve", "serve"),
+    "import": ("holdings", "import_"),
+    "export": ("holdings", "export"),
+    "remove": ("holdings", "remove"),
+    "verify": ("holdings", "verify"),
+    "reindex": ("holdings", "reindex"),
+    "echo": ("network", "echo"),
+    "send": ("send", "send"),
+    "find": ("find", "find"),
+    "get": ("retrieve", "get"),
+    "move": ("retrieve", "move"),
+    "dump": ("dump", "dump"),
+}
+"""The module of this package and the function in it, by the command's name."""
+INTERRUPTED = 130
+BROKEN_PIPE = 141
 
 program = typer.Typer(
     name="isocenter",
@@ -24,14 +37,6 @@ program = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-program.command()(serve)
-program.command("import")(holdings.import_)
-program.command()(holdings.export)
-program.command()(holdings.remove)
-program.command()(holdings.verify)
-program.command()(holdings.reindex)
-for command in (echo, send, find, get, move, dump):
-    program.command()(command)
 
 
 @program.callback(invoke_without_command=True)
@@ -44,6 +49,11 @@ def options(version: bool = typer.Option(False, "--version", help="Print the ver
 
 def main() -> None:
     """Run the command the command line names; what was refused is one clear line."""
+    named = sys.argv[1] if len(sys.argv) > 1 else ""
+    # Only what is wanted is imported: the others would cost more time than a short command.
+    for name in (named,) if named in COMMANDS else COMMANDS:
+        module, function = COMMANDS[name]
+        program.command(name)(getattr(import_module(f"isocenter.cli.{module}"), function))
     try:
         program()
     except IsocenterError as error:
@@ -52,9 +62,9 @@ def main() -> None:
         sys.exit(NO_ASSOCIATION if isinstance(error, NoAssociation) else FAILED)
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        sys.exit(BROKEN_PIPE)
     except OSError as error:
         complain(f"isocenter: {error}")
         sys.exit(FAILED)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)

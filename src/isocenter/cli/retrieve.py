@@ -41,10 +41,18 @@ if TYPE_CHECKING:
 
 PATIENCE = 600.0  # seconds for a peer to say something while it sends
 
-PatientOption = Annotated[list[str] | None, typer.Option("--patient", metavar="ID")]
-StudyOption = Annotated[list[str] | None, typer.Option("--study", metavar="UID")]
-SeriesOption = Annotated[list[str] | None, typer.Option("--series", metavar="UID")]
-InstanceOption = Annotated[list[str] | None, typer.Option("--instance", metavar="UID")]
+PatientOption = Annotated[
+    list[str] | None, typer.Option("--patient", metavar="ID", help="Patient ID. Repeatable.")
+]
+StudyOption = Annotated[
+    list[str] | None, typer.Option("--study", metavar="UID", help="Repeatable.")
+]
+SeriesOption = Annotated[
+    list[str] | None, typer.Option("--series", metavar="UID", help="Repeatable.")
+]
+InstanceOption = Annotated[
+    list[str] | None, typer.Option("--instance", metavar="UID", help="Repeatable.")
+]
 
 
 def get(

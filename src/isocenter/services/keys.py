@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from isocenter.dicom import encoding
 from isocenter.dicom.dictionary import is_private, plain_vr, tag_of
 from isocenter.dicom.layout import LONG_VRS, SHORT_VRS
+from isocenter.dicom.syntax import EXPLICIT_LE
 from isocenter.dicom.values import BYTES_VRS, SINGLE_VRS
 from isocenter.errors import Malformed
 
@@ -65,7 +67,10 @@ def _attribute(text: str) -> tuple[int, str]:
 
 
 def document(keys: Iterable[Key]) -> Document:
-    """Put keys together. Raises: Malformed, if one stands twice or contradicts another."""
+    """Put keys together.
+
+    Raises: Malformed, if one stands twice, or if a value does not fit its VR.
+    """
     root: Document = {}
     for key in keys:
         place = root
@@ -78,6 +83,7 @@ def document(keys: Iterable[Key]) -> Document:
                 continue
             raise Malformed(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) is given twice")
         place[f"{tag:08X}"] = _model(vr, key.value)
+    encoding.encode(root, EXPLICIT_LE)  # better refused now than when a peer waits for it
     return root
 
 

@@ -11,7 +11,7 @@ from isocenter.services.keys import document, parse
 TEXT_KEYWORDS = sorted(
     row[4]
     for tag, row in DicomDictionary.items()
-    if row[0] in ("LO", "SH", "CS", "UI", "DA", "TM", "PN") and row[4] and tag >> 16 > 2
+    if row[0] in ("LO", "SH", "PN", "UC") and row[4] and tag >> 16 > 2
 )
 
 
@@ -97,6 +97,12 @@ def test_anything_is_read_or_refused(text: str) -> None:
         document([parse(text)])
     except Malformed:
         return
+
+
+@pytest.mark.parametrize("text", ["Rows=many", "Rows=99999", "0009,1001:FD=x", "Modality=\u0100"])
+def test_a_value_that_does_not_fit_is_refused(text: str) -> None:
+    with pytest.raises(Malformed, match="value"):
+        document([parse(text)])
 
 
 @given(st.sampled_from(TEXT_KEYWORDS), st.text(min_size=1, max_size=30))
