@@ -64,7 +64,7 @@ def measure(report: Report, folder: Path, rounds: int, studies: int = STUDIES) -
     home.mkdir(parents=True)
     data = home / "data"
     rate = prepare(data, studies)
-    report.remark(f"Filling an archive with {studies:,} studies by C-STORE: {rate:,.0f} /s.")
+    report.remark(f"Filling an index with {studies:,} studies: {rate:,.0f} /s.")
     server = Isocenter(home, data_folder=data).start()
     try:
         contexts = [(wire.STUDY_ROOT_FIND, (wire.IMPLICIT,))]

@@ -37,6 +37,10 @@ class Wire:
     async def send_message(self, context: int, command: Command, dataset: bytes | None) -> None:
         self.sent.append((dict(command.elements), dataset))
 
+    async def send_messages(self, context: int, command: Command, datasets: Any) -> None:
+        for dataset in datasets:
+            await self.send_message(context, command, dataset)
+
     async def store(self, sop_class: str, instance: str, pieces: Any, **_: Any) -> Response:
         answer = self.answers.get(instance, 0)
         if isinstance(answer, Exception):

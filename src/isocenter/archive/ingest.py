@@ -25,7 +25,7 @@ from isocenter.dicom.implementation import IMPLEMENTATION_CLASS_UID
 from isocenter.dicom.layout import Limits
 from isocenter.dicom.scanner import Scanner
 from isocenter.dicom.syntax import lookup
-from isocenter.errors import IsocenterError, Unavailable
+from isocenter.errors import IsocenterError, Malformed, Unavailable
 from isocenter.storage.attributes import WANTED
 from isocenter.storage.blobs import BlobStore, Draft, new_key
 from isocenter.storage.index import Index
@@ -194,8 +194,15 @@ class Reception:
         self._on_loop(_release, written)
 
     def _keep(self, parts: list[memoryview]) -> None:
-        draft = self._draft or self._begin()
-        draft.write(parts)
+        if self._draft is None:
+            self._draft = self._ingest.store.begin()
+            header = self._header()
+            self._offset = len(header)
+            self._draft.write([header, *parts])
+        else:
+            self._draft.write(parts)
+        if not self._is_complete:
+            self._draft.hasten()
         for part in parts:
             self._digest.update(part)
             self._scanner.feed(part)
@@ -204,9 +211,8 @@ class Reception:
             # What the index wants lies before: the rest may still be on its way.
             self._drawn = self._ingest.catalogue.draw(self._scanner, self._announced)
 
-    def _begin(self) -> Draft:
-        self._draft = draft = self._ingest.store.begin()
-        header = part10.header(
+    def _header(self) -> bytes:
+        return part10.header(
             self._announced.sop_class,
             self._announced.sop_instance,
             self._announced.transfer_syntax,
@@ -214,9 +220,6 @@ class Reception:
             receiving_ae=self._announced.received_by,
             private=(IMPLEMENTATION_CLASS_UID, _received_now()),
         )
-        self._offset = len(header)
-        draft.write([header])
-        return draft
 
     def _complete(self) -> None:
         """Publish the blob and enter it into the index."""
@@ -228,10 +231,11 @@ class Reception:
             self._scanner.finish()
             drawn = self._drawn or self._ingest.catalogue.draw(self._scanner, self._announced)
             identity = drawn.identity
-            draft = self._draft or self._begin()
             digest = self._digest.digest()
             key = new_key(identity.study, identity.series, identity.instance, digest)
-            draft.publish(key, identity.instance)
+            if self._draft is None:
+                raise Malformed("data set is empty")
+            self._draft.publish(key, identity.instance)
             published = key
             entered = self._ingest.index.submit(
                 Incoming(

@@ -21,7 +21,7 @@ LARGEST_DIRECTORY: Final = 1 << 30
 """Bytes of a DICOMDIR: it is read as a whole."""
 BROKEN_ZIP: Final = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
-    *(EOFError, NotImplementedError, RuntimeError, ValueError),
+    *(EOFError, LookupError, NotImplementedError, RuntimeError, ValueError),
 )
 """What the standard library raises for zip archives that are not as they should be."""
 
@@ -33,7 +33,11 @@ class Found:
     name: str
     """As a person knows it: its path, with the member's name behind that of a zip archive."""
     size: int
+    modified: int
+    """In nanoseconds since 1970; of what is in a zip archive, the archive's."""
     open: Callable[[], BinaryIO]
+    path: Path | None = None
+    """None for what is in a zip archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ def _folder(folder: Path) -> Iterator[Found | Unreadable]:
     unlisted: list[OSError] = []
     for root, folders, names in os.walk(folder, onerror=unlisted.append):
         while unlisted:
-            yield _unreadable(unlisted.pop())
+            yield _unlisted(unlisted.pop())
         folders.sort()
         for name in sorted(names):
             if name.upper() != DIRECTORY_NAME:
@@ -94,10 +98,10 @@ def _folder(folder: Path) -> Iterator[Found | Unreadable]:
                     yield from _file(Path(root, name))
                 except OSError as error:
                     yield Unreadable(str(Path(root, name)), error.strerror or str(error))
-    yield from map(_unreadable, unlisted)
+    yield from map(_unlisted, unlisted)
 
 
-def _unreadable(error: OSError) -> Unreadable:
+def _unlisted(error: OSError) -> Unreadable:
     return Unreadable(str(error.filename), error.strerror or str(error))
 
 
@@ -107,7 +111,8 @@ def _file(path: Path) -> Iterator[Found | Unreadable]:
     elif path.suffix.lower() == ".zip" and zipfile.is_zipfile(path):
         yield from _members(path)
     else:
-        yield Found(str(path), path.stat().st_size, lambda: path.open("rb"))
+        status = path.stat()
+        yield Found(str(path), status.st_size, status.st_mtime_ns, lambda: path.open("rb"), path)
 
 
 def _irregularity(path: Path) -> str:
@@ -121,18 +126,20 @@ def _members(path: Path) -> Iterator[Found | Unreadable]:
             # Not closed here: it is read from after the last member was named. It closes itself
             # when the last member lets go of it.
             archive = zipfile.ZipFile(path)
+            modified = path.stat().st_mtime_ns
             members = sorted(archive.infolist(), key=lambda each: each.filename)
     except Malformed as error:
         yield Unreadable(str(path), str(error))
         return
     for member in members:
         name = f"{path}/{member.filename}"
-        if member.is_dir() or member.filename.rpartition("/")[2].upper() == DIRECTORY_NAME:
+        # Of a folder the name ends in a slash; of some broken archives there is none at all.
+        if member.filename.rpartition("/")[2].upper() in ("", DIRECTORY_NAME):
             continue
         if member.flag_bits & 1:
             yield Unreadable(name, "encrypted")
             continue
-        yield Found(name, member.file_size, _Member(archive, member))
+        yield Found(name, member.file_size, modified, _Member(archive, member))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from concurrent.futures import Executor
 from functools import partial
 from typing import Final, Protocol, TypeVar
@@ -10,7 +10,7 @@ from typing import Final, Protocol, TypeVar
 from isocenter.dicom.reencode import Reencoder
 from isocenter.dicom.syntax import UNCOMPRESSED, TransferSyntax, lookup
 from isocenter.errors import IsocenterError, Unavailable, Unsupported
-from isocenter.storage.blobs import Blob, BlobStore
+from isocenter.storage.blobs import Blob
 from isocenter.storage.records import InstanceRef
 
 WINDOW: Final = 8 << 20
@@ -23,22 +23,29 @@ T = TypeVar("T")
 Buffer = bytes | bytearray | memoryview
 
 
+class Source(Protocol):
+    """Where the bytes of instances are: the archive's blob store, or a user's files."""
+
+    def open(self, key: str) -> Blob:
+        """Open ``key`` for reading. Raises: NotFound, Unavailable."""
+
+
 class Opened:
     """An instance whose data set is at hand; its first window is in memory."""
 
-    def __init__(self, store: BlobStore, workers: Executor, instance: InstanceRef) -> None:
+    def __init__(self, source: Source, workers: Executor, instance: InstanceRef) -> None:
         """Blocks. Raises: NotFound, Unavailable."""
         self.instance = instance
         self.syntax = lookup(instance.transfer_syntax)
         self._workers = workers
-        self._blob: Blob = store.open(instance.blob_key)
+        self._blob: Blob = source.open(instance.blob_key)
         try:
             if self._blob.size != instance.size:
                 raise Unavailable(
-                    f"blob has {self._blob.size} bytes where {instance.size} were stored"
+                    f"{self._blob.size} bytes are there where {instance.size} should be"
                 )
-            self._at = instance.dataset_offset
-            self._first = self._blob.window(self._at, self._at + WINDOW)
+            start = instance.dataset_offset
+            self._first = self._blob.window(start, start + WINDOW)
         except BaseException:
             self._blob.close()
             raise
@@ -52,25 +59,27 @@ class Opened:
         """Let go of the blob; what was handed out stays valid."""
         self._blob.close()
 
-    def pieces(self, target: TransferSyntax | None = None) -> AsyncIterator[Buffer]:
-        """Give the data set, as it is kept or re-encoded to ``target``.
+    def pieces(
+        self, target: TransferSyntax | None = None
+    ) -> Iterable[Buffer] | AsyncIterator[Buffer]:
+        """Give the data set, as it is kept or re-encoded to ``target``; each time from its start.
 
         Raises: Unsupported, if that would take more than another encoding of the elements.
         """
         if target is None or target == self.syntax:
-            return self._windows()
+            return (self._first,) if len(self._first) == self.size else self._windows()
         if not can_reencode(self.syntax, target):
             raise Unsupported(f"{self.syntax.name} is not turned into {target.name}")
         return self._reencoded(Reencoder(self.syntax, target))
 
     async def _windows(self) -> AsyncIterator[memoryview]:
-        window, end = self._first, self.instance.size
+        at, end, window = self.instance.dataset_offset, self.instance.size, self._first
         while True:
-            self._at += len(window)
+            at += len(window)
             yield window
-            if self._at >= end:
+            if at >= end:
                 return
-            window = await self._in_worker(lambda: self._blob.window(self._at, self._at + WINDOW))
+            window = await self._in_worker(partial(self._blob.window, at, at + WINDOW))
 
     async def _reencoded(self, encoder: Reencoder) -> AsyncIterator[Buffer]:
         async for window in self._windows():

@@ -1,12 +1,18 @@
 """The program ``isocenter``."""
 
+import os
 import sys
 
 import typer
 
 import isocenter
 from isocenter.cli import holdings
+from isocenter.cli.dump import dump
+from isocenter.cli.find import find
+from isocenter.cli.network import FAILED, NO_ASSOCIATION, NoAssociation, echo
 from isocenter.cli.output import complain
+from isocenter.cli.retrieve import get, move
+from isocenter.cli.send import send
 from isocenter.cli.serve import serve
 from isocenter.errors import IsocenterError
 
@@ -24,6 +30,8 @@ program.command()(holdings.export)
 program.command()(holdings.remove)
 program.command()(holdings.verify)
 program.command()(holdings.reindex)
+for command in (echo, send, find, get, move, dump):
+    program.command()(command)
 
 
 @program.callback(invoke_without_command=True)
@@ -41,9 +49,12 @@ def main() -> None:
     except IsocenterError as error:
         for line in str(error).splitlines():
             complain(f"isocenter: {line}")
-        sys.exit(1)
+        sys.exit(NO_ASSOCIATION if isinstance(error, NoAssociation) else FAILED)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except OSError as error:
         complain(f"isocenter: {error}")
-        sys.exit(1)
+        sys.exit(FAILED)
     except KeyboardInterrupt:
         sys.exit(130)

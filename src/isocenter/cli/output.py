@@ -3,24 +3,27 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TransferSpeedColumn,
-)
-
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 @contextmanager
 def progress(verb: str, total: int | None = None) -> Iterator["Steps"]:
     """Show how far it is, where somebody watches."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TransferSpeedColumn,
+    )
+
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -39,7 +42,7 @@ def progress(verb: str, total: int | None = None) -> Iterator["Steps"]:
 class Steps:
     """A progress bar that is stepped a file at a time."""
 
-    def __init__(self, bar: Progress, task: object) -> None:
+    def __init__(self, bar: "Progress", task: object) -> None:
         self._bar = bar
         self._task = task
         self.count = 0

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from isocenter.dimse.command import (
@@ -320,6 +320,12 @@ class Association:
         self.connection.cut()
 
     # Sending messages.
+
+    async def send_messages(
+        self, context_id: int, command: Command, datasets: Iterable[bytes]
+    ) -> None:
+        """Send one command set with each of some small data sets. Raises: Aborted."""
+        await self._sender.send_all(context_id, command, datasets)
 
     async def send_message(
         self, context_id: int, command: Command, dataset: bytes | None = None

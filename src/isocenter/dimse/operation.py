@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -93,6 +93,13 @@ class Operation:
         Raises: Aborted, if the association is over; OutOfTurn, after the final response.
         """
         await self.send(Response(status, dataset, elements))
+
+    async def respond_all(self, status: int, datasets: Iterable[bytes]) -> None:
+        """Send a pending response for each of ``datasets``, all at once. As ``respond``."""
+        if self.has_ended:
+            raise OutOfTurn("the final response was sent already")
+        command = self._response_command(Response(status))
+        await self.association.send_messages(self.context.context_id, command, datasets)
 
     async def send(self, response: Response) -> None:
         """As ``respond``, for a response that is made already."""

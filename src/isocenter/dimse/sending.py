@@ -31,9 +31,7 @@ class Sender:
         What ``pieces`` raises is raised here; the association is aborted, if part was sent.
         Raises: Aborted.
         """
-        kind = NO_DATA_SET if pieces is None else WITH_DATA_SET
-        encoded = Command({**command.elements, "CommandDataSetType": kind}).encode()
-        parts = list(frame_whole(context_id, encoded, is_command=True, size=self._size))
+        parts = self._framed(context_id, command, NO_DATA_SET if pieces is None else WITH_DATA_SET)
         async with self._turn:
             await self._connection.writable()
             if pieces is None:
@@ -41,6 +39,25 @@ class Sender:
             else:
                 framer = Framer(context_id, self._size)
                 await self._send_pieces(_Outgoing(self._connection, framer, parts), pieces)
+
+    async def send_all(self, context_id: int, command: Command, datasets: Iterable[bytes]) -> None:
+        """Send a message with the same command set for each of some small data sets, in one go.
+
+        Raises: Aborted.
+        """
+        head = self._framed(context_id, command, WITH_DATA_SET)
+        parts: list[Buffer] = []
+        for dataset in datasets:
+            parts += head
+            parts += frame_whole(context_id, dataset, is_command=False, size=self._size)
+        async with self._turn:
+            await self._connection.writable()
+            if parts:
+                self._connection.send(parts)
+
+    def _framed(self, context_id: int, command: Command, kind: int) -> list[Buffer]:
+        encoded = Command({**command.elements, "CommandDataSetType": kind}).encode()
+        return list(frame_whole(context_id, encoded, is_command=True, size=self._size))
 
     async def _send_pieces(self, outgoing: "_Outgoing", pieces: Pieces) -> None:
         try:

@@ -129,9 +129,11 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = cast(asyncio.Transport, transport)
         high = self._limits.write_ahead
         self._transport.set_write_buffer_limits(high=high, low=high // 4)
-        self._socket = transport.get_extra_info("socket")
-        if self._socket is not None:
+        given = transport.get_extra_info("socket")
+        if given is not None:
             with contextlib.suppress(OSError):
+                # uvloop's stand-in makes a socket for every call; this one is given back below.
+                self._socket = socket.socket(fileno=given.fileno())
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.is_unwanted:
             self._transport.abort()
@@ -171,6 +173,9 @@ class Connection(asyncio.BufferedProtocol):
         return False  # a half-open association is of no use: close our side, too
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._socket is not None:
+            self._socket.detach()
+            self._socket = None
         self._takes_data = False
         self._splitter.stopped = True
         self._stop_artim()

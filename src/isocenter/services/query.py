@@ -31,6 +31,8 @@ Document = dict[str, Any]
 
 QUERY_RETRIEVE_LEVEL = "00080052"
 RETRIEVE_AE_TITLE = "00080054"
+ANSWERS_AT_ONCE = 25
+"""Responses that are made before they are sent and anybody else is heard."""
 INSTANCE_AVAILABILITY = "00080056"
 
 
@@ -71,10 +73,12 @@ class FindProvider:
         query = _query(asked, negotiated, answers.wanted)
         status = PENDING_WARNING if query.unsupported else PENDING
         async for page in self._archive.search(query):
-            for match in page:
+            for start in range(0, len(page), ANSWERS_AT_ONCE):
                 if operation.is_cancelled:
                     return Response(CANCEL)
-                await operation.respond(status, answers.encode(match.attributes))
+                some = page[start : start + ANSWERS_AT_ONCE]
+                encoded = [answers.encode(match.attributes) for match in some]
+                await operation.respond_all(status, encoded)
         return Response(CANCEL if operation.is_cancelled else SUCCESS)
 
 

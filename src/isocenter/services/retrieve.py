@@ -28,10 +28,10 @@ from isocenter.services.models import (
     Negotiated,
     answer_retrieve,
 )
-from isocenter.services.sending import Sending
+from isocenter.services.sending import Sending, send
 from isocenter.services.status import CANNOT_UNDERSTAND, comment
 from isocenter.services.store import ORDINARY
-from isocenter.services.suboperations import SubOperations, selection_of, send
+from isocenter.services.suboperations import SubOperations, selection_of
 from isocenter.storage.records import Selection
 
 log = logging.getLogger(__name__)

@@ -1,23 +1,28 @@
-"""Associations on which instances are sent to one destination."""
+"""Instances on their way to one destination: the associations they need, and the sending."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import Self
 
+from isocenter.archive.retrieve import Opened, can_reencode
 from isocenter.dicom.sop_classes import STORAGE
 from isocenter.dicom.syntax import (
     EXPLICIT_BE,
     EXPLICIT_LE,
     IMPLICIT_LE,
     UNCOMPRESSED,
+    TransferSyntax,
     lookup,
 )
 from isocenter.dimse.association import Association
-from isocenter.dimse.negotiation import MOST_CONTEXTS, Proposal
+from isocenter.dimse.negotiation import MOST_CONTEXTS, Context, Proposal
+from isocenter.dimse.status import Response
 from isocenter.dimse.user_information import CommonExtended
 from isocenter.errors import Unavailable, Unsupported
-from isocenter.services.store import STORAGE_SERVICE
+
+STORAGE_SERVICE = "1.2.840.10008.4.2"
+"""What a SOP class's common extended negotiation says if it is one for storage (PS3.4 B.3.1.4)."""
 
 Kind = tuple[str, str]
 """SOP class and transfer syntax."""
@@ -92,7 +97,7 @@ def _groups(kinds: Iterable[Kind]) -> Iterator[list[Proposal]]:
         by_class.setdefault(sop_class, []).append(syntax)
     group: list[Proposal] = []
     for sop_class, syntaxes in sorted(by_class.items()):
-        proposals = list(_proposals(sop_class, syntaxes))[:MOST_CONTEXTS]
+        proposals = list(proposals_of(sop_class, syntaxes))[:MOST_CONTEXTS]
         if len(group) + len(proposals) > MOST_CONTEXTS:
             yield group
             group = []
@@ -101,7 +106,7 @@ def _groups(kinds: Iterable[Kind]) -> Iterator[list[Proposal]]:
         yield group
 
 
-def _proposals(sop_class: str, syntaxes: Iterable[str]) -> Iterator[Proposal]:
+def proposals_of(sop_class: str, syntaxes: Iterable[str]) -> Iterator[Proposal]:
     """One context for each syntax as kept, and one to fall back on where re-encoding can help."""
     related = CommonExtended(sop_class, STORAGE_SERVICE) if sop_class not in STORAGE else None
     kept = sorted(set(syntaxes))
@@ -111,3 +116,45 @@ def _proposals(sop_class: str, syntaxes: Iterable[str]) -> Iterator[Proposal]:
     others = tuple(uid for uid in _PLAIN if uid not in kept)
     if plain and others:
         yield Proposal(abstract_syntax=sop_class, transfer_syntaxes=others, common_extended=related)
+
+
+async def send(
+    association: Association,
+    instance: Opened,
+    *,
+    priority: int = 0,
+    move_originator: tuple[str, int] | None = None,
+) -> Response:
+    """Send ``instance`` as it is kept, or in another encoding that the peer accepted.
+
+    Raises: Unsupported, Unavailable, Aborted.
+    """
+    ref = instance.instance
+    context = context_for(association, ref.sop_class_uid, instance.syntax)
+    target = lookup(context.transfer_syntax)
+    return await association.store(
+        ref.sop_class_uid,
+        ref.sop_instance_uid,
+        instance.pieces(target),
+        context=context,
+        priority=priority,
+        move_originator=move_originator,
+    )
+
+
+def context_for(association: Association, sop_class: str, syntax: TransferSyntax) -> Context:
+    """Return the context that takes ``syntax``, or one it can be re-encoded for.
+
+    Raises: Unsupported.
+    """
+    fallback: Context | None = None
+    for context in association.contexts.values():
+        if context.abstract_syntax != sop_class or not context.as_user:
+            continue
+        if context.transfer_syntax == syntax.uid:
+            return context
+        if fallback is None and can_reencode(syntax, lookup(context.transfer_syntax)):
+            fallback = context
+    if fallback is None:
+        raise Unsupported(f"the peer takes no {sop_class} in {syntax.name}")
+    return fallback

@@ -16,10 +16,8 @@ from isocenter.dimse.slabs import Fragment
 from isocenter.dimse.status import SUCCESS, Response
 from isocenter.dimse.user_information import CommonExtended
 from isocenter.errors import Mismatch
+from isocenter.services.sending import STORAGE_SERVICE
 from isocenter.storage.records import Outcome, Stored
-
-STORAGE_SERVICE = "1.2.840.10008.4.2"
-"""What a SOP class's common extended negotiation says if it is one for storage (PS3.4 B.3.1.4)."""
 
 ORDINARY = (
     EXPLICIT_VR_LITTLE_ENDIAN,

@@ -8,16 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isocenter.archive.archive import Archive
-from isocenter.archive.retrieve import Opened, can_reencode, opened
+from isocenter.archive.retrieve import Opened, opened
 from isocenter.dicom import encoding
-from isocenter.dicom.syntax import TransferSyntax, lookup
-from isocenter.dimse.association import Association
+from isocenter.dicom.syntax import lookup
 from isocenter.dimse.command import Value
 from isocenter.dimse.failures import Aborted
-from isocenter.dimse.negotiation import Context
 from isocenter.dimse.operation import Operation
 from isocenter.dimse.status import CANCEL, PENDING, SUCCESS, Category, Response
-from isocenter.errors import IsocenterError, Mismatch, Unsupported
+from isocenter.errors import IsocenterError, Mismatch
 from isocenter.services.identifier import Identifier
 from isocenter.services.models import UNIQUE_KEYS
 from isocenter.services.status import comment
@@ -54,48 +52,6 @@ def selection_of(asked: Identifier) -> Selection:
         series=asked.values(UNIQUE_KEYS[Level.SERIES]),
         instances=asked.values(UNIQUE_KEYS[Level.IMAGE]),
     )
-
-
-async def send(
-    association: Association,
-    instance: Opened,
-    *,
-    priority: int = 0,
-    move_originator: tuple[str, int] | None = None,
-) -> Response:
-    """Send ``instance`` as it is kept, or in another encoding that the peer accepted.
-
-    Raises: Unsupported, Unavailable, Aborted.
-    """
-    ref = instance.instance
-    context = context_for(association, ref.sop_class_uid, instance.syntax)
-    target = lookup(context.transfer_syntax)
-    return await association.store(
-        ref.sop_class_uid,
-        ref.sop_instance_uid,
-        instance.pieces(target),
-        context=context,
-        priority=priority,
-        move_originator=move_originator,
-    )
-
-
-def context_for(association: Association, sop_class: str, syntax: TransferSyntax) -> Context:
-    """Return the context that takes ``syntax``, or one it can be re-encoded for.
-
-    Raises: Unsupported.
-    """
-    fallback: Context | None = None
-    for context in association.contexts.values():
-        if context.abstract_syntax != sop_class or not context.as_user:
-            continue
-        if context.transfer_syntax == syntax.uid:
-            return context
-        if fallback is None and can_reencode(syntax, lookup(context.transfer_syntax)):
-            fallback = context
-    if fallback is None:
-        raise Unsupported(f"the peer takes no {sop_class} in {syntax.name}")
-    return fallback
 
 
 @dataclass(slots=True)

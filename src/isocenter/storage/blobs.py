@@ -39,6 +39,9 @@ class Draft(Protocol):
     def write(self, parts: Sequence[Buffer]) -> None:
         """Append ``parts``, in their order. Raises: StorageFull."""
 
+    def hasten(self) -> None:
+        """Say that more is to come: what was written may begin its way to the disk."""
+
     def publish(self, key: str, name: str) -> None:
         """Make all that was written durable and visible under ``key``.
 

@@ -16,6 +16,8 @@ from isocenter.storage.blobs import Buffer, StorageFull
 
 KEY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{28}/[0-9a-f]{40}")
 NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+LANES: Final = 16
+"""Folders that drafts are begun in by turns: a file system makes one file at a time in each."""
 JOURNAL_SIZE: Final = 1 << 20
 MOST_UNSETTLED: Final = 4096
 MOST_FOLDERS: Final = 100_000
@@ -45,7 +47,8 @@ class FileStore:
         self._folders: set[str] = set()
         try:
             self._blobs.mkdir(parents=True, exist_ok=True)
-            self._incoming.mkdir(exist_ok=True)
+            for lane in range(LANES):
+                (self._incoming / f"{lane:x}").mkdir(parents=True, exist_ok=True)
             self._sync_folder(root)
             self._journal = os.open(
                 self._incoming / "journal", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600
@@ -56,7 +59,9 @@ class FileStore:
 
     def begin(self) -> "FileDraft":
         """Start a blob."""
-        return FileDraft(self, f"{self._incoming}/{os.getpid()}-{next(self._drafts)}.part")
+        number = next(self._drafts)
+        lane = f"{self._incoming}/{number % LANES:x}"
+        return FileDraft(self, f"{lane}/{os.getpid()}-{number}.part")
 
     def sync(self, keys: Iterable[str]) -> None:
         """Make the names of ``keys`` durable: one sync for each folder they lie in."""
@@ -137,10 +142,14 @@ class FileStore:
 
     def recover(self) -> int:
         """Remove drafts, and begin the journal anew."""
-        drafts = [name for name in _names(self._incoming) if name.endswith(".part")]
+        drafts = [
+            self._incoming / lane / name
+            for lane in _names(self._incoming)
+            for name in _names(self._incoming / lane)
+        ]
         try:
-            for name in drafts:
-                (self._incoming / name).unlink(missing_ok=True)
+            for draft in drafts:
+                draft.unlink(missing_ok=True)
             with self._lock:
                 self._rewrite_journal()
         except OSError as error:
@@ -229,7 +238,7 @@ class FileDraft:
         self._store = store
         self._path = path
         self._written = 0
-        self._handed_over = 0
+        self._hastened = 0
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         try:
             self._descriptor = os.open(path, flags, 0o640)
@@ -237,14 +246,21 @@ class FileDraft:
             raise _unavailable(error) from error
 
     def write(self, parts: Sequence[Buffer]) -> None:
-        """Append ``parts``, and let the disk begin with them."""
+        """Append ``parts``."""
         try:
             for start in range(0, len(parts), BUFFERS_A_CALL):
                 self._written += self._write_all(parts[start : start + BUFFERS_A_CALL])
-            if self._written - self._handed_over >= WRITEBACK_STEP:
-                self._hand_over()
         except OSError as error:
             raise _unavailable(error) from error
+
+    def hasten(self) -> None:
+        """Start writing what the page cache holds, so that the sync at the end is short."""
+        if self._written - self._hastened >= WRITEBACK_STEP and hasattr(os, "posix_fadvise"):
+            start, self._hastened = self._hastened, self._written
+            with suppress(OSError):
+                os.posix_fadvise(
+                    self._descriptor, start, self._written - start, os.POSIX_FADV_DONTNEED
+                )
 
     def publish(self, key: str, name: str) -> None:
         """Sync the file and rename it to ``key``."""
@@ -280,12 +296,6 @@ class FileDraft:
             if left:
                 parts = _after(parts, written)
         return total
-
-    def _hand_over(self) -> None:
-        """Start writing what the page cache holds, so that the sync at the end is short."""
-        if hasattr(os, "posix_fadvise"):
-            start, self._handed_over = self._handed_over, self._written
-            os.posix_fadvise(self._descriptor, start, self._written - start, os.POSIX_FADV_DONTNEED)
 
 
 class FileBlob:

@@ -6,8 +6,8 @@ the next batch gathers.
 
 import asyncio
 import contextlib
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -49,17 +49,20 @@ class _Ticket:
 
 
 class Writer:
-    """Takes writes from any thread or event loop and answers once they are durable."""
+    """Takes writes from any thread or event loop and answers once they are durable.
+
+    There is one transaction at a time. Whoever brings a write while none is under way commits it,
+    in its own thread, with all that came meanwhile: a lone write is handed to no other thread.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._queue: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
+        self._waiting: deque[_Ticket] = deque()
+        self._turn = threading.Lock()  # held by whoever commits
+        self._lock = threading.Lock()  # of what follows
         self._closed = False
-        self._lock = threading.Lock()
         self._connection = engine.raw_connection()
         self._ledger = Ledger(self._connection.cursor(), compile_statements(engine.dialect))
-        self._thread = threading.Thread(target=self._run, name="index-writer", daemon=True)
-        self._thread.start()
 
     def submit(
         self,
@@ -68,13 +71,15 @@ class Writer:
     ) -> "Future[Result]":
         """Have ``action`` run in a transaction; the future is done when that is committed.
 
-        ``before_commit`` runs in the writer's thread before the commit, once per batch for hooks
-        that are equal; where it fails, so do the writes that brought it, and only they.
+        ``before_commit`` runs before the transaction, once per batch for hooks that are equal;
+        where it fails, so do the writes that brought it, and only they. May block until the write,
+        and others', are committed.
         Raises: Unavailable, when too much waits or the writer is closed.
         """
         future: Future[Result] = Future()
         future.set_running_or_notify_cancel()
         self._put(_Ticket(action, before_commit, future, None))
+        self._work()
         return future
 
     async def write(
@@ -86,45 +91,42 @@ class Writer:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         self._put(_Ticket(action, before_commit, future, loop))
+        loop.run_in_executor(None, self._work)
         return await future
 
     def close(self) -> None:
         """Write what waits, then stop."""
         with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._queue.put(None)
-        self._thread.join()
+            if self._closed:
+                return
+            self._closed = True
+        self._work()
+        with self._turn:
+            self._connection.close()
 
     def _put(self, ticket: _Ticket) -> None:
-        if self._queue.qsize() >= MAX_WAITING:
-            raise Unavailable("too many writes wait for the index")
         with self._lock:
             if self._closed:
                 raise Unavailable("the index is closed")
-            self._queue.put(ticket)
+            if len(self._waiting) >= MAX_WAITING:
+                raise Unavailable("too many writes wait for the index")
+            self._waiting.append(ticket)
 
-    def _run(self) -> None:
-        try:
-            while batch := self._take():
-                self._write(self._ledger, batch)
-                _settle(batch)
-        finally:
-            self._connection.close()
+    def _work(self) -> None:
+        """Commit what waits, unless somebody is at it: whoever is looks again afterwards."""
+        while self._waiting and self._turn.acquire(blocking=False):
+            try:
+                batch = self._take()
+                if batch:
+                    self._write(self._ledger, batch)
+            finally:
+                self._turn.release()
+            _settle(batch)
 
     def _take(self) -> list[_Ticket]:
-        """What is ready, at least one; nothing when the writer is closed."""
-        ticket = self._queue.get()
-        batch: list[_Ticket] = []
-        with contextlib.suppress(queue.Empty):
-            while ticket is not None:
-                batch.append(ticket)
-                if len(batch) == MAX_BATCH:
-                    return batch
-                ticket = self._queue.get_nowait()
-            if batch:
-                self._queue.put(None)  # for the next call
-        return batch
+        with self._lock:
+            count = min(len(self._waiting), MAX_BATCH)
+            return [self._waiting.popleft() for _ in range(count)]
 
     def _write(self, ledger: Ledger, batch: list[_Ticket]) -> None:
         ready = _run_hooks(batch)

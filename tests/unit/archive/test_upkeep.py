@@ -1,7 +1,6 @@
 """Verifying, and making the index anew from the blobs."""
 
 # Nobody else is on these loops, and what is waited for sets no event.
-# ruff: noqa: ASYNC110, ASYNC240
 
 import os
 import sqlite3

@@ -1,7 +1,7 @@
 """What a C-MOVE or C-GET reports of its sub-operations (PS3.4 C.4.2.1, C.4.3.1)."""
 
 # Nobody else is on these loops, and what is waited for sets no event.
-# ruff: noqa: ASYNC110, ASYNC240
+# ruff: noqa: ASYNC110
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable

@@ -43,8 +43,9 @@ class Gate:
     def __init__(self, index: Index) -> None:
         self._open = threading.Event()
         self._reached = threading.Event()
-        self._future = index._writer.submit(self._wait)
-        self._reached.wait(5)
+        self._thread = threading.Thread(target=index._writer.submit, args=(self._wait,))
+        self._thread.start()
+        assert self._reached.wait(5)
 
     def _wait(self, _ledger: Ledger) -> None:
         self._reached.set()
@@ -52,7 +53,7 @@ class Gate:
 
     def open(self) -> None:
         self._open.set()
-        self._future.result(5)
+        self._thread.join(5)
 
 
 async def test_threads_that_bring_the_same_new_study_make_one(index: Index) -> None:

@@ -1,0 +1,221 @@
+"""DICOM files that are to be sent: which instance each holds, and its data set, opened."""
+
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from typing import BinaryIO, Final
+
+from isocenter.archive.media import Found
+from isocenter.archive.retrieve import WINDOW, Opened
+from isocenter.dicom import part10
+from isocenter.dicom.elements import elements
+from isocenter.dicom.layout import Limits
+from isocenter.dicom.part10 import FileHeader
+from isocenter.dicom.scanner import Scanner
+from isocenter.dicom.syntax import TransferSyntax
+from isocenter.errors import Malformed, Unavailable
+from isocenter.storage.blobs import Blob
+from isocenter.storage.files import FileBlob
+from isocenter.storage.records import InstanceRef
+
+SOP_CLASS: Final = 0x00080016
+SOP_INSTANCE: Final = 0x00080018
+IDENTITY: Final = frozenset({SOP_CLASS, SOP_INSTANCE})
+HEAD: Final = 4096
+"""Bytes of a data set that nearly always hold its identity."""
+LONGEST_SEARCH: Final = 1 << 20
+LONGEST_UID: Final = 64
+DIRECTORY_CLASS: Final = "1.2.840.10008.1.3.10"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A file and the instance in it; its digest and the study it is of are not known."""
+
+    found: Found
+    instance: InstanceRef
+
+    def open(self, workers: Executor) -> Opened:
+        """Open the data set. Blocks. Raises: Unavailable."""
+        with _explained():
+            return Opened(_Source(_blob(self.found)), workers, self.instance)
+
+
+def examine(found: Found) -> Outgoing:
+    """Read what it takes to send a file. Blocks.
+
+    What the data set says of its SOP class and instance counts, not the meta information. Raises:
+    Malformed, for what is no DICOM file or no instance; Unavailable, if it cannot be read.
+    """
+    with _explained(), closing(_blob(found)) as blob:
+        return _examine(found, blob)
+
+
+def examine_and_open(found: Found, workers: Executor) -> tuple[Outgoing, Opened]:
+    """Do both in one go. Blocks. Raises: as ``examine``."""
+    with _explained():
+        blob = _blob(found)
+        try:
+            outgoing = _examine(found, blob)
+        except BaseException:
+            blob.close()
+            raise
+        return outgoing, Opened(_Source(blob), workers, outgoing.instance)
+
+
+def _examine(found: Found, blob: Blob) -> Outgoing:
+    header = _header(blob)
+    sop_class, sop_instance = _identity(blob, header)
+    instance = InstanceRef(
+        sop_class_uid=sop_class,
+        sop_instance_uid=sop_instance,
+        study_instance_uid="",
+        series_instance_uid="",
+        transfer_syntax=header.syntax.uid,
+        blob_key=found.name,
+        size=blob.size,
+        digest=b"",
+        dataset_offset=header.dataset_offset,
+    )
+    return Outgoing(found, instance)
+
+
+def _header(blob: Blob) -> FileHeader:
+    try:
+        return part10.read(blob.window(0, HEAD))
+    except Malformed:
+        if blob.size <= HEAD:
+            raise
+    return part10.read(blob.window(0, part10.LONGEST))
+
+
+def warm(found: Found) -> None:
+    """Have the system begin to read a file. What is wrong with it, shows when it is opened."""
+    if found.path is None or not hasattr(os, "posix_fadvise"):
+        return
+    with suppress(OSError):
+        descriptor = os.open(found.path, os.O_RDONLY)
+        try:
+            os.posix_fadvise(descriptor, 0, WINDOW, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn what files and zip archives raise into errors of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(f"cannot be read: {error.strerror or error}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise Unavailable(f"zip archive is broken: {error}") from error
+
+
+def _identity(blob: Blob, header: FileHeader) -> tuple[str, str]:
+    start = header.dataset_offset
+    values: dict[int, str] = {}
+    if not header.syntax.is_deflated:
+        values = _first_values(blob.window(start, start + HEAD), header.syntax)
+    is_named = header.sop_class and header.sop_instance
+    if len(values) < len(IDENTITY) and (header.syntax.is_deflated or not is_named):
+        values |= _searched_values(blob.window(start, start + LONGEST_SEARCH), header.syntax)
+    sop_class = values.get(SOP_CLASS) or header.sop_class
+    sop_instance = values.get(SOP_INSTANCE) or header.sop_instance
+    if sop_class == DIRECTORY_CLASS:
+        raise Malformed("a DICOMDIR is no instance")
+    for name, uid in (("SOP Class", sop_class), ("SOP Instance", sop_instance)):
+        if not uid:
+            raise Malformed(f"there is no {name} UID")
+        if len(uid) > LONGEST_UID or not (uid.isascii() and uid.isprintable()):
+            raise Malformed(f"the {name} UID is none")
+    return sop_class, sop_instance
+
+
+def _first_values(head: memoryview, syntax: TransferSyntax) -> dict[int, str]:
+    """Find the identity at its usual place: among the first elements."""
+    values: dict[int, str] = {}
+    try:
+        for element in elements(head, syntax):
+            if element.tag > SOP_INSTANCE:
+                break
+            if element.tag in IDENTITY:
+                values[element.tag] = _text(bytes(element.value))
+    except Malformed:
+        pass  # what is cut short here goes on in the file; what is nonsense, its receiver refuses
+    return values
+
+
+def _searched_values(data: memoryview, syntax: TransferSyntax) -> dict[int, str]:
+    """Find the identity anywhere in ``data``, deflated or not. Raises: Malformed."""
+    scanner = Scanner(syntax, IDENTITY, limits=Limits(value_size=LONGEST_UID + 2))
+    for start in range(0, len(data), HEAD):
+        scanner.feed(data[start : start + HEAD])
+        if len(scanner.values) == len(IDENTITY):
+            break
+    return {tag: _text(raw.value) for tag, raw in scanner.values.items()}
+
+
+def _text(value: bytes) -> str:
+    return value.decode("latin-1").strip(" \0")
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Gives the one blob it is of."""
+
+    blob: Blob
+
+    def open(self, key: str) -> Blob:
+        return self.blob
+
+
+def _blob(found: Found) -> Blob:
+    if found.path is None:
+        return _StreamBlob(found.open(), found.size)
+    return _MappedBlob(os.open(found.path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
+
+
+class _MappedBlob:
+    """A file that is mapped once, unless it is large: header and data set are both in there."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._file = FileBlob(descriptor)
+        self.size = self._file.size
+        self._first: memoryview | None = None
+
+    def window(self, start: int, end: int) -> memoryview:
+        if self.size > WINDOW:
+            return self._file.window(start, end)
+        if self._first is None:
+            self._first = self._file.window(0, WINDOW)
+        return self._first[start:end]
+
+    def close(self) -> None:
+        self._first = None
+        self._file.close()
+
+
+class _StreamBlob:
+    """What can be read but not mapped: a member of a zip archive."""
+
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        self._stream = stream
+        self.size = size
+
+    def window(self, start: int, end: int) -> memoryview:
+        with _explained():
+            if self._stream.tell() != start:
+                self._stream.seek(start)
+            end = min(end, self.size)
+            window = self._stream.read(end - start)
+        if len(window) < end - start:
+            raise Unavailable("cannot be read to its end")
+        return memoryview(window)
+
+    def close(self) -> None:
+        self._stream.close()
