@@ -132,7 +132,7 @@ class _Importer:
                     if len(data) == CHUNK:  # bounds what waits to be written
                         await chunk.released.wait()
             finally:
-                await self.in_worker(file.close)
+                file.close()  # here: what a worker is asked for may be cancelled
             stored = await reception.finish()
         except BaseException:
             reception.abandon()
