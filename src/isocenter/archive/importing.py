@@ -121,7 +121,7 @@ class _Importer:
             return Fate.PASSED_OVER, "a DICOMDIR"
         reception = self._ingest.receive(announced)
         try:
-            file = await self.in_worker(found.open)
+            file = await self._open(found)
             try:
                 await self.in_worker(lambda: _skip(file, offset))
                 while not reception.has_failed and (
@@ -132,7 +132,7 @@ class _Importer:
                     if len(data) == CHUNK:  # bounds what waits to be written
                         await chunk.released.wait()
             finally:
-                await self.in_worker(file.close)
+                file.close()  # here: what a worker is asked for may be cancelled
             stored = await reception.finish()
         except BaseException:
             reception.abandon()
@@ -140,6 +140,15 @@ class _Importer:
         if stored.outcome is Outcome.KEPT:
             raise Conflict("another instance of the same SOP Instance UID is kept")
         return _FATES[stored.outcome], ""
+
+    async def _open(self, found: Found) -> BinaryIO:
+        """Open a file; one that is open when nobody waits for it any more is closed again."""
+        opening = asyncio.get_running_loop().run_in_executor(self._workers, found.open)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unused)
+            raise
 
     def _announcement(self, found: Found) -> tuple[Announced, int]:
         with found.open() as file:
@@ -173,6 +182,11 @@ def _uids(found: Found, header: part10.FileHeader) -> tuple[str, str]:
         scanner.values[tag].value.decode("latin-1").strip("\0 ") for tag in sorted(_UIDS)
     )
     return sop_class, sop_instance
+
+
+def _close_unused(opening: asyncio.Future[BinaryIO]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 def _skip(file: BinaryIO, size: int) -> None:

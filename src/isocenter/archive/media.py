@@ -21,7 +21,7 @@ LARGEST_DIRECTORY: Final = 1 << 30
 """Bytes of a DICOMDIR: it is read as a whole."""
 BROKEN_ZIP: Final = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
-    *(EOFError, NotImplementedError, RuntimeError, ValueError),
+    *(EOFError, LookupError, NotImplementedError, RuntimeError, ValueError),
 )
 """What the standard library raises for zip archives that are not as they should be."""
 
@@ -133,7 +133,8 @@ def _members(path: Path) -> Iterator[Found | Unreadable]:
         return
     for member in members:
         name = f"{path}/{member.filename}"
-        if member.is_dir() or member.filename.rpartition("/")[2].upper() == DIRECTORY_NAME:
+        # Of a folder the name ends in a slash; of some broken archives there is none at all.
+        if member.filename.rpartition("/")[2].upper() in ("", DIRECTORY_NAME):
             continue
         if member.flag_bits & 1:
             yield Unreadable(name, "encrypted")

@@ -1,0 +1,120 @@
+"""The commands on a data folder, as a person or a script calls them."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isocenter.cli import main
+from isocenter.cli.output import printable
+from isocenter.storage.lock import FolderLock
+from made_instances import image, part10
+
+
+class Isocenter:
+    """Runs the program in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._patch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str | Path, expect: int = 0) -> tuple[str, str]:
+        self._patch.setattr("sys.argv", ["isocenter", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = self._capsys.readouterr()
+        assert (ended.value.code or 0) == expect, said
+        return said.out, said.err
+
+
+@pytest.fixture
+def isocenter(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Isocenter:
+    monkeypatch.setenv("ISOCENTER_DATA", str(tmp_path / "data"))
+    return Isocenter(monkeypatch, capsys)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    for uid in ("1.1", "1.2"):
+        (folder / f"{uid}.dcm").write_bytes(part10(image(uid)))
+    return folder
+
+
+def test_what_goes_in_comes_out_is_sound_and_can_be_removed(
+    isocenter: Isocenter, source: Path, tmp_path: Path
+) -> None:
+    assert isocenter("import", source)[0] == "2 stored\n"
+    assert isocenter("verify")[0] == "2 sound, 0 faulty\n"
+    assert isocenter("reindex")[0] == "2 entered, 0 faulty\n"
+    out = tmp_path / "out"
+    assert isocenter("export", "--study", "1.2", "--out", out)[0] == "2 exported, 0 failed\n"
+    assert len(list(out.rglob("*.dcm"))) == 2
+    assert isocenter("remove", "--study", "1.2", "--yes")[0] == "2 removed\n"
+    assert isocenter("verify")[0] == "0 sound, 0 faulty\n"
+
+
+def test_what_was_refused_is_told_and_is_a_failure(isocenter: Isocenter, source: Path) -> None:
+    (source / "x\x1b[2J.dcm").write_bytes(b"no image" * 50)
+
+    out, err = isocenter("import", source, expect=1)
+
+    assert "2 stored" in out
+    assert "1 refused" in out
+    assert "\x1b" not in err
+
+
+@pytest.mark.parametrize(
+    "command", [["verify"], ["export", "--study", "1", "--out", "x"], ["reindex"]]
+)
+def test_a_mistyped_folder_is_told_and_not_made(
+    isocenter: Isocenter, tmp_path: Path, command: list[str]
+) -> None:
+    _, err = isocenter(*command, "--data", tmp_path / "mistyped", expect=1)
+
+    assert err.count("\n") == 1
+    assert "there is no archive" in err
+    assert not (tmp_path / "mistyped").exists()
+
+
+def test_a_folder_in_use_is_told(isocenter: Isocenter, source: Path, tmp_path: Path) -> None:
+    with FolderLock(tmp_path / "data"):
+        _, err = isocenter("import", source, expect=1)
+
+    assert err.count("\n") == 1
+    assert "in use" in err
+
+
+def test_a_lost_index_is_told(isocenter: Isocenter, source: Path, tmp_path: Path) -> None:
+    isocenter("import", source)
+    for path in (tmp_path / "data").glob("index.sqlite*"):
+        path.unlink()
+
+    _, err = isocenter("import", source, expect=1)
+
+    assert "run isocenter reindex" in err
+
+
+def test_a_damaged_blob_is_a_failure(isocenter: Isocenter, source: Path, tmp_path: Path) -> None:
+    isocenter("import", source)
+    blob = next(path for path in (tmp_path / "data" / "blobs").rglob("*") if path.is_file())
+    blob.write_bytes(blob.read_bytes()[:-1] + b"!")
+
+    out, err = isocenter("verify", expect=1)
+
+    assert out == "1 sound, 1 faulty\n"
+    assert "not what was stored" in err
+
+
+def test_nothing_is_removed_unless_something_is_named(isocenter: Isocenter) -> None:
+    isocenter("remove", "--yes", expect=2)
+
+
+@given(st.text())
+def test_no_name_makes_a_terminal_do_anything(text: str) -> None:
+    assert printable(text).isprintable() or not text
+    printable(text).encode("utf-8")
