@@ -110,7 +110,8 @@ class Tally:
             self._tell(outcome)
         if outcome.found is not None and outcome.is_acknowledged:
             self._size += outcome.found.size
-        self._bar.show(self._counts.total(), total=self.total)
+        if self._bar.is_shown:
+            self._bar.show(self._counts.total(), total=self.total)
 
     def _tell(self, outcome: Outcome) -> None:
         verb = "failed" if outcome.fate is Fate.FAILED else "warning"

@@ -4,7 +4,6 @@ Reading is generous: to files without preamble, without meta information or with
 it, as long as the transfer syntax can be told. Writing is not.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from mmap import mmap
 from struct import pack
@@ -68,13 +67,9 @@ class _Start:
     """The first bytes of a file, read as far as asked for."""
 
     def __init__(self, source: "bytes | memoryview | mmap | BinaryIO") -> None:
-        self._read: Callable[[int], bytes]
+        self._source = source
         self.data = b""
         self.is_whole = False
-        if isinstance(source, bytes | memoryview | mmap):
-            self._read = lambda size: bytes(source[len(self.data) : len(self.data) + size])
-        else:
-            self._read = source.read
 
     def more(self) -> bool:
         """Read on; give False at the end of the file or of our patience."""
@@ -84,6 +79,11 @@ class _Start:
         self.data += read
         self.is_whole = not read
         return bool(read)
+
+    def _read(self, size: int) -> bytes:
+        if isinstance(self._source, bytes | memoryview | mmap):
+            return bytes(self._source[len(self.data) : len(self.data) + size])
+        return self._source.read(size)
 
     def has(self, end: int) -> bool:
         """Read until ``end`` if possible."""

@@ -12,11 +12,9 @@ from typing import BinaryIO, Final
 from isocenter.archive.media import Found
 from isocenter.archive.retrieve import WINDOW, Opened
 from isocenter.dicom import part10
-from isocenter.dicom.elements import elements
 from isocenter.dicom.layout import Limits
 from isocenter.dicom.part10 import FileHeader
 from isocenter.dicom.scanner import Scanner
-from isocenter.dicom.syntax import TransferSyntax
 from isocenter.errors import Malformed, Unavailable
 from isocenter.storage.blobs import Blob
 from isocenter.storage.files import FileBlob
@@ -25,8 +23,10 @@ from isocenter.storage.records import InstanceRef
 SOP_CLASS: Final = 0x00080016
 SOP_INSTANCE: Final = 0x00080018
 IDENTITY: Final = frozenset({SOP_CLASS, SOP_INSTANCE})
-HEAD: Final = 4096
+IDENTITY_LIMITS: Final = Limits(value_size=66)
+FIRST_STEP: Final = 512
 """Bytes of a data set that nearly always hold its identity."""
+HEAD: Final = 4096
 LONGEST_SEARCH: Final = 1 << 20
 LONGEST_UID: Final = 64
 DIRECTORY_CLASS: Final = "1.2.840.10008.1.3.10"
@@ -117,13 +117,7 @@ def _explained() -> Iterator[None]:
 
 
 def _identity(blob: Blob, header: FileHeader) -> tuple[str, str]:
-    start = header.dataset_offset
-    values: dict[int, str] = {}
-    if not header.syntax.is_deflated:
-        values = _first_values(blob.window(start, start + HEAD), header.syntax)
-    is_named = header.sop_class and header.sop_instance
-    if len(values) < len(IDENTITY) and (header.syntax.is_deflated or not is_named):
-        values |= _searched_values(blob.window(start, start + LONGEST_SEARCH), header.syntax)
+    values = _values(blob, header, is_needed=not (header.sop_class and header.sop_instance))
     sop_class = values.get(SOP_CLASS) or header.sop_class
     sop_instance = values.get(SOP_INSTANCE) or header.sop_instance
     if sop_class == DIRECTORY_CLASS:
@@ -136,32 +130,20 @@ def _identity(blob: Blob, header: FileHeader) -> tuple[str, str]:
     return sop_class, sop_instance
 
 
-def _first_values(head: memoryview, syntax: TransferSyntax) -> dict[int, str]:
-    """Find the identity at its usual place: among the first elements."""
-    values: dict[int, str] = {}
+def _values(blob: Blob, header: FileHeader, *, is_needed: bool) -> dict[int, str]:
+    """Find the identity in the data set: where it belongs or, if ``is_needed``, further on."""
+    scanner = Scanner(header.syntax, IDENTITY, limits=IDENTITY_LIMITS)
+    at, step = header.dataset_offset, FIRST_STEP
+    end = min(at + (LONGEST_SEARCH if is_needed else HEAD), blob.size)
     try:
-        for element in elements(head, syntax):
-            if element.tag > SOP_INSTANCE:
-                break
-            if element.tag in IDENTITY:
-                values[element.tag] = _text(bytes(element.value))
+        while at < end and len(scanner.values) < len(IDENTITY):
+            scanner.feed(blob.window(at, at + step))
+            at, step = at + step, HEAD
     except Malformed:
-        pass  # what is cut short here goes on in the file; what is nonsense, its receiver refuses
-    return values
-
-
-def _searched_values(data: memoryview, syntax: TransferSyntax) -> dict[int, str]:
-    """Find the identity anywhere in ``data``, deflated or not. Raises: Malformed."""
-    scanner = Scanner(syntax, IDENTITY, limits=Limits(value_size=LONGEST_UID + 2))
-    for start in range(0, len(data), HEAD):
-        scanner.feed(data[start : start + HEAD])
-        if len(scanner.values) == len(IDENTITY):
-            break
-    return {tag: _text(raw.value) for tag, raw in scanner.values.items()}
-
-
-def _text(value: bytes) -> str:
-    return value.decode("latin-1").strip(" \0")
+        if is_needed:
+            raise
+        # The meta information says enough to send it; whoever receives it, judges it.
+    return {tag: raw.value.decode("latin-1").strip(" \0") for tag, raw in scanner.values.items()}
 
 
 @dataclass(frozen=True, slots=True)

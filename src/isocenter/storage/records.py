@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any
 
-from isocenter.storage.values import Attributes
-
 if TYPE_CHECKING:
     from isocenter.storage.entry import Upper
+    from isocenter.storage.values import Attributes
 
 
 class OnConflict(Enum):
@@ -55,7 +54,7 @@ class ChangeKind(IntEnum):
 class Incoming:
     """An instance whose blob is in place, to be entered into the index."""
 
-    attributes: Attributes
+    attributes: "Attributes"
     """In the DICOM JSON model, at least what of ``attributes.WANTED`` the data set holds."""
     transfer_syntax: str
     blob_key: str
