@@ -1,0 +1,387 @@
+"""Draw the tables of the reference from the code they describe.
+
+``python tools/reference.py`` writes them between the marks in the pages below ``docs``. A test
+demands that this changes nothing.
+"""
+
+import ast
+import inspect
+import itertools
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+import typer
+
+from isocenter import config, errors
+from isocenter.archive.archive import Archive
+from isocenter.cli.main import COMMANDS
+from isocenter.config import Config
+from isocenter.dicom.sop_classes import SOP_CLASSES
+from isocenter.dicom.syntax import TRANSFER_SYNTAXES
+from isocenter.dimse import status
+from isocenter.dimse.negotiation import Offer
+from isocenter.dimse.settings import Limits, Timeouts
+from isocenter.dimse.upper_layer import STEPS, TABLE, Action, Event, State
+from isocenter.services import providers, retrieve, suboperations
+from isocenter.services.status import STATUSES
+from isocenter.storage.attributes import ATTRIBUTES, NEVER_MATCHED, Attribute, Held, Level
+from isocenter.storage.conditions import conditions_of
+from isocenter.storage.query import Key, Query
+
+DOCS = Path(__file__).parent.parent / "docs"
+BEGIN, END = "<!-- drawn by tools/reference.py: {} -->", "<!-- end of {} -->"
+
+Row = tuple[str, ...]
+
+
+def table(headings: Row, rows: Iterable[Row]) -> str:
+    """Return a table in Markdown."""
+    lines = [headings, tuple("---" for _ in headings), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines
+    )
+
+
+# --- settings
+
+
+def _meanings(section: type) -> Mapping[str, str]:
+    """What is said of each field on the line below it."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(section)))
+    body = cast(ast.ClassDef, tree.body[0]).body
+    found = {}
+    for field, below in itertools.pairwise(body):
+        match field, below:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                found[name] = " ".join(text.replace("``", "`").split())
+    return found
+
+
+def settings(prefix: str = "") -> str:
+    """The settings of one section: name, type, default and meaning."""
+    section = {"": Config, "archive.": config.ArchiveConfig, "dimse.": config.DimseConfig}[prefix]
+    meanings = _meanings(section)
+    rows = []
+    for path, kind, default in config.documented():
+        name = path.removeprefix(prefix)
+        if name in meanings and path == prefix + name:
+            rows.append((f"`{name}`", _kind(kind), _default(path, default), meanings[name]))
+    return table(("setting", "type", "default", "meaning"), rows)
+
+
+def _kind(kind: str) -> str:
+    words = {"int": "whole number", "float": "number", "str": "text", "bool": "true or false"}
+    name, comma, span = kind.partition(",")
+    return words.get(name, name.replace("'", "`")) + comma + span
+
+
+def _default(path: str, default: str) -> str:
+    if path == "data":
+        return "the user's data folder"
+    written = {"True": "true", "False": "false", "()": "none"}
+    return f"`{written.get(default, default)}`" if default != "()" else "none"
+
+
+# --- commands
+
+
+def commands() -> str:
+    """Every command with its arguments and options."""
+    return "\n\n".join(_command(name, command) for name, command in every_command().items())
+
+
+def every_command() -> Mapping[str, Any]:
+    """Typer's own models of the commands, by name."""
+    made = typer.Typer()
+    for name, (module, function) in COMMANDS.items():
+        made.command(name)(getattr(import_module(f"isocenter.cli.{module}"), function))
+    return cast(Any, typer.main.get_command(made)).commands  # type: ignore[no-any-return]
+
+
+def _command(name: str, command: Any) -> str:
+    rows = []
+    usage = [f"isocenter {name}"]
+    for each in command.params:
+        if each.param_type_name == "argument":
+            usage.append(each.metavar or f"{each.name.upper()}…")
+            rows.append((f"`{usage[-1]}`", "required", each.help))
+        elif each.name != "help":
+            spelled = ", ".join(f"`{one}`" for one in reversed(each.opts))
+            rows.append((spelled + _argument(each), _given(each), each.help))
+    head = f"### {name}\n\n    {' '.join(usage)} [OPTIONS]\n\n{command.help}"
+    return f"{head}\n\n{table(('argument or option', 'default', 'meaning'), rows)}"
+
+
+def _argument(option: Any) -> str:
+    if option.is_flag:
+        return ""
+    if option.metavar:
+        return f" {option.metavar}"
+    kind = option.type_descriptor.annotation
+    if isinstance(kind, type) and hasattr(kind, "__members__"):
+        return " " + " or ".join(f"`{one.value}`" for one in cast(Any, kind))
+    return {int: " N", float: " SECONDS", Path: " PATH"}.get(kind, " TEXT")
+
+
+def _given(option: Any) -> str:
+    if option.required:
+        return "required"
+    default = option.default
+    return "" if default in (None, False) else f"`{getattr(default, 'value', default)}`"
+
+
+# --- services
+
+
+def _offers() -> list[Offer]:
+    """What the server's own registry offers."""
+    archive = cast(Archive, None)  # nothing is called
+    made = Config()
+    store = providers.store_provider(archive, made)
+    built = providers.services(archive, made, store, Limits(), Timeouts())
+    return [service.offer for service in built]
+
+
+def is_storage(offer: Offer) -> bool:
+    """Whether a SOP class is one of storage."""
+    known = SOP_CLASSES.get(offer.abstract_syntax)
+    return known is not None and known.is_storage
+
+
+def services() -> str:
+    """The SOP classes of services, but for storage."""
+    return _sop_classes(offer for offer in _offers() if not is_storage(offer))
+
+
+def storage() -> str:
+    """The SOP classes of storage."""
+    return _sop_classes(offer for offer in _offers() if is_storage(offer))
+
+
+def _sop_classes(offers: Iterable[Offer]) -> str:
+    rows = []
+    for offer in offers:
+        known = SOP_CLASSES[offer.abstract_syntax]
+        roles = [
+            role
+            for role, is_taken in (("SCP", offer.as_provider), ("SCU", offer.as_user))
+            if is_taken
+        ]
+        name = known.name.removesuffix(" (Retired)") + (" (retired)" if known.is_retired else "")
+        rows.append((name, f"`{known.uid}`", ", ".join(roles), _syntaxes(offer)))
+    return table(("SOP class", "UID", "roles", "transfer syntaxes"), rows)
+
+
+def _syntaxes(offer: Offer) -> str:
+    if set(offer.transfer_syntaxes) == set(TRANSFER_SYNTAXES):
+        return "all below"
+    return "uncompressed" if len(offer.transfer_syntaxes) == 4 else "some"
+
+
+def syntaxes() -> str:
+    """Every transfer syntax, and where it is taken."""
+    offers = _offers()
+    queries = {uid for each in offers if not is_storage(each) for uid in each.transfer_syntaxes}
+    stores = {uid for each in offers if is_storage(each) for uid in each.transfer_syntaxes}
+    rows = []
+    for uid in sorted(queries | stores, key=_by_parts):
+        taken = [
+            name for name, uids in (("storage", stores), ("all others", queries)) if uid in uids
+        ]
+        rows.append((TRANSFER_SYNTAXES[uid].name, f"`{uid}`", ", ".join(taken)))
+    return table(("transfer syntax", "UID", "services"), rows)
+
+
+def _by_parts(uid: str) -> list[int]:
+    return [int(part) for part in uid.split(".")]
+
+
+# --- statuses
+
+
+def statuses() -> str:
+    """What is answered, and when."""
+    rows = [
+        (f"`{code:04X}`", _of_error(kind), "all", kind.__name__) for kind, code in STATUSES.items()
+    ]
+    fixed = (
+        (status.SUCCESS, "done; for C-STORE: on stable storage and in the index", "all"),
+        (status.PENDING, "a match; or how far sub-operations are", "C-FIND, C-MOVE, C-GET"),
+        (status.PENDING_WARNING, "a match; a key that was given cannot be matched", "C-FIND"),
+        (status.CANCEL, "cancelled by C-CANCEL", "C-FIND, C-MOVE, C-GET"),
+        (
+            suboperations.COMPLETE_WITH_FAILURES,
+            "some sub-operations failed or warned",
+            "C-MOVE, C-GET",
+        ),
+        (suboperations.CANNOT_PERFORM, "no sub-operation succeeded", "C-MOVE, C-GET"),
+        (retrieve.UNKNOWN_DESTINATION, "the move destination is not a known peer", "C-MOVE"),
+        (status.UNRECOGNIZED_OPERATION, "the SOP class has no such operation", "all"),
+        (status.PROCESSING_FAILURE, "anything unforeseen: a bug of ours", "all"),
+    )
+    rows += [(f"`{code:04X}`", meaning, where, "") for code, meaning, where in fixed]
+    return table(("status", "meaning", "operations", "error"), sorted(rows))
+
+
+def _of_error(kind: type[errors.IsocenterError]) -> str:
+    said = (kind.__doc__ or "").split("\n")[0].rstrip(".")
+    return said[:1].lower() + said[1:]
+
+
+# --- keys
+
+
+_SAMPLES = {
+    "DA": "20200101",
+    "TM": "12",
+    "DT": "2020",
+    "IS": "1",
+    "DS": "1",
+    "US": "1",
+    "UI": "1.2",
+}
+
+
+def how(attribute: Attribute) -> str:
+    """How a key is matched; asked of the code that makes the conditions."""
+    if attribute.tag in NEVER_MATCHED or attribute.held is Held.GIVEN:
+        return "returned"
+    if attribute.vr == "SQ":
+        return "matched"
+    key = Key(attribute.tag, _SAMPLES.get(attribute.vr, "X"))
+    made = conditions_of(Query(level=attribute.level, keys=(key,)), 0)
+    kind = "computed, matched" if attribute.held is Held.COMPUTED else "matched"
+    return f"{kind} by index" if all(each.hits is not None for each in made) else kind
+
+
+def keys(level: Level) -> str:
+    """The keys of one level."""
+    rows = [
+        (each.keyword, _tag(each.tag), each.vr, how(each), _items(each))
+        for each in sorted(ATTRIBUTES.values(), key=lambda each: each.tag)
+        if each.level is level and each.held is not Held.GIVEN
+    ]
+    return table(("keyword", "tag", "VR", "how", "keys of its items"), rows)
+
+
+def given() -> str:
+    """Keys that the archive fills in at every level."""
+    rows = [
+        (each.keyword, _tag(each.tag), each.vr)
+        for each in sorted(ATTRIBUTES.values(), key=lambda each: each.tag)
+        if each.held is Held.GIVEN
+    ]
+    return table(("keyword", "tag", "VR"), rows)
+
+
+def _tag(tag: int) -> str:
+    return f"`{tag >> 16:04X},{tag & 0xFFFF:04X}`"
+
+
+def _items(attribute: Attribute) -> str:
+    return ", ".join(
+        f"{each.keyword} ({_items(each)})" if each.items else each.keyword
+        for each in attribute.items.values()
+    )
+
+
+# --- the upper layer
+
+
+def states() -> str:
+    """The states of an association as it goes well; whatever else happens ends it."""
+    edges: dict[tuple[State, State], list[str]] = {}
+    for (event, state), action in TABLE.items():
+        if action.value.startswith("AA-") or event is Event.TRANSPORT_CLOSED:
+            continue
+        for after in _after(state, action):
+            edges.setdefault((state, after), []).append(_event(event))
+    lines = ["```mermaid", "stateDiagram-v2", "    direction TB"]
+    lines += [f'    state "{each.value} {_words(each.name)}" as {each.value}' for each in State]
+    lines += [
+        f"    {before.value} --> {after.value}: {' / '.join(events)}"
+        for (before, after), events in edges.items()
+    ]
+    return "\n".join([*lines, "```"])
+
+
+def _after(state: State, action: Action) -> Iterator[State]:
+    yield STEPS[action][1]
+    if action is Action.AR_8:  # on a release collision an acceptor goes another way
+        yield State.COLLISION_ACCEPTOR_AWAITING_RELEASE
+
+
+def transitions() -> str:
+    """The whole table: what each event leads to in each state."""
+    rows = [
+        (_event(event), *(_cell(TABLE.get((event, state))) for state in State)) for event in Event
+    ]
+    return table(("event", *(state.value for state in State)), rows)
+
+
+def _cell(action: Action | None) -> str:
+    return action.value if action is not None else ""
+
+
+def _event(event: Event) -> str:
+    return _words(event.name)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").lower().replace("artim", "ARTIM")
+
+
+# --- the pages
+
+FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
+    "reference/settings.md": (
+        ("settings", settings),
+        ("archive", lambda: settings("archive.")),
+        ("dimse", lambda: settings("dimse.")),
+    ),
+    "reference/commands.md": (("commands", commands),),
+    "reference/dimse.md": (
+        ("services", services),
+        ("statuses", statuses),
+        ("transfer syntaxes", syntaxes),
+        ("storage", storage),
+    ),
+    "reference/query-keys.md": (
+        ("patient", lambda: keys(Level.PATIENT)),
+        ("study", lambda: keys(Level.STUDY)),
+        ("series", lambda: keys(Level.SERIES)),
+        ("image", lambda: keys(Level.IMAGE)),
+        ("given", given),
+    ),
+    "explanation/architecture.md": (("states", states), ("transitions", transitions)),
+}
+
+
+def drawn(page: str, text: str) -> str:
+    """Return ``text``, a page, with what is drawn from the code as it is now."""
+    for name, draw in FRAGMENTS[page]:
+        begin, end = BEGIN.format(name), END.format(name)
+        before, found, rest = text.partition(begin)
+        _, ended, after = rest.partition(end)
+        if not (found and ended):
+            raise SystemExit(f"{page} has no place for {name!r}")
+        text = f"{before}{begin}\n{draw()}\n{end}{after}"
+    return text
+
+
+def main() -> int:
+    for page in FRAGMENTS:
+        path = DOCS / page
+        path.write_text(drawn(page, path.read_text(encoding="utf-8")), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
