@@ -22,7 +22,7 @@ from instances import (
     read_data_set,
     write_files,
 )
-from peers import Isocenter, Orthanc, Peer, free_port
+from peers import Isocenter, Orthanc, Peer, free_port, isocenter_command, run_tool
 from programs import Command, PeerFactory, ServerFactory, Tool
 from questions import store_all
 
@@ -421,6 +421,20 @@ class TestGet:
             one.data_set for one in study
         )
 
+    def test_a_full_disk_is_a_failure_that_leaves_nothing(
+        self, archive: Isocenter, tmp_path: Path
+    ) -> None:
+        (one,) = make_study(pixels=2000)  # 8 MB; no file may have more than 1
+        assert store_all(archive, [one]) == [0]
+        get = f"get {archive.address} --study {one.study} --out {tmp_path}/out"
+
+        command = f"ulimit -f 2048; exec {' '.join(isocenter_command())} {get}"
+        done = run_tool("sh", "-c", command)
+
+        assert done.returncode == FAILED
+        assert done.stdout.count(one.sop_instance) == 1
+        assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
     def test_nothing_but_whole_files_is_left(
         self,
         isocenter: Command,
@@ -515,8 +529,6 @@ class TestDump:
             assert value in ours
 
     def test_whoever_reads_it_may_stop(self, tmp_path: Path) -> None:
-        from peers import isocenter_command, run_tool
-
         (file,) = write_files(make_study(), tmp_path)
         command = " ".join([*isocenter_command(), "dump", *[str(file)] * 50])
         if not shutil.which("sh"):

@@ -76,7 +76,7 @@ def get(
     timeouts = timeouts_of(timeout, dimse=PATIENCE)
     with Bar("receiving") as bar:
         done, arrived = run(_get(peer, aet, timeouts, asked, out, bar), is_verbose=verbose)
-    _conclude(done, f"{arrived} received")
+    _conclude(done, f"{len(arrived)} received")
 
 
 def move(
@@ -134,19 +134,21 @@ def _wish(
 
 async def _get(
     peer: Address, calling: str, timeouts: "Timeouts", asked: "Wish", out: Path, bar: "Bar"
-) -> "tuple[Progress, int]":
+) -> "tuple[Progress, set[str]]":
+    from isocenter.cli.progress import plain
     from isocenter.services import fetching
     from isocenter.services.folder import Folder
 
-    arrived = 0
+    arrived: set[str] = set()
+    failed: set[str] = set()
 
     def received(sop_instance: str, error: Exception | None) -> None:
-        nonlocal arrived
         if error is None:
-            arrived += 1
-            bar.show(arrived)
+            arrived.add(sop_instance)
+            bar.show(len(arrived))
         else:
-            bar.tell(f"failed: {sop_instance}: {error}")
+            failed.add(sop_instance)
+            bar.tell(f"failed: {plain(sop_instance)}: {error}")
 
     done = fetching.Progress()
     async with _asking(peer, calling, timeouts, asked) as association:
@@ -166,7 +168,9 @@ async def _get(
                 steps = fetching.retrieve(association, asked.model, batch.targets, after=done)
                 async for done in steps:
                     if done.remaining:
-                        bar.show(arrived, total=done.done + done.remaining)
+                        bar.show(len(arrived), total=done.done + done.remaining)
+    # Of those that failed here, the reason was told: the peer only knows that they did.
+    done.failed_uids[:] = [uid for uid in done.failed_uids if uid not in failed]
     return done, arrived
 
 
@@ -214,10 +218,12 @@ async def _targets(association: "Association", asked: "Wish") -> "list[Target]":
 
 def _conclude(done: "Progress", what: str) -> None:
     """Say how it went; exit with a failure if anything failed."""
+    from isocenter.cli.progress import plain
+
     for uid in done.failed_uids:
-        typer.echo(f"failed: {uid}", err=True)
+        typer.echo(f"failed: {plain(uid)}", err=True)
     for refusal in done.refusals:
-        typer.echo(f"isocenter: {refusal}", err=True)
+        typer.echo(f"isocenter: {plain(refusal)}", err=True)
     failed = max(done.failed, len(done.failed_uids))
     typer.echo(f"{what}{f'; {failed} failed' if failed else ''}", err=True)
     if failed or done.refusals:

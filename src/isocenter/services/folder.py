@@ -163,10 +163,12 @@ class FileReceiver:
         os.replace(self._draft, place / f"{instance}.dcm")
 
     def _discard(self) -> None:
+        if self._file is None:
+            return
+        with suppress(OSError):  # what is buffered may not fit, either
+            self._file.close()
         with suppress(OSError):
-            if self._file is not None:
-                self._file.close()
-                self._draft.unlink(missing_ok=True)
+            self._draft.unlink(missing_ok=True)
 
     def _uid(self, tag: int) -> str:
         raw = self._scanner.values.get(tag)
