@@ -409,6 +409,18 @@ class TestGet:
             one.data_set for one in made
         )
 
+    def test_an_instance_larger_than_any_buffer(
+        self, isocenter: Command, archive: Isocenter, tmp_path: Path
+    ) -> None:
+        study = make_study(2, pixels=4000)  # 32 MB each
+        assert store_all(archive, study) == [0, 0]
+
+        isocenter("get", archive.address, "--study", study[0].study, "--out", tmp_path)
+
+        assert sorted(data_set_of(path) for path in tmp_path.rglob("*.dcm")) == sorted(
+            one.data_set for one in study
+        )
+
     def test_nothing_but_whole_files_is_left(
         self,
         isocenter: Command,

@@ -237,6 +237,7 @@ class Reception:
                 raise Malformed("data set is empty")
             self._draft.publish(key, identity.instance)
             published = key
+            self._ingest.store.sync([key])
             entered = self._ingest.index.submit(
                 Incoming(
                     attributes=drawn.attributes,
@@ -246,7 +247,6 @@ class Reception:
                     size=self._offset + self._size,
                     digest=digest,
                     dataset_offset=self._offset,
-                    before_commit=SyncFolder(self._ingest.store, key.rpartition("/")[0]),
                 ),
                 self._ingest.on_conflict,
             )
@@ -332,14 +332,3 @@ def _received_now() -> bytes:
 def _release(parts: list[Part]) -> None:
     for part in parts:
         part.release()
-
-
-@dataclass(frozen=True, slots=True)
-class SyncFolder:
-    """Makes the names in one folder durable; equal ones run once for a whole batch of commits."""
-
-    store: BlobStore
-    folder: str
-
-    def __call__(self) -> None:
-        self.store.sync([f"{self.folder}/"])

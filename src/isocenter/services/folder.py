@@ -61,6 +61,7 @@ class FileReceiver:
         self._parts: list[Fragment] = []
         self._waiting = 0  # bytes
         self._writing: asyncio.Task[None] | None = None
+        self._failure: IsocenterError | None = None
         self._syntax = operation.context.transfer_syntax
         self._sop_class = operation.command.sop_class
         self._sop_instance = operation.command.sop_instance
@@ -70,43 +71,45 @@ class FileReceiver:
         self._file: BinaryIO | None = None
 
     def write(self, fragment: Fragment) -> None:
-        """Take the next bytes."""
+        """Take the next bytes. Raises: Malformed, Unavailable, once writing has failed."""
         self._parts.append(fragment)
         self._waiting += len(fragment)
+        if self._failure is not None:
+            raise self._failure
         if self._waiting >= WRITE_STEP and (self._writing is None or self._writing.done()):
-            if self._writing is not None:
-                self._writing.result()
-            self._writing = asyncio.get_running_loop().create_task(self._write_waiting())
+            self._writing = asyncio.get_running_loop().create_task(self._write_steps())
 
     async def finish(self) -> Response:
         """Write the rest and give the file its name. Raises: Malformed, Mismatch, Unavailable."""
-        try:
-            if self._writing is not None:
-                await self._writing
-            await self._write_waiting(self._complete)
-        except (IsocenterError, OSError) as error:
+        if self._writing is not None:
+            await self._writing
+        if self._failure is None:
+            await self._write(self._complete)
+        if self._failure is not None:
             await self._in_worker(self._discard)
-            if isinstance(error, OSError):
-                error = Unavailable(f"cannot be written: {error.strerror}")
-            self._folder.received(self._sop_instance, error)
-            raise error from None
-        self._folder.received(self._sop_instance, None)
+        self._folder.received(self._sop_instance, self._failure)
+        if self._failure is not None:
+            raise self._failure
         return Response(SUCCESS)
 
     def abort(self) -> None:
         """Leave nothing."""
-        for part in self._parts:
-            part.release()
-        self._parts.clear()
-        waits_for = self._writing
-        if waits_for is not None and not waits_for.done():
-            waits_for.add_done_callback(lambda _: self._discard())
+        self._release(self._take())
+        if self._failure is not None:
+            self._folder.received(self._sop_instance, self._failure)
+        if self._writing is not None and not self._writing.done():
+            self._writing.add_done_callback(lambda _: self._discard())
         else:
             self._discard()
 
-    async def _write_waiting(self, then: Callable[[], None] = lambda: None) -> None:
+    async def _write_steps(self) -> None:
+        """Write until little is left: the peer may have to wait for just that."""
+        while self._waiting >= WRITE_STEP and self._failure is None:
+            await self._write()
+
+    async def _write(self, then: Callable[[], None] = lambda: None) -> None:
         """Write what has come until now, in a worker, and release it."""
-        parts, self._parts, self._waiting = self._parts, [], 0
+        parts = self._take()
 
         def work() -> None:
             self._append(parts)
@@ -114,9 +117,22 @@ class FileReceiver:
 
         try:
             await self._in_worker(work)
+        except IsocenterError as error:
+            self._failure = error
+        except OSError as error:
+            self._failure = Unavailable(f"cannot be written: {error.strerror}")
         finally:
-            for part in parts:
-                part.release()
+            self._release(parts)
+        if self._failure is not None:
+            self._release(self._take())
+
+    def _take(self) -> list[Fragment]:
+        parts, self._parts, self._waiting = self._parts, [], 0
+        return parts
+
+    def _release(self, parts: list[Fragment]) -> None:
+        for part in parts:
+            part.release()
 
     async def _in_worker(self, work: Callable[[], None]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._folder.workers, work)

@@ -77,10 +77,15 @@ class StoreProvider:
         return None
 
     def receive(self, operation: Operation) -> StoreReceiver:
-        """Begin to take the data set of one request. Raises: Mismatch, if that names none."""
+        """Begin to take the data set of one request.
+
+        Raises: Mismatch, if that names no instance or another SOP class than was negotiated.
+        """
         command, peer = operation.command, operation.association.peer
         if not command.sop_class or not command.sop_instance:
             raise Mismatch("the request does not say which SOP instance it is about")
+        if command.sop_class != operation.context.abstract_syntax:
+            raise Mismatch("the SOP class is not the presentation context's")
         return StoreReceiver(
             self._archive.receive(
                 Announced(

@@ -92,7 +92,7 @@ class Index:
         of it is in the index.
         """
         store = Store(entry_of(incoming), on_conflict)
-        return await self._writer.write(store, incoming.before_commit)
+        return await self._writer.write(store)
 
     def submit(
         self, incoming: Incoming, on_conflict: OnConflict = OnConflict.KEEP
@@ -102,7 +102,7 @@ class Index:
         Raises: Malformed, Unavailable; more in the future.
         """
         store = Store(entry_of(incoming), on_conflict)
-        return self._writer.submit(store, incoming.before_commit)
+        return self._writer.submit(store)
 
     async def remove(self, selection: Selection) -> Removed:
         """Remove instances with their replaced versions; parents that become empty vanish.

@@ -1,6 +1,5 @@
 """What goes into the index and what comes out of it, apart from search."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any
@@ -63,8 +62,6 @@ class Incoming:
     digest: bytes
     dataset_offset: int
     """Bytes of the blob before its data set."""
-    before_commit: Callable[[], None] | None = None
-    """Called in the writer's thread before the commit, once per batch for hooks that are equal."""
     upper: "Upper | None" = None
     """What is above the instance, if it was taken out of the attributes of another one already."""
 

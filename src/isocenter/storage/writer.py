@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -33,7 +33,6 @@ MAX_WAITING: Final = 20_000
 @dataclass(slots=True, eq=False)
 class _Ticket:
     action: Callable[[Ledger], Any]
-    before_commit: Callable[[], None] | None
     future: "Future[Any] | asyncio.Future[Any]"
     loop: asyncio.AbstractEventLoop | None
     result: Any = None
@@ -64,33 +63,23 @@ class Writer:
         self._connection = engine.raw_connection()
         self._ledger = Ledger(self._connection.cursor(), compile_statements(engine.dialect))
 
-    def submit(
-        self,
-        action: Callable[[Ledger], Result],
-        before_commit: Callable[[], None] | None = None,
-    ) -> "Future[Result]":
+    def submit(self, action: Callable[[Ledger], Result]) -> "Future[Result]":
         """Have ``action`` run in a transaction; the future is done when that is committed.
 
-        ``before_commit`` runs before the transaction, once per batch for hooks that are equal;
-        where it fails, so do the writes that brought it, and only they. May block until the write,
-        and others', are committed.
+        May block until the write, and others', are committed.
         Raises: Unavailable, when too much waits or the writer is closed.
         """
         future: Future[Result] = Future()
         future.set_running_or_notify_cancel()
-        self._put(_Ticket(action, before_commit, future, None))
+        self._put(_Ticket(action, future, None))
         self._work()
         return future
 
-    async def write(
-        self,
-        action: Callable[[Ledger], Result],
-        before_commit: Callable[[], None] | None = None,
-    ) -> Result:
+    async def write(self, action: Callable[[Ledger], Result]) -> Result:
         """`submit`, for an event loop. What is cancelled may still be written."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-        self._put(_Ticket(action, before_commit, future, loop))
+        self._put(_Ticket(action, future, loop))
         loop.run_in_executor(None, self._work)
         return await future
 
@@ -129,13 +118,11 @@ class Writer:
             return [self._waiting.popleft() for _ in range(count)]
 
     def _write(self, ledger: Ledger, batch: list[_Ticket]) -> None:
-        ready = _run_hooks(batch)
-        if not ready or (len(ready) > 1 and self._transact(ledger, ready)):
+        if len(batch) > 1 and self._transact(ledger, batch):
             return
-        for ticket in ready:
-            # Alone, so that one that cannot be written takes no other with it. The
-            # second time is for
-            # what the writer remembered wrongly, if something else changed the database.
+        for ticket in batch:
+            # Alone, so that one that cannot be written takes no other with it. The second time is
+            # for what the writer remembered wrongly, if something else changed the database.
             if not self._transact(ledger, [ticket]):
                 self._transact(ledger, [ticket])
 
@@ -187,33 +174,6 @@ def _apply(ledger: Ledger, ticket: _Ticket) -> None:
         if ledger.writes != before:
             raise
         ticket.error = error
-
-
-def _run_hooks(batch: list[_Ticket]) -> list[_Ticket]:
-    """Run each distinct hook once; return the tickets whose hook did not fail."""
-    failed: dict[Hashable, Exception | None] = {}
-    ready: list[_Ticket] = []
-    for ticket in batch:
-        hook = ticket.before_commit
-        if hook is None:
-            ready.append(ticket)
-            continue
-        if hook not in failed:
-            failed[hook] = _failure(hook)
-        ticket.error = failed[hook]
-        if ticket.error is None:
-            ready.append(ticket)
-    return ready
-
-
-def _failure(hook: Callable[[], None]) -> Exception | None:
-    try:
-        hook()
-    except IsocenterError as error:
-        return error
-    except Exception as error:
-        return _caused(Unavailable(f"the blob could not be made durable: {error}"), error)
-    return None
 
 
 def _settle(batch: Iterable[_Ticket]) -> None:

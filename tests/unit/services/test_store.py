@@ -39,6 +39,14 @@ async def test_a_request_about_nothing_is_refused(archive: Archive, missing: str
         StoreProvider(archive, takes_unknown=True).receive(asked)
 
 
+async def test_a_class_other_than_its_context_was_accepted_for_is_refused(archive: Archive) -> None:
+    elements = {"AffectedSOPInstanceUID": "1.2.3.4", "AffectedSOPClassUID": NEWER}
+    asked = operation(Verb.C_STORE, CT, **elements)
+
+    with pytest.raises(Mismatch):
+        StoreProvider(archive, takes_unknown=True).receive(asked)
+
+
 @pytest.mark.parametrize(
     ("sop_class", "service_class", "is_taken"),
     [

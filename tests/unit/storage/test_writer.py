@@ -2,8 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -12,29 +10,8 @@ from isocenter.errors import Conflict, Malformed, OutOfTurn, Unavailable
 from isocenter.storage.attributes import Level
 from isocenter.storage.index import Index
 from isocenter.storage.ledger import Ledger
-from isocenter.storage.records import Incoming, OnConflict, Outcome
+from isocenter.storage.records import OnConflict, Outcome
 from unit.storage.made import incoming, query, values
-
-
-@dataclass(frozen=True)
-class Hook:
-    """What is to be done before a commit; equal where the name is."""
-
-    name: str
-    calls: list[str] = field(compare=False, default_factory=list)
-    error: Exception | None = field(compare=False, default=None)
-
-    def __call__(self) -> None:
-        self.calls.append(self.name)
-        if self.error:
-            raise self.error
-
-
-def with_hook(hook: Callable[[], None], number: int) -> Incoming:
-    made = incoming(SOPInstanceUID=f"2.{number}")
-    return Incoming(
-        made.attributes, made.transfer_syntax, made.blob_key, made.size, made.digest, 0, hook
-    )
 
 
 class Gate:
@@ -149,35 +126,6 @@ async def test_what_another_process_removed_is_made_again(index: Index, index_pa
     index.submit(incoming(SOPInstanceUID="2.2")).result(5)
 
     assert await values(index, query(), "NumberOfStudyRelatedInstances") == [1]
-
-
-async def test_equal_hooks_run_once_for_a_batch(index: Index) -> None:
-    calls: list[str] = []
-    gate = Gate(index)
-    futures = [
-        index.submit(with_hook(Hook("ab"[number % 2], calls), number)) for number in range(10)
-    ]
-    gate.open()
-    for future in futures:
-        future.result(5)
-
-    assert sorted(calls) == ["a", "b"]
-
-
-async def test_a_hook_that_fails_fails_those_who_brought_it(index: Index) -> None:
-    gate = Gate(index)
-    failing = [
-        index.submit(with_hook(Hook("a", error=OSError(28, "No space left on device")), number))
-        for number in range(2)
-    ]
-    fine = index.submit(with_hook(Hook("b"), 5))
-    gate.open()
-
-    for future in failing:
-        with pytest.raises(Unavailable):
-            future.result(5)
-    assert fine.result(5).outcome is Outcome.STORED
-    assert await index.count(query(Level.IMAGE)) == 1
 
 
 async def test_a_full_disk_is_unavailable_and_reading_goes_on(index: Index) -> None:
