@@ -21,7 +21,7 @@ from isocenter.archive.archive import Archive
 from isocenter.cli.main import COMMANDS
 from isocenter.config import Config
 from isocenter.dicom.sop_classes import SOP_CLASSES
-from isocenter.dicom.syntax import TRANSFER_SYNTAXES
+from isocenter.dicom.syntax import TRANSFER_SYNTAXES, UNCOMPRESSED, lookup
 from isocenter.dimse import status
 from isocenter.dimse.negotiation import Offer
 from isocenter.dimse.settings import Limits, Timeouts
@@ -182,7 +182,9 @@ def _sop_classes(offers: Iterable[Offer]) -> str:
 def _syntaxes(offer: Offer) -> str:
     if set(offer.transfer_syntaxes) == set(TRANSFER_SYNTAXES):
         return "all below"
-    return "uncompressed" if len(offer.transfer_syntaxes) == 4 else "some"
+    if {lookup(uid) for uid in offer.transfer_syntaxes} == UNCOMPRESSED:
+        return "uncompressed"
+    return ", ".join(TRANSFER_SYNTAXES[uid].name for uid in offer.transfer_syntaxes)
 
 
 def syntaxes() -> str:
