@@ -107,7 +107,11 @@ class Kept:
 
     async def store(self, dataset: Dataset) -> Stored:
         """Put one in."""
-        reception = self.begin(encoded(dataset), sop_instance=str(dataset.SOPInstanceUID))
+        reception = self.begin(
+            encoded(dataset),
+            sop_class=str(dataset.SOPClassUID),
+            sop_instance=str(dataset.SOPInstanceUID),
+        )
         return await reception.finish()
 
     async def store_all(self, uids: Iterable[str], **attributes: Any) -> None:

@@ -297,3 +297,33 @@ def test_a_damaged_journal_names_nothing(tmp_path: Path, line: str) -> None:
     assert store.unsettled() == {}
     assert store.recover() == 0
     store.close()
+
+
+def test_bytes_reach_the_disk_before_their_name_and_the_name_before_sync_returns(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    real_fsync, real_rename = os.fsync, os.rename
+
+    def fsync(descriptor: int) -> None:
+        calls.append(f"fsync {Path(os.readlink(f'/proc/self/fd/{descriptor}')).name}")
+        real_fsync(descriptor)
+
+    def rename(source: str, target: str) -> None:
+        calls.append(f"rename {Path(source).name} {Path(target).name}")
+        real_rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "rename", rename)
+    name = key()
+    folder, blob = Path(name).parent.name, Path(name).name
+    draft = store.begin()
+    draft.write([b"bytes"])
+
+    draft.publish(name, "1.2.3.4")
+    store.sync([name])
+
+    part = next(call.split()[1] for call in calls if call.startswith("rename"))
+    order = [f"fsync {part}", f"rename {part} {blob}", f"fsync {folder}"]
+    assert [call for call in calls if call in order][:2] == order[:2]
+    assert calls[-1] == order[2]
