@@ -5,7 +5,6 @@ from typing import Any
 from isocenter.archive.archive import Archive
 from isocenter.config import DimseConfig
 from isocenter.dicom import dictionary, encoding
-from isocenter.dicom.charset import UTF_8
 from isocenter.dicom.syntax import TransferSyntax, lookup
 from isocenter.dimse.command import Verb
 from isocenter.dimse.negotiation import Offer
@@ -108,7 +107,7 @@ class _Answers:
         negotiated: Negotiated,
     ) -> None:
         self._syntax = syntax
-        self._character_set = tuple(asked.character_set.split("\\")) or (UTF_8,)
+        self._character_set = tuple(asked.character_set.split("\\"))
         self._sequences = {f"{key.tag:08X}": key for key in asked.keys if key.items}
         above = {UNIQUE_KEYS[level] for level in levels if level <= asked.level}
         known = {key.tag for key in asked.keys if key.tag in ATTRIBUTES}

@@ -13,7 +13,7 @@ from isocenter.errors import Malformed
 from isocenter.services.keys import Document
 from isocenter.services.models import MODELS, UNIQUE_KEYS, Model
 from isocenter.services.querying import Search, find
-from isocenter.storage.attributes import Level
+from isocenter.storage.attributes import ATTRIBUTES, Held, Level
 
 MOST_UIDS: Final = 500
 """UIDs in one request: as many as fit the length of an explicit VR, and some to spare."""
@@ -68,7 +68,9 @@ def wish(keys: Document, level: Level | None = None, model: Model | None = None)
     if not keys:
         raise Malformed("say what to retrieve")
     named = [BY_TAG[tag] for tag in keys if tag in BY_TAG]
-    lowest = max(named, default=Level.STUDY)
+    lowest = max(each for each in (*map(_level_of, keys), *named, Level.PATIENT) if each is not None)
+    if not named:
+        lowest = max(lowest, Level.STUDY)  # what every peer can look up
     level = lowest if level is None else level
     if lowest > level:
         raise Malformed(f"a key of level {lowest.name.lower()} is below level {level.name.lower()}")
@@ -78,6 +80,12 @@ def wish(keys: Document, level: Level | None = None, model: Model | None = None)
     if level not in model.levels:
         raise Malformed(f"{model.name} has no level {level.name.lower()}")
     return Wish(model, level, keys)
+
+
+def _level_of(tag8: str) -> Level | None:
+    """The level a key belongs to; None for what is not known."""
+    known = ATTRIBUTES.get(int(tag8, 16))
+    return known.level if known and known.held is not Held.GIVEN else None
 
 
 def direct(asked: Wish) -> Iterator[Target]:

@@ -26,6 +26,14 @@ def test_the_lowest_key_gives_the_level() -> None:
     assert wished("PatientID=P").level is Level.PATIENT
 
 
+def test_what_is_asked_of_a_study_is_not_fetched_of_the_whole_patient() -> None:
+    assert wished("PatientID=P", "StudyDate=20010101-").level is Level.STUDY
+    assert wished("StudyInstanceUID=1.2", "Modality=CT").level is Level.SERIES
+    assert wished("PatientID=P", "PatientName=N").level is Level.PATIENT
+    assert wished("PatientName=N").level is Level.STUDY
+    assert wished("PatientName=N").model is STUDY_ROOT
+
+
 def test_a_patient_needs_the_model_that_has_patients() -> None:
     assert wished("PatientID=P", "StudyInstanceUID=1.2").model is PATIENT_ROOT
     assert wished("StudyInstanceUID=1.2").model is STUDY_ROOT
