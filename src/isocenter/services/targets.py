@@ -68,7 +68,9 @@ def wish(keys: Document, level: Level | None = None, model: Model | None = None)
     if not keys:
         raise Malformed("say what to retrieve")
     named = [BY_TAG[tag] for tag in keys if tag in BY_TAG]
-    lowest = max(each for each in (*map(_level_of, keys), *named, Level.PATIENT) if each is not None)
+    lowest = max(
+        each for each in (*map(_level_of, keys), *named, Level.PATIENT) if each is not None
+    )
     if not named:
         lowest = max(lowest, Level.STUDY)  # what every peer can look up
     level = lowest if level is None else level
