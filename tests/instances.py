@@ -32,7 +32,7 @@ from pydicom.uid import (
 # As long as every identifier of `new_uid`, and none of them.
 INSTANCE_MARK = "2.25.100000000000000000000000000000000000001"
 SERIES_MARK = "2.25.100000000000000000000000000000000000002"
-NUMBER_MARK = "987654"
+NUMBER_MARK = "+98765"  # with a sign, as no UID has one
 
 
 @dataclass(frozen=True)
