@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 from isocenter.dicom import json_model
+from isocenter.dicom.identity import LONGEST_UID, SERIES, SOP_CLASS, SOP_INSTANCE, STUDY
+from isocenter.dicom.layout import SPECIFIC_CHARACTER_SET
 from isocenter.dicom.scanner import RawValue, Scanner
 from isocenter.dicom.sop_classes import NON_PATIENT
 from isocenter.errors import Mismatch
@@ -13,12 +15,6 @@ from isocenter.storage.entry import Upper, upper_of
 T = TypeVar("T")
 Attributes = dict[str, Any]
 
-SOP_CLASS: Final = 0x00080016
-SOP_INSTANCE: Final = 0x00080018
-STUDY: Final = 0x0020000D
-SERIES: Final = 0x0020000E
-SPECIFIC_CHARACTER_SET: Final = 0x00080005
-LONGEST_UID: Final = 64
 REMEMBERED: Final = 4096
 
 SHORT: Final = 64

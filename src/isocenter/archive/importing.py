@@ -11,6 +11,7 @@ from typing import BinaryIO, Final, TypeVar
 from isocenter.archive.ingest import Announced, Ingest
 from isocenter.archive.media import Found, Unreadable, walk
 from isocenter.dicom import part10
+from isocenter.dicom.identity import MEDIA_STORAGE_DIRECTORY, SOP_CLASS, SOP_INSTANCE
 from isocenter.dicom.scanner import Scanner
 from isocenter.errors import Conflict, IsocenterError, Malformed
 from isocenter.storage.records import Outcome
@@ -21,9 +22,6 @@ CHUNK: Final = 1 << 20
 AT_ONCE: Final = 8
 """Files taken in at the same time: they share commits."""
 
-DIRECTORY: Final = "1.2.840.10008.1.3.10"
-SOP_CLASS: Final = 0x00080016
-SOP_INSTANCE: Final = 0x00080018
 _UIDS: Final = frozenset({SOP_CLASS, SOP_INSTANCE})
 
 
@@ -117,7 +115,7 @@ class _Importer:
 
     async def _take(self, found: Found) -> tuple[Fate, str]:
         announced, offset = await self.in_worker(lambda: self._announcement(found))
-        if announced.sop_class == DIRECTORY:
+        if announced.sop_class == MEDIA_STORAGE_DIRECTORY:
             return Fate.PASSED_OVER, "a DICOMDIR"
         reception = self._ingest.receive(announced)
         try:
@@ -153,8 +151,8 @@ class _Importer:
     def _announcement(self, found: Found) -> tuple[Announced, int]:
         with found.open() as file:
             header = part10.read(file)
-        if header.sop_class == DIRECTORY:
-            sop_class, sop_instance = DIRECTORY, header.sop_instance
+        if header.sop_class == MEDIA_STORAGE_DIRECTORY:
+            sop_class, sop_instance = MEDIA_STORAGE_DIRECTORY, header.sop_instance
         else:
             sop_class, sop_instance = _uids(found, header)
         announced = Announced(

@@ -36,8 +36,6 @@ from isocenter.dicom.layout import (
 from isocenter.dicom.syntax import TransferSyntax
 from isocenter.errors import Malformed
 
-NEEDED_AHEAD: Final = 14
-"""Bytes that suffice to decide on any header."""
 SMALL: Final = 1 << 17
 """Up to this size a piece is copied rather than viewed: slices of ``bytes`` are quicker."""
 

@@ -116,17 +116,7 @@ class AssociateRequest:
     protocol_version: int = 1
 
     def encode(self) -> bytes:
-        head = ASSOCIATE_HEAD.pack(
-            self.protocol_version,
-            0,
-            _encode_title(self.called_ae_title),
-            _encode_title(self.calling_ae_title),
-            bytes(32),
-        )
-        items = [encode_item(ITEM_APPLICATION_CONTEXT, encode_uid(self.application_context))]
-        items += [context.encode() for context in self.contexts]
-        items.append(encode_item(ITEM_USER_INFORMATION, self.information.encode()))
-        return _frame(ASSOCIATE_RQ, head + b"".join(items))
+        return _encode_associate(ASSOCIATE_RQ, self)
 
     @classmethod
     def decode(cls, body: bytes) -> "AssociateRequest":
@@ -157,17 +147,7 @@ class AssociateAccept:
     protocol_version: int = 1
 
     def encode(self) -> bytes:
-        head = ASSOCIATE_HEAD.pack(
-            self.protocol_version,
-            0,
-            _encode_title(self.called_ae_title),
-            _encode_title(self.calling_ae_title),
-            bytes(32),
-        )
-        items = [encode_item(ITEM_APPLICATION_CONTEXT, encode_uid(self.application_context))]
-        items += [context.encode() for context in self.contexts]
-        items.append(encode_item(ITEM_USER_INFORMATION, self.information.encode()))
-        return _frame(ASSOCIATE_AC, head + b"".join(items))
+        return _encode_associate(ASSOCIATE_AC, self)
 
     @classmethod
     def decode(cls, body: bytes) -> "AssociateAccept":
@@ -184,6 +164,20 @@ class AssociateAccept:
             application_context=_application_context(items),
             protocol_version=version,
         )
+
+
+def _encode_associate(pdu_type: int, unit: AssociateRequest | AssociateAccept) -> bytes:
+    head = ASSOCIATE_HEAD.pack(
+        unit.protocol_version,
+        0,
+        _encode_title(unit.called_ae_title),
+        _encode_title(unit.calling_ae_title),
+        bytes(32),
+    )
+    items = [encode_item(ITEM_APPLICATION_CONTEXT, encode_uid(unit.application_context))]
+    items += [context.encode() for context in unit.contexts]
+    items.append(encode_item(ITEM_USER_INFORMATION, unit.information.encode()))
+    return _frame(pdu_type, head + b"".join(items))
 
 
 def _associate_parts(body: bytes) -> tuple[int, str, str, list[tuple[int, bytes]]]:

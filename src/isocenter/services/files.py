@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 from isocenter.archive.media import Found
 from isocenter.archive.retrieve import WINDOW, Opened
 from isocenter.dicom import part10
+from isocenter.dicom.identity import LONGEST_UID, MEDIA_STORAGE_DIRECTORY, SOP_CLASS, SOP_INSTANCE
 from isocenter.dicom.layout import Limits
 from isocenter.dicom.part10 import FileHeader
 from isocenter.dicom.scanner import Scanner
@@ -20,16 +21,12 @@ from isocenter.storage.blobs import Blob
 from isocenter.storage.files import FileBlob
 from isocenter.storage.records import InstanceRef
 
-SOP_CLASS: Final = 0x00080016
-SOP_INSTANCE: Final = 0x00080018
 IDENTITY: Final = frozenset({SOP_CLASS, SOP_INSTANCE})
 IDENTITY_LIMITS: Final = Limits(value_size=66)
 FIRST_STEP: Final = 512
 """Bytes of a data set that nearly always hold its identity."""
 HEAD: Final = 4096
 LONGEST_SEARCH: Final = 1 << 20
-LONGEST_UID: Final = 64
-DIRECTORY_CLASS: Final = "1.2.840.10008.1.3.10"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +117,7 @@ def _identity(blob: Blob, header: FileHeader) -> tuple[str, str]:
     values = _values(blob, header, is_needed=not (header.sop_class and header.sop_instance))
     sop_class = values.get(SOP_CLASS) or header.sop_class
     sop_instance = values.get(SOP_INSTANCE) or header.sop_instance
-    if sop_class == DIRECTORY_CLASS:
+    if sop_class == MEDIA_STORAGE_DIRECTORY:
         raise Malformed("a DICOMDIR is no instance")
     for name, uid in (("SOP Class", sop_class), ("SOP Instance", sop_instance)):
         if not uid:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from isocenter.dicom import part10
+from isocenter.dicom.identity import LONGEST_UID, SERIES, SOP_INSTANCE, STUDY
 from isocenter.dicom.scanner import Scanner
 from isocenter.dicom.syntax import lookup
 from isocenter.dimse.operation import Operation
@@ -19,12 +20,8 @@ from isocenter.dimse.slabs import Fragment
 from isocenter.dimse.status import SUCCESS, Response
 from isocenter.errors import IsocenterError, Mismatch, Unavailable
 
-STUDY: Final = 0x0020000D
-SERIES: Final = 0x0020000E
-SOP_INSTANCE: Final = 0x00080018
 WANTED: Final = frozenset({STUDY, SERIES, SOP_INSTANCE})
 UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
-LONGEST_UID: Final = 64
 WRITE_STEP: Final = 1 << 20
 """Bytes that are handed to a worker at once."""
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from isocenter.dicom import charset as charsets
 from isocenter.dicom import values
 from isocenter.dicom.elements import Element, Item, elements
+from isocenter.dicom.layout import SPECIFIC_CHARACTER_SET
 from isocenter.dicom.syntax import TransferSyntax
 from isocenter.errors import Mismatch
 from isocenter.services.models import UNIQUE_KEYS, Model, Negotiated
 from isocenter.storage.attributes import Level
 from isocenter.storage.query import Key
 
-SPECIFIC_CHARACTER_SET = 0x00080005
 QUERY_RETRIEVE_LEVEL = 0x00080052
 TIMEZONE = 0x00080201
 ABOUT_THE_QUERY = frozenset({SPECIFIC_CHARACTER_SET, QUERY_RETRIEVE_LEVEL, TIMEZONE})

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select, true
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, true
 
 from isocenter.storage import sqlite
 from isocenter.storage.attributes import Attribute
@@ -147,8 +147,3 @@ def _any_value(
     else:
         found = matches(value, matcher)
     return exists(select(true()).select_from(held).where(found))
-
-
-def nothing() -> ColumnElement[bool]:
-    """What no row meets."""
-    return false()
