@@ -1,4 +1,4 @@
-"""The HTTP listener: for now it says whether we live and are ready."""
+"""The HTTP listener: whether we live and are ready, and the services it carries."""
 
 import asyncio
 import socket
@@ -9,8 +9,10 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from isocenter.dicomweb import problems
 
 
 class _Server(uvicorn.Server):
@@ -63,7 +65,23 @@ class HttpListener:
             await self._task
 
 
-def application(state: Callable[[], str]) -> Starlette:
+class Gate:
+    """Passes requests on to an application that is there only while the archive is open."""
+
+    def __init__(self) -> None:
+        self.application: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 503 until there is an application, and after it is gone."""
+        application = self.application
+        if application is None:
+            refusal = problems.problem(503, "starting or stopping", headers={"Retry-After": "5"})
+            await refusal(scope, receive, send)
+        else:
+            await application(scope, receive, send)
+
+
+def application(state: Callable[[], str], dicom_web: ASGIApp) -> Starlette:
     """Return the HTTP application; ``state`` says ``ready`` when all is up."""
 
     async def live(_: Request) -> Response:
@@ -73,4 +91,10 @@ def application(state: Callable[[], str]) -> Starlette:
         now = state()
         return JSONResponse({"status": now}, status_code=200 if now == "ready" else 503)
 
-    return Starlette(routes=[Route("/health/live", live), Route("/health/ready", ready)])
+    return Starlette(
+        routes=[
+            Route("/health/live", live),
+            Route("/health/ready", ready),
+            Mount("/dicom-web", dicom_web),
+        ]
+    )

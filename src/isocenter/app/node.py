@@ -10,9 +10,10 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
-from isocenter.app.http import HttpListener, application
+from isocenter.app.http import Gate, HttpListener, application
 from isocenter.archive.archive import Archive
 from isocenter.config import Config, DimseConfig
+from isocenter.dicomweb import routing
 from isocenter.dimse import pdu
 from isocenter.dimse.association import Peer
 from isocenter.dimse.pdu import AssociateReject
@@ -53,6 +54,7 @@ class Node:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._stop = asyncio.Event()
+        self._dicom_web = Gate()
         self.state = "starting"
 
     async def run(self) -> None:
@@ -63,10 +65,11 @@ class Node:
                 loop.add_signal_handler(number, self.stop)
         config = self._config
         bound = _bind(config.host, config.http_port)
-        http = HttpListener(application(lambda: self.state), bound)
+        http = HttpListener(application(lambda: self.state, self._dicom_web), bound)
         await http.start()
         try:
             archive = await Archive.open(config.data, config.archive)
+            self._dicom_web.application = routing.application(archive, config)
             try:
                 await self._serve(archive, f"{config.host}:{bound.getsockname()[1]}")
             finally:
