@@ -4,7 +4,7 @@ The one table of it: transcoding, negotiation and the reference page are drawn f
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import Final
@@ -37,9 +37,9 @@ class Codec:
     """Whether ``encode`` loses something."""
     method: str = ""
     """Lossy Image Compression Method (PS3.3 C.7.6.1.1.5.1)."""
-    decoded_colours: Mapping[str, str] = MappingProxyType({})
+    decoded_colours: Mapping[str, str] = field(default_factory=dict)
     """Photometric Interpretation after decoding, where it is another than before."""
-    encoded_colours: Mapping[str, str] = MappingProxyType({})
+    encoded_colours: Mapping[str, str] = field(default_factory=dict)
     """Photometric Interpretation after encoding, where it is another than before."""
 
 

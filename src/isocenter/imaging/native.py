@@ -1,5 +1,7 @@
 """Uncompressed frames: cells of bytes to arrays and back (PS3.5 8.1, Annex D)."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,7 +9,7 @@ from isocenter.errors import Malformed
 from isocenter.imaging.pixel_format import PixelFormat
 
 Buffer = bytes | bytearray | memoryview
-Pixels = NDArray[np.generic]
+Pixels = NDArray[Any]
 
 
 def decode(data: Buffer, form: PixelFormat, *, is_big_endian: bool = False) -> Pixels:
@@ -21,11 +23,33 @@ def decode(data: Buffer, form: PixelFormat, *, is_big_endian: bool = False) -> P
     if is_big_endian and form.bits_allocated == 8:
         # Big endian pixel data is OW: the two bytes of each word change places (PS3.5 A.3).
         data = swapped(data)
+    if is_subsampled(form):
+        return _upsampled(data, form)
     size = form.samples * dtype.itemsize
     if len(data) < size:
         raise Malformed(f"{len(data)} bytes of pixels where a frame takes {size}")
     cells = np.frombuffer(data, dtype, form.samples)
     return arranged(cells, form).astype(form.dtype, copy=False)
+
+
+def is_subsampled(form: PixelFormat) -> bool:
+    """Whether uncompressed pixels share their chroma two by two (PS3.3 C.7.6.3.1.2)."""
+    return (
+        form.photometric_interpretation in ("YBR_FULL_422", "YBR_PARTIAL_422")
+        and form.samples_per_pixel == 3
+        and form.bits_allocated == 8
+    )
+
+
+def _upsampled(data: Buffer, form: PixelFormat) -> Pixels:
+    pixels = form.rows * form.columns
+    if form.columns % 2 or len(data) < pixels * 2:
+        raise Malformed(f"{len(data)} bytes of pixels where a frame takes {pixels * 2}")
+    if len(data) >= pixels * 3:  # Peer quirk: named so, but with chroma for every pixel
+        return arranged(np.frombuffer(data, np.uint8, pixels * 3), form)
+    pairs = np.frombuffer(data, np.uint8, pixels * 2).reshape(-1, 4)
+    full = pairs[:, (0, 2, 3, 1, 2, 3)]
+    return full.reshape(form.rows, form.columns, 3)
 
 
 def arranged(cells: Pixels, form: PixelFormat) -> Pixels:
