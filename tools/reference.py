@@ -28,6 +28,7 @@ from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.dimse.upper_layer import STEPS, TABLE, Action, Event, State
 from isocenter.services import providers, retrieve, suboperations
 from isocenter.services.status import STATUSES
+from isocenter.services.store import StoreProvider
 from isocenter.storage.attributes import ATTRIBUTES, NEVER_MATCHED, Attribute, Held, Level
 from isocenter.storage.conditions import conditions_of
 from isocenter.storage.query import Key, Query
@@ -144,7 +145,7 @@ def _offers() -> list[Offer]:
     """What the server's own registry offers."""
     archive = cast(Archive, None)  # nothing is called
     made = Config()
-    store = providers.store_provider(archive, made)
+    store = StoreProvider(archive)
     built = providers.services(archive, made, store, Limits(), Timeouts())
     return [service.offer for service in built]
 

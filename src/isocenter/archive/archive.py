@@ -33,6 +33,7 @@ class Archive:
         self.index = index
         self._workers = workers
         self.ingest = Ingest(store, index, workers, config)
+        self.admission = self.ingest.admission
 
     @classmethod
     async def open(cls, folder: Path, config: ArchiveConfig, *, is_shared: bool = False) -> Self:

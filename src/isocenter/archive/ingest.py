@@ -18,6 +18,7 @@ from typing import Final, Protocol, TypeVar
 
 from blake3 import blake3
 
+from isocenter.archive.admission import Admission
 from isocenter.archive.catalogue import Catalogue, Drawn, Identity
 from isocenter.config import ArchiveConfig
 from isocenter.dicom import part10
@@ -79,6 +80,7 @@ class Ingest:
         self.limits = Limits(nesting=config.max_nesting)
         self.on_conflict = OnConflict(config.on_conflict)
         self.catalogue = Catalogue()
+        self.admission = Admission(config.unknown_sop_classes)
 
     def receive(self, announced: Announced) -> "Reception":
         """Begin to take in one instance."""
