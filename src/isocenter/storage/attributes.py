@@ -20,6 +20,7 @@ from isocenter.storage.attribute import (
 from isocenter.storage.attribute import Attribute as Attribute
 from isocenter.storage.attribute import Held as Held
 from isocenter.storage.attribute import Level as Level
+from isocenter.storage.non_patient import BY_CATEGORY
 
 # Attributes with a column, by level. Which column: `schema.COLUMNS`.
 _COLUMNS: dict[Level, tuple[Row, ...]] = {
@@ -323,7 +324,15 @@ def _all() -> Iterator[Attribute]:
     yield from _image_sequences(Level.IMAGE)
 
 
-ATTRIBUTES: Mapping[int, Attribute] = MappingProxyType({each.tag: each for each in _all()})
+def _together() -> dict[int, Attribute]:
+    found = {each.tag: each for each in _all()}
+    for attributes in BY_CATEGORY.values():
+        for each in attributes:
+            found.setdefault(each.tag, each)
+    return found
+
+
+ATTRIBUTES: Mapping[int, Attribute] = MappingProxyType(_together())
 """Every attribute that can be matched or returned, by tag."""
 
 BY_KEYWORD: Mapping[str, Attribute] = MappingProxyType(
@@ -332,7 +341,7 @@ BY_KEYWORD: Mapping[str, Attribute] = MappingProxyType(
 
 NON_PATIENT_STUDY = "2.25.99118390873215962573226178427231153472"
 """The Study and Series Instance UID under which instances of no patient are kept; no query of
-patients, studies or series finds it."""
+patients, studies or series finds it. Such an instance keeps all its attributes itself."""
 
 WANTED: frozenset[int] = frozenset(tag for tag, each in ATTRIBUTES.items() if each.captured)
 """The top-level tags that ingest has to capture from a data set."""
