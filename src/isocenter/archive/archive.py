@@ -17,7 +17,7 @@ from isocenter.errors import NotFound, Unavailable
 from isocenter.storage.files import FileStore
 from isocenter.storage.index import Index
 from isocenter.storage.query import Query
-from isocenter.storage.records import InstanceRef, Match, Removed, Selection
+from isocenter.storage.records import Answer, InstanceRef, Match, Removed, Selection
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +90,13 @@ class Archive:
     def search(self, query: Query) -> AsyncIterator[list[Match]]:
         """Yield what matches, in pages. Raises: Malformed, Unavailable."""
         return self.index.search(query)
+
+    async def answer(self, query: Query) -> Answer:
+        """Find the first page of what matches, and how much more there is.
+
+        Raises: Malformed, Unavailable.
+        """
+        return await self.index.answer(query)
 
     def instances(self, selection: Selection) -> AsyncIterator[list[InstanceRef]]:
         """Yield the selected instances, in pages. Raises: Unavailable."""

@@ -29,6 +29,13 @@ UNSHARED: Final = frozenset({SOP_INSTANCE, 0x00080013, 0x00200013, 0x00201041})
 _LEVELS: Final = {tag: {ATTRIBUTES[tag].level, *ATTRIBUTES[tag].also} for tag in WANTED}
 _SINGLE: Final = tuple(sorted(tag for tag in WANTED if Level.IMAGE in _LEVELS[tag]))
 _SHARED: Final = tuple(sorted(tag for tag in WANTED if _LEVELS[tag] - {Level.IMAGE}))
+_ALL: Final = tuple(sorted(WANTED))
+
+
+_NOWHERE: Final = upper_of(
+    {tag8: {"vr": "UI", "Value": [NON_PATIENT_STUDY]} for tag8 in ("0020000D", "0020000E")}
+)
+"""What is above instances that belong to no patient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +89,12 @@ class Catalogue:
         identity = _identity(values, announced)
         key = (layout.is_little_endian, values.get(SPECIFIC_CHARACTER_SET))
         attributes: Attributes = {}
-        for tag in _SINGLE:
+        # What belongs to no patient shares nothing with what is kept beside it.
+        for tag in _SINGLE if identity.study else _ALL:
             raw = values.get(tag)
             if raw is not None:
                 attributes.update(self._element(tag, raw, key, header))
-        upper = self._upper(identity, key, header)
+        upper = self._upper(key, header) if identity.study else _NOWHERE
         return Drawn(identity, attributes, upper)
 
     def _element(
@@ -100,16 +108,12 @@ class Catalogue:
                 _remember(self._elements, (tag, raw, *key), known)
         return known
 
-    def _upper(self, identity: Identity, key: tuple[object, ...], header: Scanner) -> Upper:
+    def _upper(self, key: tuple[object, ...], header: Scanner) -> Upper:
         key = (*key, *map(header.values.get, _SHARED))
         known = self._uppers.get(key)
         if known is None:
             charset = json_model.charset_of(header.values)
-            attributes = json_model.raw_to_json(header.values, _SHARED, charset, header.layout)
-            if not identity.study:
-                nowhere = {"vr": "UI", "Value": [NON_PATIENT_STUDY]}
-                attributes["0020000D"] = attributes["0020000E"] = nowhere
-            known = upper_of(attributes)
+            known = upper_of(json_model.raw_to_json(header.values, _SHARED, charset, header.layout))
             if sum(len(raw.value) for raw in key if isinstance(raw, RawValue)) <= ORDINARY:
                 _remember(self._uppers, key, known)
         return known
