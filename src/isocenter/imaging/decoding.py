@@ -18,7 +18,7 @@ async def decode(workers: Workers, frame: Buffer, syntax: str, form: PixelFormat
 async def encode(workers: Workers, pixels: Pixels, syntax: str, form: PixelFormat) -> bytes:
     """Encode one frame. Raises: Unsupported."""
     cells = np.ascontiguousarray(pixels, form.dtype)
-    return await workers.run(encoded, [memoryview(cells).cast("B")], syntax, form)
+    return await workers.run(encoded, [cells.reshape(-1).view(np.uint8).data], syntax, form)
 
 
 def decoded(frame: memoryview, syntax: str, form: PixelFormat) -> Buffer:
@@ -26,7 +26,7 @@ def decoded(frame: memoryview, syntax: str, form: PixelFormat) -> Buffer:
     decoder = codec(syntax).decode
     assert decoder is not None
     pixels = np.ascontiguousarray(decoder(frame, form))
-    return memoryview(pixels).cast("B")
+    return pixels.reshape(-1).view(np.uint8).data
 
 
 def encoded(cells: memoryview, syntax: str, form: PixelFormat) -> Buffer:

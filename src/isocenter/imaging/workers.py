@@ -119,6 +119,11 @@ class _Assignment:
         self.answer: Future[bytes] = Future()
 
 
+def _view(room: SharedMemory) -> memoryview:
+    assert room.buf is not None  # it is, until the room is closed
+    return room.buf
+
+
 class _Lost(Exception):
     """The process died, or had to be ended."""
 
@@ -140,7 +145,7 @@ class _Worker:
         room = self._room_for(size)
         at = 0
         for part in assignment.data:
-            room.buf[at : at + len(part)] = part
+            _view(room)[at : at + len(part)] = part
             at += len(part)
         try:
             self._pipe.send((assignment.job, assignment.arguments, room.name, size))
@@ -162,11 +167,11 @@ class _Worker:
         """The answer: in the room that was given, or in one that the worker made."""
         if kind == "here":
             assert self._room is not None
-            return bytes(self._room.buf[:answer])
+            return bytes(_view(self._room)[:answer])
         name, size = answer
         made = SharedMemory(name)
         try:
-            return bytes(made.buf[:size])
+            return bytes(_view(made)[:size])
         finally:
             made.close()
             made.unlink()
@@ -214,7 +219,7 @@ def _done(
     job: Job, arguments: tuple[object, ...], room: SharedMemory, size: int
 ) -> tuple[str, Any]:
     try:
-        with room.buf[:size].toreadonly() as given:
+        with _view(room)[:size].toreadonly() as given:
             answer = memoryview(job(given, *arguments)).cast("B")
     except IsocenterError as error:
         return "raised", error
@@ -223,10 +228,10 @@ def _done(
     except Exception as error:
         return "raised", Malformed(f"pixel data cannot be worked on: {error!r}")
     if len(answer) <= room.size:
-        room.buf[: len(answer)] = answer
+        _view(room)[: len(answer)] = answer
         return "here", len(answer)
     made = SharedMemory(create=True, size=len(answer))
-    made.buf[: len(answer)] = answer
+    _view(made)[: len(answer)] = answer
     made.close()
     return "made", (made.name, len(answer))
 
