@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
+from isocenter.archive.backpressure import Budget, Share
 from isocenter.archive.ingest import Announced, Ingest, Reception
 from isocenter.archive.retrieve import Opened, close_unused
+from isocenter.archive.upload import Expected, Upload
 from isocenter.config import ArchiveConfig
 from isocenter.errors import NotFound, Unavailable
 from isocenter.storage.files import FileStore
@@ -33,6 +35,8 @@ class Archive:
         self.index = index
         self._workers = workers
         self.ingest = Ingest(store, index, workers, config)
+        self.admission = self.ingest.admission
+        self.budget = Budget()
 
     @classmethod
     async def open(cls, folder: Path, config: ArchiveConfig, *, is_shared: bool = False) -> Self:
@@ -76,6 +80,12 @@ class Archive:
     def receive(self, announced: Announced) -> Reception:
         """Begin to take in one instance."""
         return self.ingest.receive(announced)
+
+    def upload(
+        self, share: Share, expected: Expected, *, sent_by: str = "", received_by: str = ""
+    ) -> Upload:
+        """Begin to take in a DICOM file; its bytes count in ``share``, one of ``budget``."""
+        return Upload(self.ingest, share, expected, sent_by=sent_by, received_by=received_by)
 
     def search(self, query: Query) -> AsyncIterator[list[Match]]:
         """Yield what matches, in pages. Raises: Malformed, Unavailable."""

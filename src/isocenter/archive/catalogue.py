@@ -55,6 +55,8 @@ class Announcement(Protocol):
     def sop_class(self) -> str: ...
     @property
     def sop_instance(self) -> str: ...
+    @property
+    def study(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +129,9 @@ def _remember(memory: dict[tuple[object, ...], T], key: tuple[object, ...], valu
 def _identity(values: dict[int, RawValue], announced: Announcement) -> Identity:
     sop_class = _uid(values, SOP_CLASS, "SOPClassUID", announced.sop_class)
     instance = _uid(values, SOP_INSTANCE, "SOPInstanceUID", announced.sop_instance)
-    if sop_class in NON_PATIENT and STUDY not in values:
+    if sop_class in NON_PATIENT and STUDY not in values and not announced.study:
         return Identity(sop_class, instance, "", "")
-    study = _uid(values, STUDY, "StudyInstanceUID")
+    study = _uid(values, STUDY, "StudyInstanceUID", announced.study)
     series = _uid(values, SERIES, "SeriesInstanceUID")
     return Identity(sop_class, instance, study, series)
 
