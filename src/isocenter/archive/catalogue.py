@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 from isocenter.dicom import json_model
-from isocenter.dicom.identity import LONGEST_UID, SERIES, SOP_CLASS, SOP_INSTANCE, STUDY
+from isocenter.dicom.identity import SERIES, SOP_CLASS, SOP_INSTANCE, STUDY, may_be_uid
 from isocenter.dicom.layout import SPECIFIC_CHARACTER_SET
 from isocenter.dicom.scanner import RawValue, Scanner
 from isocenter.dicom.sop_classes import NON_PATIENT
@@ -141,7 +141,7 @@ def _uid(values: dict[int, RawValue], tag: int, keyword: str, announced: str = "
     uid = raw.value.decode("latin-1").strip("\0 ") if raw else ""
     if not uid:
         raise Mismatch(f"data set has no {keyword}")
-    if len(uid) > LONGEST_UID or not uid.isascii() or not uid.isprintable() or "\\" in uid:
+    if not may_be_uid(uid):
         raise Mismatch(f"{keyword} is not a UID")
     if announced and uid != announced:
         raise Mismatch(f"{keyword} differs from the one announced")
