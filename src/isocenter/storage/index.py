@@ -22,6 +22,7 @@ from isocenter.storage.engine import upgrade
 from isocenter.storage.entry import entry_of
 from isocenter.storage.query import Query
 from isocenter.storage.records import (
+    Answer,
     Change,
     Incoming,
     InstanceRef,
@@ -143,6 +144,14 @@ class Index:
         pages = await self._read(lambda: searching.search(self._reader, query))
         async for page in self._each(pages):
             yield page
+
+    async def answer(self, query: Query) -> Answer:
+        """The first page of matches, and how many there are behind ``query.limit``.
+
+        Raises: Malformed, for a key that cannot be read.
+        """
+        begun = await self._read(lambda: searching.begin(self._reader, query))
+        return Answer(begun.first, self._each(begun.pages), begun.further, begun.is_counted)
 
     async def count(self, query: Query) -> int:
         """How many match. Raises: Malformed, for a key that cannot be read."""
