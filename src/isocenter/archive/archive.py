@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 
 from isocenter.archive.ingest import Announced, Ingest, Reception
 from isocenter.archive.retrieve import Opened, close_unused
+from isocenter.archive.worklist import Worklist
 from isocenter.config import ArchiveConfig
 from isocenter.errors import NotFound, Unavailable
 from isocenter.storage.files import FileStore
@@ -33,6 +34,7 @@ class Archive:
         self.index = index
         self._workers = workers
         self.ingest = Ingest(store, index, workers, config)
+        self.worklist = Worklist(index.worklist, config)
 
     @classmethod
     async def open(cls, folder: Path, config: ArchiveConfig, *, is_shared: bool = False) -> Self:
