@@ -28,6 +28,7 @@ from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.dimse.upper_layer import STEPS, TABLE, Action, Event, State
 from isocenter.services import providers, retrieve, suboperations
 from isocenter.services.status import STATUSES
+from isocenter.services.store import StoreProvider
 from isocenter.storage.attributes import ATTRIBUTES, NEVER_MATCHED, Attribute, Held, Level
 from isocenter.storage.conditions import conditions_of
 from isocenter.storage.query import Key, Query
@@ -66,7 +67,7 @@ def _meanings(section: type) -> Mapping[str, str]:
 
 def settings(prefix: str = "") -> str:
     """The settings of one section: name, type, default and meaning."""
-    section = {"": Config, "archive.": config.ArchiveConfig, "dimse.": config.DimseConfig}[prefix]
+    section = config.SECTIONS.get(prefix.rstrip("."), Config)
     meanings = _meanings(section)
     rows = []
     for path, kind, default in config.documented():
@@ -144,7 +145,7 @@ def _offers() -> list[Offer]:
     """What the server's own registry offers."""
     archive = cast(Archive, None)  # nothing is called
     made = Config()
-    store = providers.store_provider(archive, made)
+    store = StoreProvider(archive)
     built = providers.services(archive, made, store, Limits(), Timeouts())
     return [service.offer for service in built]
 
@@ -347,6 +348,7 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("settings", settings),
         ("archive", lambda: settings("archive.")),
         ("dimse", lambda: settings("dimse.")),
+        ("dicomweb", lambda: settings("dicomweb.")),
     ),
     "reference/commands.md": (("commands", commands),),
     "reference/dimse.md": (

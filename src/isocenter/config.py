@@ -124,6 +124,17 @@ class DimseConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DicomwebConfig:
+    """The web services of PS3.18."""
+
+    max_store_size: Annotated[int, Span(1 << 20, 1 << 50)] = 1 << 40
+    """Bytes that one request to store may bring, what is compressed counted unpacked."""
+
+    max_store_parts: Count = 100_000
+    """Instances, or other parts, that one request to store may bring."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole of the settings."""
 
@@ -154,6 +165,7 @@ class Config:
 
     archive: ArchiveConfig = ArchiveConfig()
     dimse: DimseConfig = DimseConfig()
+    dicomweb: DicomwebConfig = DicomwebConfig()
     peer: tuple[Address, ...] = ()
     """The applications we know: C-MOVE destinations, and who may call if ``known_callers_only``."""
 
@@ -379,7 +391,15 @@ def _leaves(
             yield (*prefix, name), value
 
 
-SECTIONS = frozenset({"archive", "dimse"})
+SECTIONS: Mapping[str, type] = types.MappingProxyType(
+    {
+        name: hint
+        for name, hint in typing.get_type_hints(Config).items()
+        if hasattr(hint, "__dataclass_fields__")
+    }
+)
+"""The sections of the settings, by name."""
+
 _HEADER = re.compile(r"^\s*\[{1,2}\s*([A-Za-z0-9_.\- ]+?)\s*\]{1,2}")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.\-]+)\s*=")
 
@@ -403,7 +423,8 @@ def _lines_of(text: str) -> dict[tuple[str, ...], int]:
 
 def documented() -> Iterator[tuple[str, str, str]]:
     """Every setting: its dotted name, its type in words and its default, for the reference page."""
-    for section, prefix in ((Config, ""), (ArchiveConfig, "archive."), (DimseConfig, "dimse.")):
+    for name, section in {"": Config, **SECTIONS}.items():
+        prefix = f"{name}." if name else ""
         hints = typing.get_type_hints(section, include_extras=True)
         for each in fields(section):
             if hasattr(hints[each.name], "__dataclass_fields__"):

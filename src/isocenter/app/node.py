@@ -22,6 +22,7 @@ from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.errors import Unavailable
 from isocenter.services import providers
 from isocenter.services.status import response_of
+from isocenter.services.store import StoreProvider
 from isocenter.storage.lock import FolderLock
 
 log = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ class Node:
 
 def _dimse_server(archive: Archive, config: Config) -> DimseServer:
     limits, timeouts = limits_of(config.dimse), timeouts_of(config.dimse)
-    store = providers.store_provider(archive, config)
+    store = StoreProvider(archive)
     return DimseServer(
         providers.services(archive, config, store, limits, timeouts),
         ae_titles=(config.aet,),

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from isocenter.dimse import pdu
@@ -20,6 +20,8 @@ from isocenter.errors import Malformed, OutOfTurn
 log = logging.getLogger(__name__)
 
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+HAS_SENDMSG = hasattr(socket.socket, "sendmsg")
+MOST_PARTS = 1024  # what one call takes everywhere (IOV_MAX)
 LONGEST_TICK = 5.0  # seconds
 READ_SIZE = 1 << 18  # bytes at a time: a worker writes one piece while the next is read
 SHORTEST_TICK = 0.02
@@ -301,7 +303,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport:
             self._transport.abort()
 
-    def send(self, parts: Iterable[Buffer]) -> None:
+    def send(self, parts: list[Buffer]) -> None:
         """Queue whole P-DATA-TF PDUs; wait for ``writable`` before the next ones.
 
         The buffers must stay as they are until they are written. Raises: Aborted, OutOfTurn.
@@ -312,7 +314,7 @@ class Connection(asyncio.BufferedProtocol):
             raise Aborted("the association is over")
         self._machine.handle(Event.WE_SEND_DATA)
         self._heard = self._loop.time()
-        self._transport.writelines(cast("list[bytes]", parts))
+        self._hand_over(self._transport, parts)
 
     async def writable(self) -> None:
         """Wait until little enough is queued. Raises: Aborted."""
@@ -347,6 +349,17 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     # Inside.
+
+    def _hand_over(self, transport: asyncio.Transport, parts: list[Buffer]) -> None:
+        """Write what the system takes at once, and queue the rest.
+
+        The event loop would begin only after whatever else is due, while the peer waits.
+        """
+        if self._socket is not None and HAS_SENDMSG and not transport.get_write_buffer_size():
+            with contextlib.suppress(OSError):  # no room, or gone: the transport finds out
+                parts = _behind(parts, self._socket.sendmsg(parts[:MOST_PARTS]))
+        if parts:
+            transport.writelines(cast("list[bytes]", parts))
 
     def _perform(
         self,
@@ -468,6 +481,16 @@ class Connection(asyncio.BufferedProtocol):
     def _note(self, what: str, detail: object) -> None:
         host, port = self.peer_address
         log.info("%s", what, extra={"detail": str(detail), "host": host, "port": port})
+
+
+def _behind(parts: list[Buffer], sent: int) -> list[Buffer]:
+    """What of ``parts`` remains when ``sent`` bytes are gone."""
+    for number, part in enumerate(parts):
+        size = len(part)
+        if sent < size:
+            return [memoryview(part)[sent:], *parts[number + 1 :]]
+        sent -= size
+    return []
 
 
 SENDS_UNIT = frozenset({Effect.SEND_REQUEST, Effect.SEND_ACCEPT, Effect.SEND_REJECT})

@@ -18,6 +18,8 @@ from isocenter.services.sending import Kind
 
 SCOUTED: Final = 256
 """Files that are examined before the first is sent, so that one association serves them all."""
+ALIKE: Final = 32
+"""Files in a row without a new kind after which that is enough."""
 SCOUTING_TIME: Final = 0.25
 """Seconds after which that is enough."""
 BATCH: Final = 64
@@ -176,10 +178,13 @@ class Feed:
 
     def _scout(self) -> None:
         end = time.monotonic() + SCOUTING_TIME
+        alike = 0
         with self._walking:
             for entry in itertools.islice(self._entries, SCOUTED):
+                kinds = len(self.kinds)
                 self._scouted.append(self._look_at(entry))
-                if time.monotonic() > end:
+                alike = alike + 1 if len(self.kinds) == kinds else 0
+                if alike == ALIKE or time.monotonic() > end:
                     return
 
     def _look_at(self, entry: Entry) -> Outgoing | Refused | Skipped:

@@ -21,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The newest migration in ``migrations/versions``."""
 
 UNNUMBERED: Final = 2**31 - 1
@@ -129,6 +129,8 @@ series = Table(
     _text("modality"),
     Column("series_number", Integer, nullable=False),
     *_documents(),
+    # The sum of `contents.fingerprint_of` over its blobs: tells one state from every other.
+    _count("fingerprint"),
     _count("instances"),
     _count("bytes"),
     UniqueConstraint("study_fk", "series_uid"),

@@ -11,12 +11,14 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal_column,
     select,
     update,
 )
 from sqlalchemy.engine import Dialect
 
 from isocenter.storage import schema
+from isocenter.storage.contents import FINGERPRINT_MASK
 from isocenter.storage.engine import Statement
 
 STUDY_COLUMNS: Final = (
@@ -196,6 +198,18 @@ def _count(table: Table, *columns: str) -> _Clause:
     return changed, (*(f"d_{each}" for each in columns), "key")
 
 
+def _count_series() -> _Clause:
+    series = schema.series
+    total = series.c.fingerprint + bindparam("d_fingerprint")
+    clause = update(series).where(series.c.pk == bindparam("key"))
+    changed = clause.values(
+        fingerprint=total.bitwise_and(literal_column(str(FINGERPRINT_MASK))),
+        instances=series.c.instances + bindparam("d_instances"),
+        bytes=series.c.bytes + bindparam("d_bytes"),
+    )
+    return changed, ("d_fingerprint", "d_instances", "d_bytes", "key")
+
+
 def _select(table: Table, *columns: str, by: tuple[str, ...]) -> _Clause:
     clause = select(*(table.c[each] for each in columns))
     return clause.where(*(table.c[each] == bindparam(each) for each in by)), by
@@ -265,7 +279,7 @@ def _series_clauses() -> dict[str, _Clause]:
         "insert_series": _insert(series, "pk", "study_fk", "series_uid", *SERIES_COLUMNS),
         "read_series": _select(series, "study_fk", "instances", "series_uid", by=("pk",)),
         "update_series": _update(series, *SERIES_COLUMNS),
-        "count_series": _count(series, "instances", "bytes"),
+        "count_series": _count_series(),
         "delete_series": _delete(series, "pk"),
     }
 

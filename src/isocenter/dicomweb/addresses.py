@@ -1,0 +1,42 @@
+"""The URLs of our resources, as whoever asks reaches them (PS3.18 10.1.1, 12.1.1)."""
+
+from urllib.parse import quote
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from isocenter.dicom.identity import LONGEST_UID
+from isocenter.dicomweb.non_patient import CATEGORIES
+
+
+def root(request: Request) -> str:
+    """The service's root, without a slash at its end."""
+    return str(request.url.replace(path=request.scope.get("root_path", ""), query="", fragment=""))
+
+
+def study(root: str, study: str) -> str:
+    return f"{root}/studies/{quote(study)}"
+
+
+def instance(root: str, sop_class: str, study_uid: str, series: str, instance: str) -> str:
+    """Where an instance is; one without a study, in the category of its SOP class.
+
+    Empty, if it is in none.
+    """
+    if study_uid:
+        return f"{study(root, study_uid)}/series/{quote(series)}/instances/{quote(instance)}"
+    for name, classes in CATEGORIES.items():
+        if sop_class in classes:
+            return f"{root}/{name}/{quote(instance)}"
+    return ""
+
+
+def uid(request: Request, name: str) -> str:
+    """The UID that the path gives for ``name``; empty, if there is none of that name in it.
+
+    Raises: HTTPException 400.
+    """
+    given = str(request.path_params.get(name, ""))
+    if len(given) > LONGEST_UID or not given.isascii() or not given.isprintable() or "\\" in given:
+        raise HTTPException(400, f"the {name} in the path is not a UID")
+    return given
