@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from isocenter.imaging.image import Image, Padding
 from isocenter.imaging.luts import Function, Rescale, Table, Values, Window
 from isocenter.imaging.native import Pixels
+from isocenter.imaging.pixel_format import PixelFormat
 
 Bytes = NDArray[np.uint8]
 
@@ -38,14 +39,13 @@ def shading(image: Image, frame: int, window: Window | None = None) -> Shading:
     return Shading(image.modality(frame), voi, image.is_inverse, padding=image.padding)
 
 
-def shown(pixels: Pixels, image: Image, look: Shading) -> Bytes:
+def shown(pixels: Pixels, form: PixelFormat, look: Shading) -> Bytes:
     """Give ``(rows, columns)`` in greys of 8 bits."""
-    form = image.form
     if form.is_float or form.bits_stored > MOST_BITS_BY_TABLE:
         return _directly(pixels.astype(np.float64), look)
     patterns = _patterns(pixels, form.bits_stored)
     values = _all_values(form.bits_stored, is_signed=form.is_signed)
-    if look.voi is None and not _is_plain(image, look):
+    if look.voi is None and not _is_plain(form, look):
         values_there = values[np.flatnonzero(np.bincount(patterns.ravel(), minlength=values.size))]
         look = _spread(look, values_there)
     table = _directly(values, look)
@@ -69,9 +69,8 @@ def _all_values(bits: int, *, is_signed: bool) -> Values:
     return values
 
 
-def _is_plain(image: Image, look: Shading) -> bool:
+def _is_plain(form: PixelFormat, look: Shading) -> bool:
     """Pixels of 8 bits without a word on windows are shown as they are."""
-    form = image.form
     return form.bits_stored <= 8 and not form.is_signed and look.modality == Rescale()
 
 
