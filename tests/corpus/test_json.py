@@ -172,8 +172,9 @@ def test_its_model_is_that_of_pydicom(path):
         syntax, data = opened(path)
         model = to_json(elements(data, syntax))
     except Malformed as fault:
-        assert fault.offset is not None
-        assert name(path).startswith("malformed/") or path.name == "DICOMDIR-nooffset"
+        is_expected = name(path).startswith("malformed/") or path.name == "DICOMDIR-nooffset"
+        if not is_expected or fault.offset is None:
+            raise
     else:
         assert not list(differences(model, dataset, name(path)))
         assert json.loads(json.dumps(model, allow_nan=False)) == model
@@ -197,12 +198,19 @@ def _as_written(attribute):
     if attribute["vr"] == "SQ" and values(attribute):
         return {"vr": "SQ", "Value": [as_written(item) for item in values(attribute)]}
     if attribute["vr"] == "DS":
-        found = [float(f"{each:.13g}") if isinstance(each, float) else each for each in values(attribute)]
+        found = [
+            float(f"{each:.13g}") if isinstance(each, float) else each for each in values(attribute)
+        ]
         return {"vr": "DS", "Value": found}
     if data := attribute.get("InlineBinary"):
         binary = b64decode(data)
         return {**attribute, "InlineBinary": b64encode(binary + bytes(len(binary) % 2)).decode()}
     return attribute
+
+
+def _sixteen(value):
+    """Give a number in the 13 digits that any DS holds, whatever its sign and exponent."""
+    return float(f"{value:.13g}") if isinstance(value, float) else value
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)

@@ -223,7 +223,7 @@ def _integer(text: str) -> int | str:
     return text if isinstance(found, float) else found
 
 
-def _person_name(text: str) -> dict[str, str] | None:
+def person_name(text: str) -> dict[str, str] | None:
     """Give the non-empty component groups (PS3.18 F.2.2). There are no more than three."""
     if "=" not in text:
         return {"Alphabetic": text}
@@ -260,5 +260,5 @@ _TEXT: Final[dict[str, Callable[[str], Any] | None]] = {
     ),
     "DS": _decimal,
     "IS": _integer,
-    "PN": _person_name,
+    "PN": person_name,
 }
