@@ -66,7 +66,7 @@ def _meanings(section: type) -> Mapping[str, str]:
 
 def settings(prefix: str = "") -> str:
     """The settings of one section: name, type, default and meaning."""
-    section = {"": Config, "archive.": config.ArchiveConfig, "dimse.": config.DimseConfig}[prefix]
+    section = config.SECTIONS.get(prefix.rstrip("."), Config)
     meanings = _meanings(section)
     rows = []
     for path, kind, default in config.documented():
@@ -347,6 +347,7 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("settings", settings),
         ("archive", lambda: settings("archive.")),
         ("dimse", lambda: settings("dimse.")),
+        ("http", lambda: settings("http.")),
     ),
     "reference/commands.md": (("commands", commands),),
     "reference/dimse.md": (
