@@ -28,6 +28,7 @@ from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.dimse.upper_layer import STEPS, TABLE, Action, Event, State
 from isocenter.services import providers, retrieve, suboperations
 from isocenter.services.status import STATUSES
+from isocenter.services.store import StoreProvider
 from isocenter.storage.attributes import ATTRIBUTES, NEVER_MATCHED, Attribute, Held, Level
 from isocenter.storage.conditions import conditions_of
 from isocenter.storage.query import Key, Query
@@ -144,7 +145,7 @@ def _offers() -> list[Offer]:
     """What the server's own registry offers."""
     archive = cast(Archive, None)  # nothing is called
     made = Config()
-    store = providers.store_provider(archive, made)
+    store = StoreProvider(archive)
     built = providers.services(archive, made, store, Limits(), Timeouts())
     return [service.offer for service in built]
 
@@ -246,7 +247,7 @@ _SAMPLES = {
     "DT": "2020",
     "IS": "1",
     "DS": "1",
-    "US": "1",
+    **dict.fromkeys(("FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"), "1"),
     "UI": "1.2",
 }
 
@@ -348,6 +349,7 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("archive", lambda: settings("archive.")),
         ("dimse", lambda: settings("dimse.")),
         ("http", lambda: settings("http.")),
+        ("dicomweb", lambda: settings("dicomweb.")),
     ),
     "reference/commands.md": (("commands", commands),),
     "reference/dimse.md": (

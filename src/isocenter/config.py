@@ -78,6 +78,13 @@ class ArchiveConfig:
     file_threads: Annotated[int, Span(1, 256)] = 16
     """Threads that write, sync and read blobs."""
 
+    workitem_retention: Annotated[float, Span(0, 10 * 366 * 24 * 3600)] = 30 * 24 * 3600.0
+    """How long a completed or canceled workitem is kept, unless a subscriber holds a deletion lock
+    on it (PS3.4 CC.2.3.2)."""
+
+    event_retention: Annotated[float, Span(0, 366 * 24 * 3600)] = 24 * 3600.0
+    """How long an event of the worklist waits for a subscriber who is not connected."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DimseConfig:
@@ -152,6 +159,21 @@ class HttpConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DicomwebConfig:
+    """The web services of PS3.18."""
+
+    max_store_size: Annotated[int, Span(1 << 20, 1 << 50)] = 1 << 40
+    """Bytes that one request to store may bring, what is compressed counted unpacked."""
+
+    max_store_parts: Count = 100_000
+    """Instances, or other parts, that one request to store may bring."""
+
+    max_results: Annotated[int, Span(1, 10_000_000)] = 100_000
+    """Matches that one search gives, also where no limit is asked for; a Warning header field says
+    that there are more (PS3.18 8.3.4.4.1)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole of the settings."""
 
@@ -183,6 +205,7 @@ class Config:
     archive: ArchiveConfig = ArchiveConfig()
     dimse: DimseConfig = DimseConfig()
     http: HttpConfig = HttpConfig()
+    dicomweb: DicomwebConfig = DicomwebConfig()
     peer: tuple[Address, ...] = ()
     """The applications we know: C-MOVE destinations, and who may call if ``known_callers_only``."""
 

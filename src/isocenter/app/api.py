@@ -112,7 +112,7 @@ class Api:
         return _json({"status": now}, 200 if now == "ready" else 503)
 
     async def _openapi(self, request: Request) -> Response:
-        return _json(description(addresses.service(request)))
+        return _json(description(addresses.root(request)))
 
 
 class Served:

@@ -22,6 +22,7 @@ from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.errors import Unavailable
 from isocenter.services import providers
 from isocenter.services.status import response_of
+from isocenter.services.store import StoreProvider
 from isocenter.storage.lock import FolderLock
 
 log = logging.getLogger(__name__)
@@ -99,6 +100,7 @@ class Node:
                     "data": config.data,
                 },
             )
+            await archive.worklist.start(peer.ae_title for peer in config.peer)
             await self._stop.wait()
         finally:
             self.state = "draining"
@@ -109,6 +111,7 @@ class Node:
                     "requests": self._dicom_web.under_way,
                 },
             )
+            await archive.worklist.close()
             await asyncio.gather(
                 server.drain(config.shutdown_timeout),
                 self._dicom_web.drain(config.shutdown_timeout),
@@ -118,7 +121,7 @@ class Node:
 
 def _dimse_server(archive: Archive, config: Config) -> DimseServer:
     limits, timeouts = limits_of(config.dimse), timeouts_of(config.dimse)
-    store = providers.store_provider(archive, config)
+    store = StoreProvider(archive)
     return DimseServer(
         providers.services(archive, config, store, limits, timeouts),
         ae_titles=(config.aet,),

@@ -2,20 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
+from isocenter.archive.backpressure import Budget, Share
 from isocenter.archive.ingest import Announced, Ingest, Reception
 from isocenter.archive.retrieve import Opened, close_unused
+from isocenter.archive.upload import Expected, Upload
+from isocenter.archive.worklist import Worklist
 from isocenter.config import ArchiveConfig
-from isocenter.errors import NotFound, Unavailable
+from isocenter.errors import IsocenterError, NotFound, Unavailable
 from isocenter.storage.files import FileStore
 from isocenter.storage.index import Index
 from isocenter.storage.query import Query
-from isocenter.storage.records import InstanceRef, Match, Removed, Selection
+from isocenter.storage.records import Answer, InstanceRef, Match, Removed, Selection
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,9 @@ class Archive:
         self.index = index
         self._workers = workers
         self.ingest = Ingest(store, index, workers, config)
+        self.worklist = Worklist(index.worklist, config)
+        self.admission = self.ingest.admission
+        self.budget = Budget()
 
     @classmethod
     async def open(cls, folder: Path, config: ArchiveConfig, *, is_shared: bool = False) -> Self:
@@ -77,9 +83,22 @@ class Archive:
         """Begin to take in one instance."""
         return self.ingest.receive(announced)
 
+    def upload(
+        self, share: Share, expected: Expected, *, sent_by: str = "", received_by: str = ""
+    ) -> Upload:
+        """Begin to take in a DICOM file; its bytes count in ``share``, one of ``budget``."""
+        return Upload(self.ingest, share, expected, sent_by=sent_by, received_by=received_by)
+
     def search(self, query: Query) -> AsyncIterator[list[Match]]:
         """Yield what matches, in pages. Raises: Malformed, Unavailable."""
         return self.index.search(query)
+
+    async def answer(self, query: Query) -> Answer:
+        """Find the first page of what matches, and how much more there is.
+
+        Raises: Malformed, Unavailable.
+        """
+        return await self.index.answer(query)
 
     def instances(self, selection: Selection) -> AsyncIterator[list[InstanceRef]]:
         """Yield the selected instances, in pages. Raises: Unavailable."""
@@ -96,6 +115,10 @@ class Archive:
         except asyncio.CancelledError:
             opening.add_done_callback(close_unused)
             raise
+
+    async def lost(self, instances: Sequence[InstanceRef]) -> set[str]:
+        """SOP Instance UIDs of those whose bytes are not there, or not all of them."""
+        return await self._in_worker(partial(_lost, self.store, instances))
 
     async def remove(self, selection: Selection) -> Removed:
         """Remove instances from the archive, and delete their bytes. Raises: Unavailable."""
@@ -122,6 +145,18 @@ class Archive:
 
     async def _in_worker(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+
+def _lost(store: FileStore, instances: Sequence[InstanceRef]) -> set[str]:
+    lost = set()
+    for instance in instances:
+        try:
+            if store.size(instance.blob_key) == instance.size:
+                continue
+        except IsocenterError:
+            pass
+        lost.add(instance.sop_instance_uid)
+    return lost
 
 
 def _refuse_blobs_without_index(store: FileStore, folder: Path) -> None:

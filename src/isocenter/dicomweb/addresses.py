@@ -1,18 +1,20 @@
-"""Absolute URLs of resources, as the one who asked has to write them.
-
-Scheme, host and prefix are those of the request: behind a proxy we trust, those that the proxy was
-asked with (``app.forwarded``).
-"""
+"""The URLs of our resources, as whoever asks reaches them (PS3.18 10.1.1, 12.1.1)."""
 
 from urllib.parse import quote
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from isocenter.errors import OutOfTurn
+from isocenter.dicom.identity import LONGEST_UID
+from isocenter.dicomweb.non_patient import CATEGORIES
 
 
-def service(request: Request) -> str:
-    """Return the Base URI of the service (PS3.18 8.2), without a slash at its end."""
+def root(request: Request) -> str:
+    """The Base URI of the service (PS3.18 8.2), without a slash at its end.
+
+    Scheme, host and prefix are those of the request: behind a proxy we trust, those that the proxy
+    was asked with.
+    """
     scope = request.scope
     host = request.headers.get("host")
     if not host:  # HTTP/1.0
@@ -22,24 +24,33 @@ def service(request: Request) -> str:
     return f"{scope['scheme']}://{host}{quote(scope.get('root_path', ''))}"
 
 
-def resource(
-    base: str, study: str, series: str | None = None, instance: str | None = None, *below: str | int
-) -> str:
-    """Return the URL of a study, a series or an instance, or what is ``below`` the instance.
+def study(root: str, study: str) -> str:
+    return f"{root}/studies/{quote(study, safe='')}"
 
-    ``base`` is what ``service`` gave: ask for it once for a whole answer. Raises: OutOfTurn.
+
+def series_of(root: str, study_uid: str, series: str) -> str:
+    return f"{study(root, study_uid)}/series/{quote(series, safe='')}"
+
+
+def instance(root: str, sop_class: str, study_uid: str, series: str, instance: str) -> str:
+    """Where an instance is; one without a study, in the category of its SOP class.
+
+    Empty, if it is in none.
     """
-    if instance is not None and series is None:
-        raise OutOfTurn("the address of an instance needs its series")
-    parts = [base, "studies", _segment(study)]
-    if series is not None:
-        parts += ["series", _segment(series)]
-    if instance is not None:
-        parts += ["instances", _segment(instance)]
-    parts += [_segment(str(each)) for each in below]
-    return "/".join(parts)
+    if study_uid:
+        return f"{series_of(root, study_uid, series)}/instances/{quote(instance, safe='')}"
+    for name, classes in CATEGORIES.items():
+        if sop_class in classes:
+            return f"{root}/{name}/{quote(instance, safe='')}"
+    return ""
 
 
-def _segment(text: str) -> str:
-    # Identifiers that break the rules (PS3.5 9.1) are kept as they came, and must lead somewhere.
-    return quote(text, safe="")
+def uid(request: Request, name: str) -> str:
+    """The UID that the path gives for ``name``; empty, if there is none of that name in it.
+
+    Raises: HTTPException 400.
+    """
+    given = str(request.path_params.get(name, ""))
+    if len(given) > LONGEST_UID or not given.isascii() or not given.isprintable() or "\\" in given:
+        raise HTTPException(400, f"the {name} in the path is not a UID")
+    return given

@@ -53,7 +53,7 @@ def describe(request: Request, target: Resource) -> Response:
     """Describe ``target`` and what lies below it. Raises: HTTPException 400, 406."""
     chosen = choose(request, (Offer(WADL), Offer(JSON)))
     listed = [each for each in request.app.state.resources if _is_within(each, target)]
-    content = description(addresses.service(request), target, listed)
+    content = description(addresses.root(request), target, listed)
     body = orjson.dumps(content) if chosen.media_type == JSON else written(content)
     validator = Validator(conditional.etag(body))
     headers = {**validator.headers, "allow": ", ".join(target.allowed), "vary": "Accept"}

@@ -12,11 +12,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from isocenter.archive.archive import Archive
 from isocenter.config import Config
-from isocenter.dicomweb import capabilities, problems
+from isocenter.dicomweb import capabilities, problems, retrieve, search, store
 from isocenter.dicomweb.compression import Compression
 from isocenter.dicomweb.resources import Resource, merged
 
-RESOURCES: tuple[Resource, ...] = ()
+RESOURCES: tuple[Resource, ...] = (
+    *search.RESOURCES,
+    *retrieve.RESOURCES,
+    *store.RESOURCES,
+)
 """Every resource, the more special paths first."""
 
 

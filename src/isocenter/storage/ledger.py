@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy.engine.interfaces import DBAPICursor
 
+from isocenter.storage.contents import FINGERPRINT_MASK, fingerprint_of
 from isocenter.storage.engine import Statement
 from isocenter.storage.records import ChangeKind, Warned
 from isocenter.storage.statements import Statements
@@ -142,14 +143,23 @@ class Ledger:
             self._removed = {row[0] for row in self.all(self.statements.pending)}
         return self._removed
 
-    def count(self, keys: tuple[int, int, int], *, instances: int, size: int) -> None:
-        """Add instances, or with negative numbers remove them, in the counters of all levels.
+    def count_in(self, keys: tuple[int, int, int], blob_key: str, size: int) -> None:
+        """Add an instance in the counters of all levels.
 
         ``keys`` of the patient, the study and the series; ``size`` in bytes.
         """
+        self._count(keys, 1, size, fingerprint_of(blob_key))
+
+    def count_out(self, keys: tuple[int, int, int], blob_key: str, size: int) -> None:
+        """Take an instance away, as `count_in` adds one."""
+        self._count(keys, -1, -size, -fingerprint_of(blob_key))
+
+    def _count(
+        self, keys: tuple[int, int, int], instances: int, size: int, fingerprint: int
+    ) -> None:
         patient_pk, study_pk, series_pk = keys
         for counters, key, width in (
-            (self._series, series_pk, 2),
+            (self._series, series_pk, 3),
             (self._studies, study_pk, 3),
             (self._patients, patient_pk, 4),
         ):
@@ -158,6 +168,8 @@ class Ledger:
                 sums = counters[key] = [0] * width
             sums[-2] += instances
             sums[-1] += size
+        series = self._series[series_pk]
+        series[0] = series[0] + fingerprint & FINGERPRINT_MASK
 
     def count_series(self, study_pk: int, patient_pk: int, series: int) -> None:
         """Add or remove series."""

@@ -128,6 +128,16 @@ def kinds(run: Run, selection: Selection) -> list[tuple[str, str]]:
     return sorted({(row[0], row[1]) for row in run(chosen(pairs, selection))})
 
 
+def references(run: Run, pks: Sequence[int]) -> list[InstanceRef]:
+    """The instances of these rows, in their order; rows that have gone are left out."""
+    statement = select(*_REFERENCE, instance.c.pk).select_from(_JOINED)
+    place = {pk: number for number, pk in enumerate(pks)}
+    rows: list[Row[Any]] = []
+    for start in range(0, len(pks), UIDS_AT_A_TIME):
+        rows += run(statement.where(instance.c.pk.in_(pks[start : start + UIDS_AT_A_TIME])))
+    return _references(sorted(rows, key=lambda row: place[row[-1]]))
+
+
 def has_blob(run: Run, sop_instance_uid: str, blob_key: str) -> bool:
     """Whether a blob belongs to an instance, as its current or a former version."""
     return any(

@@ -101,6 +101,8 @@ def _engine(path: Path, size: int, *pragmas: str) -> Engine:
 
 
 BEGIN_WRITE: Final = "BEGIN IMMEDIATE"
+BEGIN_READ: Final = "BEGIN"
+"""What is read until the end of the transaction is of one moment."""
 
 
 def glob(value: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:

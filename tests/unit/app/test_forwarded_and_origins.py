@@ -17,7 +17,7 @@ from isocenter.dicomweb import addresses
 
 async def tell(scope: Scope, receive: Receive, send: Send) -> None:
     request = Request(scope)
-    told = {"base": addresses.service(request), "client": scope["client"][0], "at": scope["path"]}
+    told = {"base": addresses.root(request), "client": scope["client"][0], "at": scope["path"]}
     await JSONResponse(told)(scope, receive, send)
 
 

@@ -1,4 +1,4 @@
-"""An application over a real archive, without a socket."""
+"""The web services over a real archive, called without a socket."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,8 +7,9 @@ import httpx
 import pytest
 
 from isocenter.archive.archive import Archive
-from isocenter.config import ArchiveConfig, Config
-from isocenter.dicomweb.routing import application
+from isocenter.config import ArchiveConfig, Config, DicomwebConfig
+from isocenter.dicomweb import routing
+from made_instances import Kept
 
 
 @pytest.fixture
@@ -19,7 +20,20 @@ async def archive(tmp_path: Path) -> AsyncIterator[Archive]:
 
 
 @pytest.fixture
-async def client(archive: Archive) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(application(archive, Config()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+def kept(archive: Archive) -> Kept:
+    return Kept(archive)
+
+
+@pytest.fixture
+def limits() -> DicomwebConfig:
+    """Overridden where a test needs others."""
+    return DicomwebConfig()
+
+
+@pytest.fixture
+async def web(archive: Archive, limits: DicomwebConfig) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the services; paths are below their root."""
+    served = routing.application(archive, Config(dicomweb=limits))
+    transport = httpx.ASGITransport(served, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://archive") as client:
         yield client
