@@ -7,6 +7,7 @@ from starlette.routing import Route
 from isocenter.archive.archive import Archive
 from isocenter.config import Config
 from isocenter.dicomweb import (
+    commitment,
     problems,
     retrieve,
     search,
@@ -19,6 +20,7 @@ RESOURCES: tuple[Resource, ...] = (
     *search.RESOURCES,
     *retrieve.RESOURCES,
     *store.RESOURCES,
+    *commitment.RESOURCES,
 )
 """Every resource, the more special paths first."""
 
