@@ -12,7 +12,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from isocenter.archive.archive import Archive
 from isocenter.config import Config
-from isocenter.dicomweb import capabilities, problems, retrieve, search, store
+from isocenter.dicomweb import (
+    capabilities,
+    commitment,
+    problems,
+    retrieve,
+    search,
+    store,
+)
 from isocenter.dicomweb.compression import Compression
 from isocenter.dicomweb.resources import Resource, merged
 
@@ -20,6 +27,7 @@ RESOURCES: tuple[Resource, ...] = (
     *search.RESOURCES,
     *retrieve.RESOURCES,
     *store.RESOURCES,
+    *commitment.RESOURCES,
 )
 """Every resource, the more special paths first."""
 
