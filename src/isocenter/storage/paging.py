@@ -1,6 +1,7 @@
 """The statements of one page of a search: which rows match, in the order of their level."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, FromClause, Select, exists, select, true, tuple_
@@ -148,6 +149,7 @@ def _of_patients(level: Level, key: ColumnElement[Any]) -> ColumnElement[bool]:
     return key.not_in(_of_none(Level(min(level, Level.SERIES))))
 
 
+@cache
 def _of_none(level: Level) -> Select[tuple[int]]:
     """The keys of the rows under which instances of no patient are kept."""
     table = TABLES[level].alias()
