@@ -80,6 +80,9 @@ class ArchiveConfig:
     """How long a completed or canceled workitem is kept, unless a subscriber holds a deletion lock
     on it (PS3.4 CC.2.3.2)."""
 
+    commitment_retention: Annotated[float, Span(60, 10 * 366 * 24 * 3600)] = 30 * 24 * 3600.0
+    """How long the result of a request of storage commitment can be asked for (PS3.18 13.5)."""
+
     event_retention: Annotated[float, Span(0, 366 * 24 * 3600)] = 24 * 3600.0
     """How long an event of the worklist waits for a subscriber who is not connected."""
 

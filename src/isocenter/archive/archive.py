@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from isocenter.archive.backpressure import Budget, Share
+from isocenter.archive.commitment import Commitments
 from isocenter.archive.ingest import Announced, Ingest, Reception
 from isocenter.archive.retrieve import Opened, close_unused
 from isocenter.archive.upload import Expected, Upload
@@ -39,6 +40,7 @@ class Archive:
         self.worklist = Worklist(index.worklist, config)
         self.admission = self.ingest.admission
         self.budget = Budget()
+        self.commitments = Commitments(index.commitments, self, self.admission, config)
 
     @classmethod
     async def open(cls, folder: Path, config: ArchiveConfig, *, is_shared: bool = False) -> Self:
@@ -72,6 +74,7 @@ class Archive:
 
     async def close(self) -> None:
         """Finish what was begun, then close."""
+        await self.commitments.close()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:

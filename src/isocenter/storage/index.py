@@ -17,6 +17,7 @@ from isocenter.errors import NotFound, Unavailable
 from isocenter.storage import retrieving, sqlite
 from isocenter.storage import search as searching
 from isocenter.storage.attributes import Level
+from isocenter.storage.commitments import CommitmentStore
 from isocenter.storage.contents import Snapshot
 from isocenter.storage.engine import upgrade
 from isocenter.storage.entry import entry_of
@@ -62,6 +63,7 @@ class Index:
         self._sizes: dict[Level, tuple[float, int]] = {}
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="index-reader")
         self._writer = Writer(writing)
+        self.commitments = CommitmentStore(self._writer, self._readers, self._run)
         self.worklist = WorklistStore(
             self._writer, self._readers, self._run, Place(writing.dialect, offset)
         )

@@ -21,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The newest migration in ``migrations/versions``."""
 
 UNNUMBERED: Final = 2**31 - 1
@@ -267,6 +267,21 @@ removed = Table(
     Column("size", BigInteger, nullable=False),
     Column("removed_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# What was asked to be committed to, and what became of it (PS3.4 J).
+commitment = Table(
+    "commitment",
+    metadata,
+    _key(),
+    Column("transaction_uid", Text, nullable=False),
+    Column("requested_at", BigInteger, nullable=False),
+    # JSON; empty when it is not needed any more.
+    Column("request", LargeBinary, nullable=False),
+    # JSON; empty until there is one, and again after its time.
+    Column("result", LargeBinary, nullable=False),
+    UniqueConstraint("transaction_uid"),
+    Index("commitment_requested_at_ix", "requested_at"),
 )
 
 # --- the worklist (PS3.4 CC)
