@@ -58,7 +58,8 @@ def page_of(plan: Plan, after: tuple[Any, ...] | None) -> Select[Any]:
     if lead is not None:
         statement = statement.where(led(level, lead))
         if lead.level >= level:
-            statement = statement.with_hint(table, "NOT INDEXED", "sqlite")
+            gathered = "INDEXED BY study_when_ix" if level is Level.STUDY else "NOT INDEXED"
+            statement = statement.with_hint(table, gathered, "sqlite")
         return ordered(level, statement.where(*filters_of(plan.query, rest)))
     for each in rest:
         if each.in_order_of is not None and each.level is level:
