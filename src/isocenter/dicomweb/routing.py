@@ -6,11 +6,16 @@ from starlette.routing import Route
 
 from isocenter.archive.archive import Archive
 from isocenter.config import Config
-from isocenter.dicomweb import problems, retrieve, store
+from isocenter.dicomweb import problems, remove, retrieve, search, store
 from isocenter.dicomweb.resources import Resource
 from isocenter.errors import IsocenterError
 
-RESOURCES: tuple[Resource, ...] = (*retrieve.RESOURCES, *store.RESOURCES)
+RESOURCES: tuple[Resource, ...] = (
+    *retrieve.RESOURCES,
+    *remove.RESOURCES,
+    *store.RESOURCES,
+    *search.RESOURCES,
+)
 """Every resource, the more special paths first."""
 
 

@@ -146,12 +146,12 @@ class Index:
             yield page
 
     async def answer(self, query: Query) -> Answer:
-        """The first page of matches, and how many there are behind ``query.limit``.
+        """The first page of matches, and how many there are behind it.
 
         Raises: Malformed, for a key that cannot be read.
         """
         begun = await self._read(lambda: searching.begin(self._reader, query))
-        return Answer(begun.first, self._each(begun.pages), begun.further, begun.is_counted)
+        return Answer(begun.first, self._each(begun.pages), begun.behind, begun.is_counted)
 
     async def count(self, query: Query) -> int:
         """How many match. Raises: Malformed, for a key that cannot be read."""
