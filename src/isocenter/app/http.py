@@ -96,5 +96,6 @@ def application(state: Callable[[], str], dicom_web: ASGIApp) -> Starlette:
             Route("/health/live", live),
             Route("/health/ready", ready),
             Mount("/dicom-web", dicom_web),
+            Route("/wado", dicom_web),  # the URI service has no path below it
         ]
     )
