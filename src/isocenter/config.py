@@ -76,6 +76,13 @@ class ArchiveConfig:
     file_threads: Annotated[int, Span(1, 256)] = 16
     """Threads that write, sync and read blobs."""
 
+    workitem_retention: Annotated[float, Span(0, 10 * 366 * 24 * 3600)] = 30 * 24 * 3600.0
+    """How long a completed or canceled workitem is kept, unless a subscriber holds a deletion lock
+    on it (PS3.4 CC.2.3.2)."""
+
+    event_retention: Annotated[float, Span(0, 366 * 24 * 3600)] = 24 * 3600.0
+    """How long an event of the worklist waits for a subscriber who is not connected."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DimseConfig:

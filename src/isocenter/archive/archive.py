@@ -12,6 +12,7 @@ from isocenter.archive.backpressure import Budget, Share
 from isocenter.archive.ingest import Announced, Ingest, Reception
 from isocenter.archive.retrieve import Opened, close_unused
 from isocenter.archive.upload import Expected, Upload
+from isocenter.archive.worklist import Worklist
 from isocenter.config import ArchiveConfig
 from isocenter.errors import IsocenterError, NotFound, Unavailable
 from isocenter.storage.files import FileStore
@@ -35,6 +36,7 @@ class Archive:
         self.index = index
         self._workers = workers
         self.ingest = Ingest(store, index, workers, config)
+        self.worklist = Worklist(index.worklist, config)
         self.admission = self.ingest.admission
         self.budget = Budget()
 

@@ -6,16 +6,24 @@ from starlette.routing import Route
 
 from isocenter.archive.archive import Archive
 from isocenter.config import Config
-from isocenter.dicomweb import problems, remove, rendered, retrieve, search, store, uri
+from isocenter.dicomweb import (
+    problems,
+    remove,
+    rendered,
+    retrieve,
+    search,
+    store,
+    uri,
+)
 from isocenter.dicomweb.resources import Resource
 from isocenter.errors import IsocenterError
 
 RESOURCES: tuple[Resource, ...] = (
+    *search.RESOURCES,
     *rendered.RESOURCES,
     *retrieve.RESOURCES,
     *remove.RESOURCES,
     *store.RESOURCES,
-    *search.RESOURCES,
     *uri.RESOURCES,
 )
 """Every resource, the more special paths first."""
