@@ -348,6 +348,7 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("settings", settings),
         ("archive", lambda: settings("archive.")),
         ("dimse", lambda: settings("dimse.")),
+        ("http", lambda: settings("http.")),
         ("dicomweb", lambda: settings("dicomweb.")),
     ),
     "reference/commands.md": (("commands", commands),),
