@@ -171,6 +171,10 @@ class DicomwebConfig:
     max_store_parts: Count = 100_000
     """Instances, or other parts, that one request to store may bring."""
 
+    removal: Literal["local", "always", "never"] = "local"
+    """Whether DELETE removes studies, series and instances. ``local``: only while we listen on
+    loopback alone, so that no stranger on the network can."""
+
     max_results: Annotated[int, Span(1, 10_000_000)] = 100_000
     """Matches that one search gives, also where no limit is asked for; a Warning header field says
     that there are more (PS3.18 8.3.4.4.1)."""

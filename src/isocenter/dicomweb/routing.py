@@ -16,18 +16,24 @@ from isocenter.dicomweb import (
     capabilities,
     commitment,
     problems,
+    remove,
+    rendered,
     retrieve,
     search,
     store,
+    uri,
 )
 from isocenter.dicomweb.compression import Compression
 from isocenter.dicomweb.resources import Resource, merged
 
 RESOURCES: tuple[Resource, ...] = (
     *search.RESOURCES,
+    *rendered.RESOURCES,
     *retrieve.RESOURCES,
+    *remove.RESOURCES,
     *store.RESOURCES,
     *commitment.RESOURCES,
+    *uri.RESOURCES,
 )
 """Every resource, the more special paths first."""
 
