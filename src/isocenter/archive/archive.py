@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from isocenter.archive.backpressure import Budget, Share
+from isocenter.archive.frames import OpenInstances
 from isocenter.archive.ingest import Announced, Ingest, Reception
 from isocenter.archive.retrieve import Opened, close_unused
 from isocenter.archive.upload import Expected, Upload
@@ -37,6 +38,7 @@ class Archive:
         self.ingest = Ingest(store, index, workers, config)
         self.admission = self.ingest.admission
         self.budget = Budget()
+        self.opened = OpenInstances(store, workers)
 
     @classmethod
     async def open(cls, folder: Path, config: ArchiveConfig, *, is_shared: bool = False) -> Self:
@@ -70,6 +72,7 @@ class Archive:
 
     async def close(self) -> None:
         """Finish what was begun, then close."""
+        self.opened.close()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
@@ -138,6 +141,7 @@ class Archive:
 
     async def _delete_blobs(self) -> None:
         while keys := await self.index.blobs_to_delete():
+            self.opened.drop(keys)
             await self._in_worker(partial(self.store.expunge, keys))
             await self.index.forget_blobs(keys)
 
