@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 
 from isocenter.archive.backpressure import Budget, Share
 from isocenter.archive.commitment import Commitments
+from isocenter.archive.frames import OpenInstances
 from isocenter.archive.ingest import Announced, Ingest, Reception
 from isocenter.archive.retrieve import Opened, close_unused
 from isocenter.archive.upload import Expected, Upload
@@ -41,6 +42,7 @@ class Archive:
         self.admission = self.ingest.admission
         self.budget = Budget()
         self.commitments = Commitments(index.commitments, self, self.admission, config)
+        self.opened = OpenInstances(store, workers)
 
     @classmethod
     async def open(cls, folder: Path, config: ArchiveConfig, *, is_shared: bool = False) -> Self:
@@ -75,6 +77,7 @@ class Archive:
     async def close(self) -> None:
         """Finish what was begun, then close."""
         await self.commitments.close()
+        self.opened.close()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
@@ -143,6 +146,7 @@ class Archive:
 
     async def _delete_blobs(self) -> None:
         while keys := await self.index.blobs_to_delete():
+            self.opened.drop(keys)
             await self._in_worker(partial(self.store.expunge, keys))
             await self.index.forget_blobs(keys)
 
