@@ -76,6 +76,10 @@ class ArchiveConfig:
     file_threads: Annotated[int, Span(1, 256)] = 16
     """Threads that write, sync and read blobs."""
 
+    copies_size: Annotated[int, Span(0, 1 << 50)] = 1 << 30
+    """Bytes of ready-made answers (metadata of series) that are kept on disk, the longest unused
+    going first. They can all be made again; 0 keeps none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DimseConfig:
