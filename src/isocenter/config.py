@@ -80,6 +80,13 @@ class ArchiveConfig:
     """Bytes of ready-made answers (metadata of series) that are kept on disk, the longest unused
     going first. They can all be made again; 0 keeps none."""
 
+    workitem_retention: Annotated[float, Span(0, 10 * 366 * 24 * 3600)] = 30 * 24 * 3600.0
+    """How long a completed or canceled workitem is kept, unless a subscriber holds a deletion lock
+    on it (PS3.4 CC.2.3.2)."""
+
+    event_retention: Annotated[float, Span(0, 366 * 24 * 3600)] = 24 * 3600.0
+    """How long an event of the worklist waits for a subscriber who is not connected."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DimseConfig:
@@ -129,6 +136,10 @@ class DicomwebConfig:
 
     max_store_parts: Count = 100_000
     """Instances, or other parts, that one request to store may bring."""
+
+    max_results: Annotated[int, Span(1, 10_000_000)] = 100_000
+    """Matches that one search gives, also where no limit is asked for; a Warning header field says
+    that there are more (PS3.18 8.3.4.4.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -199,3 +199,9 @@ def test_the_journal_stays_short_and_keeps_what_is_open(reopen: Reopen) -> None:
 
     assert reopen().unsettled()[still_open] == "1.2.3"
     assert (sum(len(name) for name in reopen().unsettled().values())) < 1_100_000
+
+
+def test_the_size_of_a_blob_is_told_without_opening_it(store: BlobStore) -> None:
+    assert store.size(put(store, b"123", b"45")) == 5
+    with pytest.raises(NotFound):
+        store.size(key())

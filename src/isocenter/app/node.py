@@ -99,10 +99,12 @@ class Node:
                     "data": config.data,
                 },
             )
+            await archive.worklist.start(peer.ae_title for peer in config.peer)
             await self._stop.wait()
         finally:
             self.state = "draining"
             log.info("stopping", extra={"associations": server.associations})
+            await archive.worklist.close()
             await server.drain(config.shutdown_timeout)
         log.info("stopped")
 

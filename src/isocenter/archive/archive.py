@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,9 @@ from isocenter.archive.ingest import Announced, Ingest, Reception
 from isocenter.archive.metadata import Metadata
 from isocenter.archive.retrieve import Opened, close_unused
 from isocenter.archive.upload import Expected, Upload
+from isocenter.archive.worklist import Worklist
 from isocenter.config import ArchiveConfig
-from isocenter.errors import NotFound, Unavailable
+from isocenter.errors import IsocenterError, NotFound, Unavailable
 from isocenter.storage.copies import CopyStore
 from isocenter.storage.files import FileStore
 from isocenter.storage.index import Index
@@ -44,6 +45,7 @@ class Archive:
         self.metadata = Metadata(store, index, copies, workers)
         self._workers = workers
         self.ingest = Ingest(store, index, workers, config)
+        self.worklist = Worklist(index.worklist, config)
         self.admission = self.ingest.admission
         self.budget = Budget()
 
@@ -125,6 +127,10 @@ class Archive:
             opening.add_done_callback(close_unused)
             raise
 
+    async def lost(self, instances: Sequence[InstanceRef]) -> set[str]:
+        """SOP Instance UIDs of those whose bytes are not there, or not all of them."""
+        return await self._in_worker(partial(_lost, self.store, instances))
+
     async def remove(self, selection: Selection) -> Removed:
         """Remove instances from the archive, and delete their bytes. Raises: Unavailable."""
         removed = await self.index.remove(selection)
@@ -150,6 +156,18 @@ class Archive:
 
     async def _in_worker(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+
+def _lost(store: FileStore, instances: Sequence[InstanceRef]) -> set[str]:
+    lost = set()
+    for instance in instances:
+        try:
+            if store.size(instance.blob_key) == instance.size:
+                continue
+        except IsocenterError:
+            pass
+        lost.add(instance.sop_instance_uid)
+    return lost
 
 
 def _refuse_blobs_without_index(store: FileStore, folder: Path) -> None:

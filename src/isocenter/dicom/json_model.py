@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from isocenter.dicom import charset as charsets
 from isocenter.dicom.charset import Charset
+from isocenter.dicom.decimals import number
 from isocenter.dicom.elements import Element, items_of
 from isocenter.dicom.layout import EXPLICIT_LITTLE, SPECIFIC_CHARACTER_SET, Buffer, Layout
 from isocenter.dicom.scanner import RawValue
-from isocenter.dicom.values import BYTES_VRS, WORD_SIZES, decode, number, swap, texts
+from isocenter.dicom.values import BYTES_VRS, WORD_SIZES, decode, swap, texts
 
 Attribute = dict[str, Any]
 """``vr`` and one of ``Value``, ``InlineBinary`` and ``BulkDataURI``, or none of them."""
@@ -123,7 +124,7 @@ def attribute(
     if vr in WORD_SIZES and vr not in BYTES_VRS:
         found = decode(vr, value, is_little_endian=layout.is_little_endian)
         if not isinstance(found[0], bytes):
-            return {"vr": vr, "Value": [_number(vr, each) for each in found]}
+            return {"vr": vr, "Value": [json_number(vr, each) for each in found]}
         vr = "UN"  # too short for even one number: kept, not guessed at
     elif not layout.is_little_endian:
         value = swap(value, vr)
@@ -138,7 +139,7 @@ def _person_name(text: str) -> dict[str, str] | None:
     return {name: group for name, group in groups if group} or None
 
 
-def _number(vr: str, value: Any) -> int | float | str:
+def json_number(vr: str, value: Any) -> int | float | str:
     if vr == "AT":
         return f"{value:08X}"
     if isinstance(value, float):

@@ -18,13 +18,17 @@ def study(root: str, study: str) -> str:
     return f"{root}/studies/{quote(study)}"
 
 
+def series_of(root: str, study_uid: str, series: str) -> str:
+    return f"{study(root, study_uid)}/series/{quote(series)}"
+
+
 def instance(root: str, sop_class: str, study_uid: str, series: str, instance: str) -> str:
     """Where an instance is; one without a study, in the category of its SOP class.
 
     Empty, if it is in none.
     """
     if study_uid:
-        return f"{study(root, study_uid)}/series/{quote(series)}/instances/{quote(instance)}"
+        return f"{series_of(root, study_uid, series)}/instances/{quote(instance)}"
     for name, classes in CATEGORIES.items():
         if sop_class in classes:
             return f"{root}/{name}/{quote(instance)}"

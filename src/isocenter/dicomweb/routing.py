@@ -6,11 +6,20 @@ from starlette.routing import Route
 
 from isocenter.archive.archive import Archive
 from isocenter.config import Config
-from isocenter.dicomweb import problems, store
+from isocenter.dicomweb import (
+    problems,
+    retrieve,
+    search,
+    store,
+)
 from isocenter.dicomweb.resources import Resource
 from isocenter.errors import IsocenterError
 
-RESOURCES: tuple[Resource, ...] = (*store.RESOURCES,)
+RESOURCES: tuple[Resource, ...] = (
+    *search.RESOURCES,
+    *retrieve.RESOURCES,
+    *store.RESOURCES,
+)
 """Every resource, the more special paths first."""
 
 

@@ -84,6 +84,9 @@ class BlobStore(Protocol):
     def open(self, key: str) -> Blob:
         """Open ``key`` for reading. Raises: NotFound."""
 
+    def size(self, key: str) -> int:
+        """Say how many bytes ``key`` has, without reading them. Raises: NotFound."""
+
     def delete(self, key: str) -> None:
         """Remove ``key``. Removing what is not there succeeds."""
 

@@ -90,6 +90,15 @@ class FileStore:
         except OSError as error:
             raise _unavailable(error) from error
 
+    def size(self, key: str) -> int:
+        """Bytes of ``key``. Raises: NotFound."""
+        try:
+            return os.stat(self.path(key)).st_size
+        except FileNotFoundError as error:
+            raise NotFound(f"blob {key} is not there") from error
+        except OSError as error:
+            raise _unavailable(error) from error
+
     def delete(self, key: str) -> None:
         """Remove ``key``, and the folder of its study when that was the last."""
         path = self.path(key)

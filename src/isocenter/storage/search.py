@@ -64,16 +64,16 @@ class Begun:
     first: list[Match]
     pages: Iterator[list[Match]]
     """What follows, up to the query's limit."""
-    further: int
-    """Matches behind the limit; at least so many, if they are not counted to the end."""
+    behind: int
+    """Matches behind the first page; at least so many, if they are not counted to the end."""
     is_counted: bool
 
 
 def begin(reader: Reader, query: Query) -> Begun:
-    """Find the first page, and how many match behind the query's limit. Raises: Malformed.
+    """Find the first page, and how many match behind it. Raises: Malformed.
 
-    They are counted as far as an index does it quickly; of others it is only told whether there
-    are any.
+    They are counted beyond the query's limit as far as an index does it quickly; of others it is
+    only told whether there are any beyond.
     """
     plan = _plan(reader, query)
     pages = _limited(_pages(reader.run, plan), query.limit)
@@ -82,11 +82,10 @@ def begin(reader: Reader, query: Query) -> Begun:
     while len(first) < wanted and (page := next(pages, None)) is not None:
         first += page
     if query.limit is None or len(first) < wanted:
-        return Begun(first, pages, 0, True)
-    missing = query.limit - len(first)
-    bound = missing + (COUNTED if plan.counts_quickly else 1)
-    behind = _count_behind(reader.run, plan, first[-1].position, bound) if first else 0
-    return Begun(first, pages, max(behind - missing, 0), behind < bound)
+        return Begun(first, pages, 0, len(first) < wanted)
+    bound = query.limit - len(first) + (COUNTED if plan.counts_quickly else 1)
+    behind = _count_behind(reader.run, plan, first[-1].position, bound)
+    return Begun(first, pages, behind, behind < bound)
 
 
 def count(reader: Reader, query: Query) -> int:

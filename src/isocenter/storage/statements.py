@@ -59,6 +59,14 @@ REMOVED_COLUMNS: Final = (
     "size",
     "removed_at",
 )
+WORKITEM_COLUMNS: Final = (
+    "state",
+    "transaction_uid",
+    "start_at",
+    "finished_at",
+    "document",
+    "compared",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +134,40 @@ class Statements:
     is_named: Statement
     delete_words: Statement
     delete_name: Statement
+
+    find_workitem: Statement
+    find_gone: Statement
+    workitem_at: Statement
+    insert_workitem: Statement
+    update_workitem: Statement
+    delete_workitem: Statement
+    insert_value: Statement
+    delete_values: Statement
+    insert_gone: Statement
+
+    worklist_subscriptions: Statement
+    worklist_subscribers: Statement
+    find_worklist_subscription: Statement
+    insert_worklist_subscription: Statement
+    delete_worklist_subscription: Statement
+    subscribers: Statement
+    all_subscribers: Statement
+    find_subscription: Statement
+    subscriptions_of: Statement
+    insert_subscription: Statement
+    update_subscription: Statement
+    delete_subscription: Statement
+    delete_subscriptions: Statement
+    locks: Statement
+
+    insert_event: Statement
+    insert_delivery: Statement
+    old_events: Statement
+    delete_event: Statement
+    delete_deliveries: Statement
+    find_cursor: Statement
+    insert_cursor: Statement
+    update_cursor: Statement
 
 
 _Clause = tuple[ClauseElement, tuple[str, ...]]
@@ -320,6 +362,76 @@ def _name_clauses() -> dict[str, _Clause]:
     }
 
 
+def _workitem_clauses() -> dict[str, _Clause]:
+    workitem, value, gone = schema.workitem, schema.workitem_value, schema.workitem_gone
+    read = ("pk", "workitem_uid", "state", "transaction_uid", "document")
+    return {
+        "find_workitem": _select(workitem, *read, by=("workitem_uid",)),
+        "find_gone": _select(gone, "workitem_uid", by=("workitem_uid",)),
+        "workitem_at": _select(workitem, *read, by=("pk",)),
+        "insert_workitem": _insert(workitem, *workitem.columns.keys()),
+        "update_workitem": _update(workitem, *WORKITEM_COLUMNS),
+        "delete_workitem": _delete(workitem, "pk"),
+        "insert_value": _insert(value, *value.columns.keys()),
+        "delete_values": _delete(value, "workitem_fk"),
+        "insert_gone": _insert(gone, *gone.columns.keys()),
+    }
+
+
+def _subscription_clauses() -> dict[str, _Clause]:
+    coming, held = schema.worklist_subscription, schema.workitem_subscription
+    same = (held.c.workitem_fk == bindparam("workitem"), held.c.ae == bindparam("title"))
+    to_all = select(coming.c.ae).union(select(held.c.ae))
+    return {
+        "worklist_subscriptions": (select(coming), ()),
+        "worklist_subscribers": _select(coming, "is_filtered", by=("ae",)),
+        "find_worklist_subscription": _select(coming, "token", by=("ae", "is_filtered")),
+        "insert_worklist_subscription": _insert(coming, *coming.columns.keys()),
+        "delete_worklist_subscription": _delete(coming, "ae", "is_filtered"),
+        "subscribers": _select(held, "ae", by=("workitem_fk",)),
+        "all_subscribers": (to_all, ()),
+        "find_subscription": _select(held, "is_locking", by=("workitem_fk", "ae")),
+        "subscriptions_of": (
+            select(held.c.workitem_fk, held.c.origin)
+            .where(held.c.ae == bindparam("title"), held.c.workitem_fk > bindparam("after"))
+            .order_by(held.c.workitem_fk)
+            .limit(bindparam("most")),
+            ("title", "after", "most"),
+        ),
+        "insert_subscription": _insert(held, *held.columns.keys()),
+        "update_subscription": (
+            update(held)
+            .where(*same)
+            .values(is_locking=bindparam("is_locking"), origin=bindparam("origin")),
+            ("is_locking", "origin", "workitem", "title"),
+        ),
+        "delete_subscription": _delete(held, "workitem_fk", "ae"),
+        "delete_subscriptions": _delete(held, "workitem_fk"),
+        "locks": _select(held, "ae", by=("workitem_fk", "is_locking")),
+    }
+
+
+def _event_clauses() -> dict[str, _Clause]:
+    event, delivery = schema.workitem_event, schema.workitem_delivery
+    cursor = schema.event_cursor
+    return {
+        "insert_event": _insert(event, *event.columns.keys()),
+        "insert_delivery": _insert(delivery, *delivery.columns.keys()),
+        "old_events": (
+            select(event.c.seq).where(event.c.at < bindparam("before")).limit(bindparam("most")),
+            ("before", "most"),
+        ),
+        "delete_event": _delete(event, "seq"),
+        "delete_deliveries": _delete(delivery, "seq"),
+        "find_cursor": _select(cursor, "seq", by=("ae",)),
+        "insert_cursor": _insert(cursor, *cursor.columns.keys()),
+        "update_cursor": (
+            update(cursor).where(cursor.c.ae == bindparam("title")).values(seq=bindparam("seq")),
+            ("seq", "title"),
+        ),
+    }
+
+
 def compile_statements(dialect: Dialect) -> Statements:
     """Compile everything for a dialect whose parameters are positional."""
     clauses = {
@@ -330,6 +442,9 @@ def compile_statements(dialect: Dialect) -> Statements:
         **_instance_clauses(),
         **_gathered_clauses(),
         **_name_clauses(),
+        **_workitem_clauses(),
+        **_subscription_clauses(),
+        **_event_clauses(),
     }
     return Statements(
         **{
