@@ -247,7 +247,7 @@ _SAMPLES = {
     "DT": "2020",
     "IS": "1",
     "DS": "1",
-    "US": "1",
+    **dict.fromkeys(("FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"), "1"),
     "UI": "1.2",
 }
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from sqlalchemy import (
     ClauseElement,
+    ColumnElement,
     Table,
     bindparam,
     delete,
@@ -21,6 +22,8 @@ from isocenter.storage import schema
 from isocenter.storage.contents import FINGERPRINT_MASK
 from isocenter.storage.engine import Statement
 
+FIRST: Final[ColumnElement[int]] = literal_column("0")
+"""The offset of a limited selection: left out, SQLAlchemy makes a parameter of it on SQLite."""
 STUDY_COLUMNS: Final = (
     "study_date",
     "study_time",
@@ -395,7 +398,8 @@ def _subscription_clauses() -> dict[str, _Clause]:
             select(held.c.workitem_fk, held.c.origin)
             .where(held.c.ae == bindparam("title"), held.c.workitem_fk > bindparam("after"))
             .order_by(held.c.workitem_fk)
-            .limit(bindparam("most")),
+            .limit(bindparam("most"))
+            .offset(FIRST),
             ("title", "after", "most"),
         ),
         "insert_subscription": _insert(held, *held.columns.keys()),
@@ -418,7 +422,10 @@ def _event_clauses() -> dict[str, _Clause]:
         "insert_event": _insert(event, *event.columns.keys()),
         "insert_delivery": _insert(delivery, *delivery.columns.keys()),
         "old_events": (
-            select(event.c.seq).where(event.c.at < bindparam("before")).limit(bindparam("most")),
+            select(event.c.seq)
+            .where(event.c.at < bindparam("before"))
+            .limit(bindparam("most"))
+            .offset(FIRST),
             ("before", "most"),
         ),
         "delete_event": _delete(event, "seq"),
