@@ -137,6 +137,9 @@ class DicomwebConfig:
     max_store_parts: Count = 100_000
     """Instances, or other parts, that one request to store may bring."""
 
+    inline_size: Annotated[int, Span(0, 1 << 20)] = 1024
+    """Bytes up to which binary values are written into metadata; of longer ones it has the URL."""
+
     max_results: Annotated[int, Span(1, 10_000_000)] = 100_000
     """Matches that one search gives, also where no limit is asked for; a Warning header field says
     that there are more (PS3.18 8.3.4.4.1)."""

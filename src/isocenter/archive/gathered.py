@@ -5,14 +5,13 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from isocenter.archive.deflated import GZIP_HEADER, Sum, stored
 from isocenter.archive.readymade import SEPARATOR, STORED_SEPARATOR, Ready, Segment
 from isocenter.errors import IsocenterError
 
 T = TypeVar("T")
-InWorker = Callable[[Callable[[], bytes]], Awaitable[bytes]]
 
 PIECE: Final = 1 << 18
 """Bytes that are inflated or read at a time."""
@@ -20,6 +19,12 @@ AHEAD: Final = 1
 """Series that are made while another one is."""
 _OPEN: Final = b"["
 _CLOSE: Final = b"]"
+
+
+class InWorker(Protocol):
+    """Does what blocks where it may."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]: ...
 
 
 class Making:
@@ -143,6 +148,27 @@ class Gathered:
     async def text(self) -> AsyncIterator[bytes]:
         """Yield all of it. Raises: IsocenterError."""
         yield _OPEN
+        async for piece in self._inflated():
+            yield piece
+        yield _CLOSE
+
+    async def each(self, convert: Callable[[bytes], bytes]) -> AsyncIterator[bytes]:
+        """Yield what ``convert``, called in a worker, makes of each text. Raises: IsocenterError,
+        and what it raises."""
+
+        def convert_all(lines: list[bytes]) -> list[bytes]:
+            return [convert(line.removesuffix(b",")) for line in lines]
+
+        held = b""
+        async for piece in self._inflated():
+            *lines, held = (held + piece).split(b"\n")
+            for converted in await self._in_worker(partial(convert_all, lines)):
+                yield converted
+        if held:
+            for converted in await self._in_worker(partial(convert_all, [held])):
+                yield converted
+
+    async def _inflated(self) -> AsyncIterator[bytes]:
         stream = zlib.decompressobj(-zlib.MAX_WBITS)
         async for block, _ in self._blocks():
             while block:
@@ -150,7 +176,8 @@ class Gathered:
                 block = stream.unconsumed_tail
                 if piece:
                     yield piece
-        yield stream.flush() + _CLOSE
+        if rest := stream.flush():
+            yield rest
 
     async def _blocks(self) -> AsyncIterator[tuple[bytes, Sum]]:
         """Yield what is deflated, and the sums of it, though perhaps later."""

@@ -19,10 +19,10 @@ from typing import Final, Protocol, TypeVar
 from isocenter.archive import readymade
 from isocenter.archive.deflated import Deflater
 from isocenter.archive.gathered import Gathered, Making
-from isocenter.archive.headers import source_of
+from isocenter.archive.headers import reader_of
 from isocenter.archive.readymade import SEPARATOR, Plan, Ready, Segment
-from isocenter.dicom.json_text import Source
 from isocenter.dicom.syntax import TransferSyntax
+from isocenter.dicom.windowed import Reader
 from isocenter.errors import IsocenterError, NotFound, Unavailable
 from isocenter.storage.blobs import BlobStore
 from isocenter.storage.contents import BlobRow, SeriesState, Snapshot
@@ -51,7 +51,7 @@ ATTEMPTS: Final = 5
 class Writer(Protocol):
     """Writes texts, one after the other, in one thread."""
 
-    def __call__(self, instance: InstanceRef, source: Source, syntax: TransferSyntax) -> bytes:
+    def __call__(self, instance: InstanceRef, data_set: Reader, syntax: TransferSyntax) -> bytes:
         """Give the text of an instance, on one line. Raises: Malformed, Unavailable."""
 
 
@@ -116,11 +116,11 @@ class Metadata:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.to_thread(self._makers.shutdown)
 
-    async def look(self, selection: Selection, form: Form) -> Look:
-        """See what there is. Raises: NotFound, Unavailable."""
+    async def look(self, selection: Selection, form: Form) -> Look | None:
+        """See what there is; None, if there is nothing. Raises: Unavailable."""
         wanted = await self._index.within_snapshot(partial(self._look, selection, form))
         if not wanted:
-            raise NotFound("no such series")
+            return None
         tag = hashlib.blake2b(form.name.encode(), digest_size=12)
         for each in wanted:
             state = each.state
@@ -144,7 +144,10 @@ class Metadata:
                 await gathered.close()
                 if attempt == ATTEMPTS - 1:
                     raise
-                look = await self.look(look.selection, look.form)
+                again = await self.look(look.selection, look.form)
+                if again is None:
+                    raise NotFound("all of it was removed just now") from None
+                look = again
             except BaseException:
                 await gathered.close()
                 raise
@@ -152,18 +155,19 @@ class Metadata:
                 return gathered
         raise Vanished("instances are being removed; try again")
 
-    async def of_instance(self, instance: InstanceRef, form: Form) -> bytes:
-        """Give the text of one instance. Raises: NotFound, Unavailable."""
+    async def of_instance(self, instance: InstanceRef, form: Form) -> Gathered:
+        """Give the text of one instance, which is not kept. Raises: NotFound, Unavailable."""
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(
-                self._makers, partial(self._text, form.writer(), instance)
+            ready = await loop.run_in_executor(
+                self._makers, partial(self._write_one, form.writer(), instance)
             )
         except IsocenterError as error:
             if isinstance(error, NotFound) and not await self._is_held(instance):
                 raise NotFound("no such instance") from error
             log.error("instance cannot be described", extra=_told(instance, error))
             raise Unavailable("the instance cannot be read") from error
+        return Gathered(etag_of(instance, form), (ready,), self._in_worker)
 
     async def _is_held(self, instance: InstanceRef) -> bool:
         return await self._index.has_blob(instance.sop_instance_uid, instance.blob_key)
@@ -290,10 +294,16 @@ class Metadata:
         data, sum = deflater.finish()
         return Segment(id, written, len(instances) - written, sum, data)
 
+    def _write_one(self, writer: Writer, instance: InstanceRef) -> Ready:
+        deflater = Deflater()
+        deflater.add(self._text(writer, instance))
+        data, sum = deflater.finish()
+        return readymade.join(0, (Segment(b"", 1, 0, sum, data),))
+
     def _text(self, writer: Writer, instance: InstanceRef) -> bytes:
         blob = self._store.open(instance.blob_key)
         try:
-            return writer(instance, *source_of(blob, instance))
+            return writer(instance, *reader_of(blob, instance))
         finally:
             blob.close()
 
@@ -302,6 +312,12 @@ class Metadata:
 
     async def _in_worker(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+
+def etag_of(instance: InstanceRef, form: Form) -> str:
+    """Give what tells the text of an instance from what it may be later."""
+    together = f"{form.name}\0{instance.blob_key}".encode()
+    return hashlib.blake2b(together, digest_size=12).hexdigest()
 
 
 def _again(former: Ready, plan: Plan) -> Segment | None:

@@ -7,6 +7,7 @@ from starlette.routing import Route
 from isocenter.archive.archive import Archive
 from isocenter.config import Config
 from isocenter.dicomweb import (
+    metadata,
     problems,
     retrieve,
     search,
@@ -17,6 +18,7 @@ from isocenter.errors import IsocenterError
 
 RESOURCES: tuple[Resource, ...] = (
     *search.RESOURCES,
+    *metadata.RESOURCES,
     *retrieve.RESOURCES,
     *store.RESOURCES,
 )
