@@ -15,6 +15,7 @@ from isocenter.config import Config
 from isocenter.dicomweb import (
     capabilities,
     commitment,
+    metadata,
     problems,
     remove,
     rendered,
@@ -28,6 +29,7 @@ from isocenter.dicomweb.resources import Resource, merged
 
 RESOURCES: tuple[Resource, ...] = (
     *search.RESOURCES,
+    *metadata.RESOURCES,
     *rendered.RESOURCES,
     *retrieve.RESOURCES,
     *remove.RESOURCES,
