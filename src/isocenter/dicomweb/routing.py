@@ -2,15 +2,15 @@
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from isocenter.archive.archive import Archive
 from isocenter.config import Config
-from isocenter.dicomweb import problems, store
+from isocenter.dicomweb import notifications, problems, store, workitems
 from isocenter.dicomweb.resources import Resource
 from isocenter.errors import IsocenterError
 
-RESOURCES: tuple[Resource, ...] = (*store.RESOURCES,)
+RESOURCES: tuple[Resource, ...] = (*store.RESOURCES, *workitems.RESOURCES)
 """Every resource, the more special paths first."""
 
 
@@ -19,9 +19,12 @@ def application(archive: Archive, config: Config) -> Starlette:
     ``request.app.state``."""
     serving = Starlette(
         routes=[
-            Route(resource.path, method.endpoint, methods=[name])
-            for resource in RESOURCES
-            for name, method in resource.methods.items()
+            *(
+                Route(resource.path, method.endpoint, methods=[name])
+                for resource in RESOURCES
+                for name, method in resource.methods.items()
+            ),
+            WebSocketRoute(notifications.PATH, notifications.notify),
         ],
         exception_handlers={
             IsocenterError: problems.on_error,

@@ -92,6 +92,8 @@ OF_INSTANCE: Final = Shape(
 )
 """PS3.18 Table 10.6.3-5."""
 
-_ITEMS_OF_REQUESTS: Final = tuple(
-    Key(tag) for tag in _tags("ScheduledProcedureStepID", "RequestedProcedureID") if tag
-) if "ScheduledProcedureStepID" in BY_KEYWORD else (Key(0x00400009), Key(0x00401001))
+_ITEMS_OF_REQUESTS: Final = (
+    tuple(Key(tag) for tag in _tags("ScheduledProcedureStepID", "RequestedProcedureID") if tag)
+    if "ScheduledProcedureStepID" in BY_KEYWORD
+    else (Key(0x00400009), Key(0x00401001))
+)

@@ -74,9 +74,11 @@ class WorklistStore:
             lambda: workitem_search.search(self._run, query, self._place.offset)
         )
 
-    async def count(self, query: WorkitemQuery) -> int:
-        """How many match. Raises: Malformed."""
-        return await self._read(lambda: workitem_search.count(self._run, query, self._place.offset))
+    async def count(self, query: WorkitemQuery, most: int) -> int:
+        """How many match, counted no further than ``most``. Raises: Malformed."""
+        return await self._read(
+            lambda: workitem_search.count(self._run, query, self._place.offset, most)
+        )
 
     # --- subscriptions
 
