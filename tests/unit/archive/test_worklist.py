@@ -443,7 +443,7 @@ async def test_starting_and_stopping_is_told_to_all_subscribers(
 
 async def tidy(archive: Archive, *, workitems: float = 0.0, events: float = 3600.0) -> float:
     config = ArchiveConfig(workitem_retention=workitems, event_retention=events)
-    time.sleep(0.001)
+    await asyncio.sleep(0.001)
     return await Worklist(archive.index.worklist, config)._tidy()
 
 
