@@ -1,6 +1,6 @@
 """The worklist against the standard's tables, typed a second time (PS3.4 CC.1.1, CC.2.3)."""
 
-import time
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
