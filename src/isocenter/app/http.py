@@ -172,6 +172,7 @@ def application(
         routes=[
             *(Route(each.path, api.serve(each)) for each in OPERATIONS),
             Mount("/dicom-web", dicom_web),
+            Route("/wado", dicom_web),  # the URI service has no path below it
         ],
         middleware=[
             Middleware(problems.Guard),
