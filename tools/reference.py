@@ -22,6 +22,8 @@ from isocenter.cli.main import COMMANDS
 from isocenter.config import Config
 from isocenter.dicom.sop_classes import SOP_CLASSES
 from isocenter.dicom.syntax import TRANSFER_SYNTAXES, UNCOMPRESSED, lookup
+from isocenter.dicomweb import capabilities, routing
+from isocenter.dicomweb.resources import ANY_METHOD, Method, Resource, merged
 from isocenter.dimse import status
 from isocenter.dimse.negotiation import Offer
 from isocenter.dimse.settings import Limits, Timeouts
@@ -295,6 +297,70 @@ def _items(attribute: Attribute) -> str:
     )
 
 
+# --- web services
+
+
+def _served() -> tuple[Resource, ...]:
+    return (capabilities.service(), *sorted(merged(routing.RESOURCES), key=lambda each: each.path))
+
+
+def _methods() -> Iterator[tuple[Resource, str, Method]]:
+    for resource in _served():
+        for name, method in resource.methods.items():
+            yield resource, name, method
+
+
+def web_resources() -> str:
+    """Every resource with its methods, what they take and give, and what they may answer."""
+    rows = [
+        (
+            f"`{resource.path}`",
+            f"{name} {method.transaction}",
+            method.source,
+            _media_types(method.takes),
+            _media_types(method.gives),
+            " ".join(str(code) for code in sorted(method.statuses)),
+        )
+        for resource, name, method in _methods()
+    ]
+    return table(("resource", "transaction", "source", "takes", "gives", "status codes"), rows)
+
+
+def _media_types(listed: Iterable[str]) -> str:
+    return "<br>".join(f"`{each}`" for each in listed)
+
+
+def web_statuses() -> str:
+    """What status codes mean, by transaction; those that mean the same come together."""
+    meanings: dict[tuple[tuple[int, str], ...], list[str]] = {}
+    for _, name, method in _methods():
+        known = meanings.setdefault(tuple(sorted(method.statuses.items())), [])
+        if (called := f"{name} {method.transaction}") not in known:
+            known.append(called)
+    parts = []
+    for statuses, names in meanings.items():
+        rows = [(f"`{code}`", meaning) for code, meaning in statuses]
+        parts.append(f"**{', '.join(names)}**\n\n{table(('status', 'when'), rows)}")
+    return "\n\n".join(parts)
+
+
+def web_any() -> str:
+    """What any request may be answered."""
+    return table(("status", "when"), [(f"`{code}`", when) for code, when in ANY_METHOD.items()])
+
+
+def web_parameters() -> str:
+    """Query parameters, and the transactions that heed them."""
+    heeding: dict[tuple[str, str], list[str]] = {}
+    for _, _, method in _methods():
+        for each in method.parameters:
+            known = heeding.setdefault((each.name, each.source), [])
+            if method.transaction not in known:
+                known.append(method.transaction)
+    rows = [(f"`{name}`", source, ", ".join(names)) for (name, source), names in heeding.items()]
+    return table(("parameter", "source", "transactions"), sorted(rows))
+
+
 # --- the upper layer
 
 
@@ -357,6 +423,12 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("statuses", statuses),
         ("transfer syntaxes", syntaxes),
         ("storage", storage),
+    ),
+    "reference/dicomweb.md": (
+        ("resources", web_resources),
+        ("statuses", web_statuses),
+        ("any method", web_any),
+        ("parameters", web_parameters),
     ),
     "reference/query-keys.md": (
         ("patient", lambda: keys(Level.PATIENT)),
