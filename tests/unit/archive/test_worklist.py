@@ -1,6 +1,6 @@
 """The worklist against the standard's tables, typed a second time (PS3.4 CC.1.1, CC.2.3)."""
 
-import time
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -443,7 +443,7 @@ async def test_starting_and_stopping_is_told_to_all_subscribers(
 
 async def tidy(archive: Archive, *, workitems: float = 0.0, events: float = 3600.0) -> float:
     config = ArchiveConfig(workitem_retention=workitems, event_retention=events)
-    time.sleep(0.001)
+    await asyncio.sleep(0.001)
     return await Worklist(archive.index.worklist, config)._tidy()
 
 

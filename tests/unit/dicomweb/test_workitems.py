@@ -463,13 +463,17 @@ async def three(web: httpx.AsyncClient) -> list[str]:
         ("ScheduledStationNameCodeSequence.CodeValue=CT2", "2"),
         ("00404025.00080100=ANY", "123"),
         (
-            "ScheduledStationNameCodeSequence.CodeValue=ANY"
-            "&ScheduledStationNameCodeSequence.CodingSchemeDesignator=99S3",
+            (
+                "ScheduledStationNameCodeSequence.CodeValue=ANY"
+                "&ScheduledStationNameCodeSequence.CodingSchemeDesignator=99S3"
+            ),
             "3",
         ),
         (
-            "ScheduledStationNameCodeSequence.CodeValue=CT2"
-            "&ScheduledStationNameCodeSequence.CodingSchemeDesignator=99S2",
+            (
+                "ScheduledStationNameCodeSequence.CodeValue=CT2"
+                "&ScheduledStationNameCodeSequence.CodingSchemeDesignator=99S2"
+            ),
             "",
         ),
         ("ReferencedRequestSequence.AccessionNumber=ACC1", "1"),
