@@ -3,6 +3,7 @@
 Source: PS3.18 10.4 and 12.4. Metadata, bulk data, frames and renderings are modules of their own.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -73,7 +74,7 @@ async def _retrieved(
         raise Unavailable(LOST)
     if chosen.media_type == DICOM and not chosen.is_multipart:
         return _alone(request, given[0], plan)
-    body, tag, media_type = _body(request, chosen, given, plan)
+    body, tag, media_type = await asyncio.to_thread(_body, request, chosen, given, plan)
     if len(given) < len(instances):
         return _partial(body, media_type, len(instances) - len(given), len(instances))
     headers = {}
