@@ -5,7 +5,7 @@ have nearly all of theirs in common. Only headers and small values are read; bul
 """
 
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from typing import Final
 
 import orjson
 
@@ -33,6 +33,7 @@ from isocenter.dicom.layout import (
 from isocenter.dicom.paths import AttributePath
 from isocenter.dicom.syntax import TransferSyntax
 from isocenter.dicom.values import BYTES_VRS
+from isocenter.dicom.windowed import Reader
 from isocenter.errors import Malformed
 
 WINDOW: Final = 1 << 15
@@ -45,13 +46,6 @@ Memo = dict[bytes, tuple[int, bytes]]
 """By an element as encoded, header and all: its tag and its text."""
 Bulk = Callable[[AttributePath], str]
 """Gives the URI under which the value of an attribute can be fetched."""
-
-
-class Source(Protocol):
-    """An (inflated) data set of which parts are read, never going back."""
-
-    def read(self, start: int, end: int) -> bytes:
-        """Give bytes ``start`` to ``end`` (exclusive), fewer only where the data set ends."""
 
 
 class Transcriber:
@@ -70,12 +64,13 @@ class Transcriber:
         self._memos: dict[tuple[Layout, charsets.Charset, bool], Memo] = {}
         self._remembered = 0
 
-    def text(self, source: Source, syntax: TransferSyntax, bulk: Bulk) -> bytes:
-        """Give the JSON object; ``bulk`` is asked for URIs where ``json_model.to_json`` asks.
+    def text(self, data_set: Reader, syntax: TransferSyntax, bulk: Bulk) -> bytes:
+        """Give the JSON object of an (inflated) data set.
 
-        Raises: Malformed, if the data set is.
+        ``bulk`` is asked for URIs where ``json_model.to_json`` asks. Raises: Malformed, if the data
+        set is.
         """
-        return _Transcription(self, source, layout_of(syntax), bulk).text()
+        return _Transcription(self, data_set, layout_of(syntax), bulk).text()
 
     def memo(self, layout: Layout, charset: charsets.Charset, *, is_signed: bool) -> Memo:
         """Give what is remembered of elements in such surroundings."""
@@ -95,15 +90,15 @@ class _Transcription:
     """One data set on its way."""
 
     def __init__(
-        self, transcriber: Transcriber, source: Source, layout: Layout, bulk: Bulk
+        self, transcriber: Transcriber, data_set: Reader, layout: Layout, bulk: Bulk
     ) -> None:
         self._transcriber = transcriber
-        self._source = source
+        self._reader = data_set
         self._bulk = bulk
         self._bulks = 0
         self._inner: dict[int, AttributePath] = {}
         self._top: Element | None = None  # whose inner elements those are
-        self._data = source.read(0, transcriber.window)
+        self._data = bytes(data_set.window(0, transcriber.window))
         self._base = 0  # where the window begins
         if len(self._data) >= 8:
             layout = settle(layout, self._data, 0, is_item=False)
@@ -262,7 +257,7 @@ class _Transcription:
     def _note_bulk(self, at: int, header: Header, vr: str, following: int) -> int:
         """Write down what is offered as bulk data, and step over it."""
         # The byte before the next element must be there.
-        if following > at + header.size and not self._source_has(following - 1):
+        if following > at + header.size and not self._has(following - 1):
             raise Malformed(f"a value of {header.length} bytes is cut short", offset=at)
         model = {f"{header.tag:08X}": {"vr": vr, "BulkDataURI": self._bulk((header.tag,))}}
         self._found[header.tag] = orjson.dumps(model)[1:-1]
@@ -290,11 +285,12 @@ class _Transcription:
         ``at`` is not before the window.
         """
         if at + size > self._base + len(self._data):
-            self._data = self._source.read(at, at + max(size, self._transcriber.window))
+            end = at + max(size, self._transcriber.window)
+            self._data = bytes(self._reader.window(at, end))
             self._base = at
         return self._data
 
-    def _source_has(self, at: int) -> bool:
+    def _has(self, at: int) -> bool:
         return len(self._at_least(at, 1)) > at - self._base
 
 

@@ -5,7 +5,7 @@ from urllib.parse import quote
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from isocenter.dicom.identity import LONGEST_UID
+from isocenter.dicom.identity import may_be_uid
 from isocenter.dicomweb.non_patient import CATEGORIES
 
 
@@ -51,6 +51,6 @@ def uid(request: Request, name: str) -> str:
     Raises: HTTPException 400.
     """
     given = str(request.path_params.get(name, ""))
-    if len(given) > LONGEST_UID or not given.isascii() or not given.isprintable() or "\\" in given:
+    if given and not may_be_uid(given):
         raise HTTPException(400, f"the {name} in the path is not a UID")
     return given

@@ -7,13 +7,16 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from isocenter.archive.archive import Archive
 from isocenter.config import Config
 from isocenter.dicomweb import (
     capabilities,
+    commitment,
+    metadata,
+    notifications,
     problems,
     remove,
     rendered,
@@ -21,16 +24,20 @@ from isocenter.dicomweb import (
     search,
     store,
     uri,
+    workitems,
 )
 from isocenter.dicomweb.compression import Compression
 from isocenter.dicomweb.resources import Resource, merged
 
 RESOURCES: tuple[Resource, ...] = (
     *search.RESOURCES,
+    *workitems.RESOURCES,
+    *metadata.RESOURCES,
     *rendered.RESOURCES,
     *retrieve.RESOURCES,
     *remove.RESOURCES,
     *store.RESOURCES,
+    *commitment.RESOURCES,
     *uri.RESOURCES,
 )
 """Every resource, the more special paths first."""
@@ -43,7 +50,10 @@ def application(
     ``request.app.state``."""
     served = (capabilities.service(), *merged(RESOURCES if resources is None else resources))
     serving = Starlette(
-        routes=[Route(resource.path, Served(resource)) for resource in served],
+        routes=[
+            *(Route(resource.path, Served(resource)) for resource in served),
+            WebSocketRoute(notifications.PATH, notifications.notify),
+        ],
         middleware=[
             Middleware(problems.Guard),
             Middleware(Compression),

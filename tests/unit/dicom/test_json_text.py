@@ -35,11 +35,12 @@ class Bytes:
     """A data set in memory; knows how much of it was read."""
 
     def __init__(self, data: bytes) -> None:
-        self.data = data
+        self.size = len(data)
         self.read_bytes = 0
+        self._data = memoryview(data)
 
-    def read(self, start: int, end: int) -> bytes:
-        part = self.data[start:end]
+    def window(self, start: int, end: int) -> memoryview:
+        part = self._data[start:end]
         self.read_bytes += len(part)
         return part
 
