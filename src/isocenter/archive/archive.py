@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from isocenter.archive.backpressure import Budget, Share
+from isocenter.archive.commitment import Commitments
 from isocenter.archive.frames import OpenInstances
 from isocenter.archive.ingest import Announced, Ingest, Reception
 from isocenter.archive.retrieve import Opened, close_unused
 from isocenter.archive.upload import Expected, Upload
+from isocenter.archive.worklist import Worklist
 from isocenter.config import ArchiveConfig
 from isocenter.errors import IsocenterError, NotFound, Unavailable
 from isocenter.storage.files import FileStore
@@ -36,8 +38,10 @@ class Archive:
         self.index = index
         self._workers = workers
         self.ingest = Ingest(store, index, workers, config)
+        self.worklist = Worklist(index.worklist, config)
         self.admission = self.ingest.admission
         self.budget = Budget()
+        self.commitments = Commitments(index.commitments, self, self.admission, config)
         self.opened = OpenInstances(store, workers)
 
     @classmethod
@@ -72,6 +76,7 @@ class Archive:
 
     async def close(self) -> None:
         """Finish what was begun, then close."""
+        await self.commitments.close()
         self.opened.close()
         await asyncio.to_thread(self._close)
 

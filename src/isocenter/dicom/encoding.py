@@ -1,142 +1,277 @@
-"""The DICOM JSON model, written as a data set in a native transfer syntax (PS3.18 F, PS3.5 7).
+"""The DICOM JSON model, written as a data set (PS3.18 F, PS3.5 7).
 
-Sequences and items get their lengths; group lengths are left out; elements are in tag order.
+Sequences and items get their lengths; group lengths are left out; elements are in tag order. Bulk
+data is asked for its size first and fetched when it is its turn, so that it may be of any size.
 """
 
+import re
 import zlib
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from struct import Struct, error
 from typing import Any, Final
 
+from isocenter.dicom import bulk as bulks
 from isocenter.dicom import charset as charsets
+from isocenter.dicom.bulk import Bulk
 from isocenter.dicom.charset import Charset
+from isocenter.dicom.decimals import decimal_string, integer
 from isocenter.dicom.dictionary import plain_vr
-from isocenter.dicom.layout import DEFAULT_LIMITS, ITEM, LONG_VRS, Layout, layout_of
+from isocenter.dicom.json_model import joined_name
+from isocenter.dicom.layout import (
+    DEFAULT_LIMITS,
+    DELIMITERS,
+    ITEM,
+    LONG_VRS,
+    PIXEL_DATA,
+    SEQUENCE_END,
+    UNDEFINED,
+    Buffer,
+    Layout,
+    layout_of,
+)
 from isocenter.dicom.syntax import TransferSyntax
 from isocenter.dicom.values import NUMBERS, PLAIN_VRS, TEXT_VRS, swap
 from isocenter.errors import Malformed, Unsupported
 
 Dataset = Mapping[str, Mapping[str, Any]]
-Fetch = Callable[[str], bytes]
-"""Gives the value behind a BulkDataURI, little endian."""
+Fetch = Callable[[str], "Bulk | bytes"]
+"""Gives the value behind a BulkDataURI, little endian; text as the data set's charset has it."""
 
 LONGEST_SHORT: Final = 0xFFFE
 """Bytes of an even value that a two-byte length field can tell."""
-DS_LENGTH: Final = 16
-TAG_LENGTH: Final = 8
-"""Hexadecimal digits."""
 _LONG: Final = frozenset(LONG_VRS.values())
 _NAMES: Final = {vr: vr.encode("ascii") for vr in _LONG | TEXT_VRS | PLAIN_VRS | {*NUMBERS, "AT"}}
-_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
-_TAGS: Final = {little: Struct("<HH" if little else ">HH").pack for little in (True, False)}
+_TAG: Final = Struct("<HH").pack
+_KEY: Final = re.compile("[0-9A-Fa-f]{8}")
+_NOT_IN_A_DATA_SET: Final = frozenset({0x0000, 0x0002, DELIMITERS})
+"""Groups of command sets, file meta information and delimiters."""
+_FAULTS: Final = (ValueError, TypeError, AttributeError, LookupError, error, OverflowError)
+"""What nonsense in a model leads to, besides what is checked."""
 
 
 class _Inexpressible(Exception):
     """A text that the character set cannot express."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Bulk data on its way into a data set."""
+
+    bulk: Bulk
+    swapped_as: str
+    """The VR by which the byte order is reversed; empty where it stays."""
+    padding: bytes
+
+    def __len__(self) -> int:
+        return self.bulk.size + len(self.padding)
+
+    def pieces(self) -> Iterator[Buffer]:
+        """Give what is written. Raises: Malformed, where the size is not as it was said."""
+        pieces = bulks.read(self.bulk)
+        yield from bulks.swapped(pieces, self.swapped_as) if self.swapped_as else pieces
+        if self.padding:
+            yield self.padding
+
+
 def encode(
     dataset: Dataset,
     syntax: TransferSyntax,
-    charset: str | tuple[str, ...] = charsets.UTF_8,
+    charset: str | tuple[str, ...] | None = charsets.UTF_8,
     *,
     fetch: Fetch | None = None,
 ) -> bytes:
-    """Give the bytes of ``dataset`` in ``syntax``.
+    """Give the bytes of ``dataset`` in ``syntax``; see ``encode_pieces``."""
+    return b"".join(encode_pieces(dataset, syntax, charset, fetch=fetch))
 
-    Text is in ``charset`` (defined terms of PS3.3 C.12.1.1.2; empty for the default repertoire)
-    where that can express all of it, else in UTF-8; the data set says which.
 
-    Raises: Malformed, where a value does not fit its VR; Unsupported, for bulk data without
-    ``fetch``, and for encapsulation.
+def encode_pieces(
+    dataset: Dataset,
+    syntax: TransferSyntax,
+    charset: str | tuple[str, ...] | None = charsets.UTF_8,
+    *,
+    fetch: Fetch | None = None,
+) -> Iterator[Buffer]:
+    """Give the bytes of ``dataset`` in ``syntax`` piece by piece.
+
+    Text is in ``charset`` (defined terms of PS3.3 C.12.1.1.2; empty for the default repertoire;
+    None for what the data set itself names) where that can express all of it, else in UTF-8; the
+    data set says which. Pixel data must be encapsulated exactly if ``syntax`` is.
+
+    Raises, before it gives anything: Malformed, where a value does not fit its VR; Unsupported, for
+    bulk data without ``fetch``, and where pixel data would have to be compressed or expanded; what
+    ``fetch`` raises. Later: Malformed, for bulk data of another size than was said.
     """
-    if syntax.is_encapsulated:
-        raise Unsupported(f"cannot write a data set in {syntax.name}")
-    terms = (charset,) if isinstance(charset, str) else charset
-    terms = tuple(term for term in terms if term)
-    layout = layout_of(syntax)
+    found = parts(dataset, syntax, charset, fetch=fetch)
+    pieces = _pieces(found)
+    return _deflated(pieces) if syntax.is_deflated else pieces
+
+
+def parts(
+    dataset: Dataset,
+    syntax: TransferSyntax,
+    charset: str | tuple[str, ...] | None = charsets.UTF_8,
+    *,
+    fetch: Fetch | None = None,
+) -> list[bytes | Part]:
+    """Give what ``encode_pieces`` writes, before deflation, with the bulk data still elsewhere.
+
+    ``sum(map(len, parts))`` is the size. Raises: as ``encode_pieces`` does.
+    """
     try:
-        data = _Writer(layout, charsets.of_terms(*terms), fetch).dataset(dataset)
-    except _Inexpressible:
-        data = _Writer(layout, charsets.of_terms(charsets.UTF_8), fetch).dataset(dataset)
-    return deflate(data) if syntax.is_deflated else data
+        terms = _terms(dataset, charset)
+        try:
+            writer = _Writer(syntax, charsets.of_terms(*terms), fetch)
+            return writer.dataset(dataset)
+        except _Inexpressible:
+            writer = _Writer(syntax, charsets.of_terms(charsets.UTF_8), fetch)
+            return writer.dataset(dataset)
+    except _FAULTS as fault:
+        raise Malformed("not a DICOM JSON model object") from fault
 
 
 def deflate(data: bytes) -> bytes:
     """Deflate a data set and pad it to even length (PS3.5 A.5)."""
+    return b"".join(_deflated((data,)))
+
+
+def _deflated(pieces: Iterable[Buffer]) -> Iterator[bytes]:
     stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    deflated = stream.compress(data) + stream.flush()
-    return deflated + bytes(len(deflated) % 2)
+    size = 0
+    for piece in pieces:
+        if deflated := stream.compress(piece):
+            size += len(deflated)
+            yield deflated
+    rest = stream.flush()
+    yield rest + bytes((size + len(rest)) % 2)
+
+
+def _pieces(found: Iterable[bytes | Part]) -> Iterator[Buffer]:
+    for part in found:
+        if isinstance(part, bytes):
+            yield part
+        else:
+            yield from part.pieces()
+
+
+def _terms(dataset: Dataset, charset: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    if charset is None:
+        named = dataset.get("00080005", {}).get("Value") or ()
+        charset = tuple(term or "" for term in named)
+    terms = (charset,) if isinstance(charset, str) else charset
+    # An empty first term stands for the default repertoire, which others may extend.
+    return terms if any(terms) else ()
 
 
 class _Writer:
-    def __init__(self, layout: Layout, charset: Charset, fetch: Fetch | None) -> None:
-        self._layout = layout
+    def __init__(self, syntax: TransferSyntax, charset: Charset, fetch: Fetch | None) -> None:
+        self._syntax = syntax
+        self._layout: Layout = layout_of(syntax)
         self._charset = charset
         self._fetch = fetch
         self._depth = 0
-        self._order = "<" if layout.is_little_endian else ">"
-        self._pack_tag = _TAGS[layout.is_little_endian]
-        self._short = Struct(f"{self._order}HH2sH").pack
-        self._long = Struct(f"{self._order}HH2sHI").pack
-        self._implicit = Struct(f"{self._order}HHI").pack
+        self._own_terms: tuple[str, ...] = ()
+        order = "<" if self._layout.is_little_endian else ">"
+        self._short = Struct(f"{order}HH2sH").pack
+        self._long = Struct(f"{order}HH2sHI").pack
+        self._implicit = Struct(f"{order}HHI").pack
 
-    def dataset(self, dataset: Dataset) -> bytes:
+    def dataset(self, dataset: Dataset) -> list[bytes | Part]:
         """Write the outermost data set: the one that names the character set."""
-        terms = self._charset.terms
         named: dict[str, Mapping[str, Any]] = dict(dataset)
-        named.pop("00080005", None)
-        if terms:
+        self._own_terms = _terms(dataset, None)
+        if terms := self._charset.terms:
             named["00080005"] = {"vr": "CS", "Value": list(terms)}
+        elif "00080005" in named:
+            named["00080005"] = {"vr": "CS"}
         return self._elements(named)
 
-    def _elements(self, dataset: Dataset) -> bytes:
-        parts: list[bytes] = []
+    def _elements(self, dataset: Dataset) -> list[bytes | Part]:
+        found: list[bytes | Part] = []
         for key in sorted(dataset):
             try:
-                if len(key) != TAG_LENGTH:
+                if not _KEY.fullmatch(key):
                     raise ValueError(key)
                 tag = int(key, 16)
-                parts.append(self._element(tag, dataset[key]))
-            except (ValueError, TypeError, AttributeError, error, OverflowError) as fault:
-                raise Malformed(f"attribute {key[:8]}: not a value of its VR") from fault
-        return b"".join(parts)
+                if tag >> 16 in _NOT_IN_A_DATA_SET:
+                    raise ValueError(key)
+                self._element(tag, dataset[key], found)
+            except _FAULTS as fault:
+                raise Malformed(f"attribute {str(key)[:8]}: not a value of its VR") from fault
+        return found
 
-    def _element(self, tag: int, attribute: Mapping[str, Any]) -> bytes:
+    def _element(self, tag: int, attribute: Mapping[str, Any], found: list[bytes | Part]) -> None:
         if not tag & 0xFFFF:
-            return b""
+            return
         vr = attribute.get("vr") or plain_vr(tag)
+        if vr == "SQ":
+            content = self._items(attribute)
+            found.append(self._header(tag, vr, sum(map(len, content))))
+            found += content
+            return
         value = self._value(vr, attribute)
-        if len(value) % 2:
-            value += b" " if vr in TEXT_VRS or (vr in PLAIN_VRS and vr != "UI") else b"\0"
-        group, element, length = tag >> 16, tag & 0xFFFF, len(value)
+        if isinstance(value, Bulk):
+            self._bulk(tag, vr, value, found)
+        elif tag == PIXEL_DATA and value:
+            self._bulk(tag, vr, bulks.whole(value), found)
+        else:
+            if len(value) % 2:
+                value += _padding(vr)
+            found.append(self._header(tag, vr, len(value)) + self._in_order(vr, value))
+
+    def _bulk(self, tag: int, vr: str, bulk: Bulk, found: list[bytes | Part]) -> None:
+        """Write what is elsewhere, or is pixel data, which may be encapsulated (PS3.5 A.4)."""
+        if tag == PIXEL_DATA and not self._depth:
+            self._check_encapsulation(bulk)
+        if bulk.is_encapsulated and tag == PIXEL_DATA:
+            found += [self._header(tag, vr, UNDEFINED), Part(bulk, "", b"")]
+            found.append(self._implicit(SEQUENCE_END >> 16, SEQUENCE_END & 0xFFFF, 0))
+            return
+        padding = _padding(vr) if bulk.size % 2 else b""
+        length = bulk.size + len(padding)
+        is_turned = not self._layout.is_little_endian and not self._becomes_unknown(vr, length)
+        part = Part(bulk, vr if is_turned else "", padding)
+        found += [self._header(tag, vr, length), part]
+
+    def _check_encapsulation(self, bulk: Bulk) -> None:
+        if bulk.is_encapsulated and not self._syntax.is_encapsulated:
+            raise Unsupported(f"pixel data is compressed: cannot write it in {self._syntax.name}")
+        if self._syntax.is_encapsulated and not bulk.is_encapsulated:
+            raise Unsupported(f"cannot compress pixel data to {self._syntax.name}")
+
+    def _header(self, tag: int, vr: str, length: int) -> bytes:
+        group, element = tag >> 16, tag & 0xFFFF
         if self._layout.is_implicit:
-            return self._implicit(group, element, length) + value
+            return self._implicit(group, element, length)
+        if self._becomes_unknown(vr, length):
+            vr = "UN"
+        name = _NAMES[vr]
         if vr in _LONG:
-            return self._long(group, element, _NAMES[vr], 0, length) + value
-        if length > LONGEST_SHORT:
-            return self._long(group, element, b"UN", 0, length) + self._as_unknown(value, vr)
-        if vr not in _NAMES:
-            raise ValueError(vr)
-        return self._short(group, element, _NAMES[vr], length) + value
+            return self._long(group, element, name, 0, length)
+        return self._short(group, element, name, length)
 
-    def _as_unknown(self, value: bytes, vr: str) -> bytes:
+    def _becomes_unknown(self, vr: str, length: int) -> bool:
         """A value whose length does not fit becomes UN, and so little endian (PS3.5 6.2.2)."""
-        return value if self._layout.is_little_endian else swap(value, vr)
+        return length > LONGEST_SHORT and vr not in _LONG and not self._layout.is_implicit
 
-    def _value(self, vr: str, attribute: Mapping[str, Any]) -> bytes:
+    def _in_order(self, vr: str, value: bytes) -> bytes:
+        """Give a value that is little endian in the byte order that it must have."""
+        if self._layout.is_little_endian or self._becomes_unknown(vr, len(value)):
+            return value
+        return swap(value, vr)
+
+    def _value(self, vr: str, attribute: Mapping[str, Any]) -> bytes | Bulk:
+        """Give the value of an attribute, little endian and unpadded."""
         if "InlineBinary" in attribute:
-            return self._binary(vr, b64decode(attribute["InlineBinary"], validate=True))
+            return b64decode(_only(attribute["InlineBinary"]), validate=True)
         if "BulkDataURI" in attribute:
-            if self._fetch is None:
-                raise Unsupported("cannot write bulk data that is elsewhere")
-            return self._binary(vr, self._fetch(attribute["BulkDataURI"]))
+            return self._elsewhere(vr, _only(attribute["BulkDataURI"]))
         values = attribute.get("Value")
         if not values:
             return b""
-        if vr == "SQ":
-            return b"".join(self._item(item) for item in values)
+        if not isinstance(values, list):
+            raise TypeError(vr)
         if vr in TEXT_VRS:
             names = [_person_name(value) if vr == "PN" else value or "" for value in values]
             return self._text("\\".join(names))
@@ -144,23 +279,36 @@ class _Writer:
             return "\\".join(_plain(vr, value) for value in values).encode("latin-1")
         if vr == "AT":
             tags = [int(value, 16) for value in values]
-            return b"".join(self._pack_tag(tag >> 16, tag & 0xFFFF) for tag in tags)
-        convert = float if vr in ("FD", "FL") else int
-        numbers = [convert(value) for value in values]
-        return Struct(f"{self._order}{len(numbers)}{NUMBERS[vr]}").pack(*numbers)
+            return b"".join(_TAG(tag >> 16, tag & 0xFFFF) for tag in tags)
+        convert = float if vr in ("FD", "FL") else integer
+        return Struct(f"<{len(values)}{NUMBERS[vr]}").pack(*map(convert, values))
 
-    def _binary(self, vr: str, value: bytes) -> bytes:
-        return value if self._layout.is_little_endian else swap(value, vr)
+    def _elsewhere(self, vr: str, uri: object) -> Bulk:
+        if not isinstance(uri, str):
+            raise TypeError(vr)
+        if self._fetch is None:
+            raise Unsupported("cannot write bulk data that is elsewhere")
+        if vr in TEXT_VRS and self._charset.terms not in (self._own_terms, (charsets.UTF_8,)):
+            raise _Inexpressible  # nobody has seen what is in it
+        value = self._fetch(uri)
+        return value if isinstance(value, Bulk) else bulks.whole(value)
 
-    def _item(self, item: Dataset | None) -> bytes:
-        inner: dict[str, Mapping[str, Any]] = dict(item or {})
-        inner.pop("00080005", None)
+    def _items(self, attribute: Mapping[str, Any]) -> list[bytes | Part]:
+        if "InlineBinary" in attribute or "BulkDataURI" in attribute:
+            raise ValueError("SQ")
         self._depth += 1
         if self._depth > DEFAULT_LIMITS.nesting:
             raise Malformed("sequences are nested too deep")
-        content = self._elements(inner)
+        found: list[bytes | Part] = []
+        for item in attribute.get("Value") or ():
+            inner: dict[str, Mapping[str, Any]] = dict(item or {})
+            inner.pop("00080005", None)
+            content = self._elements(inner)
+            size = sum(map(len, content))
+            found.append(self._implicit(ITEM >> 16, ITEM & 0xFFFF, size))
+            found += content
         self._depth -= 1
-        return self._implicit(ITEM >> 16, ITEM & 0xFFFF, len(content)) + content
+        return found
 
     def _text(self, text: str) -> bytes:
         if text.isascii() and not self._charset.terms:
@@ -171,12 +319,19 @@ class _Writer:
         return encoded
 
 
+def _padding(vr: str) -> bytes:
+    return b" " if vr in TEXT_VRS or (vr in PLAIN_VRS and vr != "UI") else b"\0"
+
+
+def _only(value: Any) -> Any:
+    """Give what some put into a list, led astray by the example of PS3.18 F.4."""
+    if isinstance(value, list):
+        (value,) = value
+    return value
+
+
 def _person_name(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if not value:
-        return ""
-    return "=".join(value.get(group) or "" for group in _GROUPS).rstrip("=")
+    return value if isinstance(value, str) else joined_name(value or {})
 
 
 def _plain(vr: str, value: Any) -> str:
@@ -184,18 +339,10 @@ def _plain(vr: str, value: Any) -> str:
         return value
     if value is None:
         return ""
+    if isinstance(value, bool):
+        raise TypeError(vr)
     if vr == "DS":
         return decimal_string(value)
     if vr == "IS":
-        return str(int(value))
+        return str(integer(value))
     raise TypeError(vr)
-
-
-def decimal_string(value: float) -> str:
-    """Write a number in the 16 characters of a DS, as exactly as these allow (PS3.5 6.2)."""
-    text = repr(value)
-    digits = DS_LENGTH
-    while len(text) > DS_LENGTH:
-        digits -= 1
-        text = f"{value:.{digits}g}"
-    return text

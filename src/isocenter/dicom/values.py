@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from isocenter.dicom.charset import DEFAULT, Charset
+from isocenter.dicom.decimals import number
 from isocenter.dicom.layout import Buffer
 
 Value = str | int | float | bytes | None
@@ -31,7 +32,6 @@ WORD_SIZES: Final = (
 )
 """Bytes that swap places between little and big endian, by VR (PS3.5 7.3)."""
 _IS_LITTLE_HOST: Final = sys.byteorder == "little"
-_NUMERALS: Final = "0123456789+-.eE"
 
 
 def swap(value: Buffer, vr: str) -> bytes:
@@ -77,20 +77,6 @@ def texts(vr: str, value: bytes, charset: Charset = DEFAULT) -> list[str]:
     if vr in SINGLE_VRS or "\\" not in text:
         return [strip(text)]
     return [strip(part) for part in text.split("\\")]
-
-
-def number(text: str) -> int | float | str:
-    """Give a DS or IS value as a number, or as it is where it is none (PS3.5 6.2)."""
-    if text.strip(_NUMERALS):
-        return text
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def _strip(text: str) -> str:

@@ -132,9 +132,14 @@ def _partial(body: Body, media_type: str, missing: int, count: int) -> Response:
 
 
 async def given_alone(
-    request: Request, instance: InstanceRef, acceptable: Sequence[str | None]
+    request: Request,
+    instance: InstanceRef,
+    acceptable: Sequence[str | None],
+    media_type: str | None = None,
 ) -> Response:
     """Give one instance as application/dicom to who finds transfer syntaxes ``acceptable``.
+
+    ``media_type``: what is said of it; unless given, with its transfer syntax.
 
     Raises: Unavailable; HTTPException 406, 412, 416.
     """
@@ -144,17 +149,19 @@ async def given_alone(
         raise negotiation.not_acceptable([_ALONE, Offer(DICOM, transfer_syntax=AS_KEPT)])
     if await archive.lost([instance]):
         raise Unavailable(LOST)
-    return _alone(request, instance, plan)
+    return _alone(request, instance, plan, media_type)
 
 
-def _alone(request: Request, instance: InstanceRef, plan: Plan) -> Response:
+def _alone(
+    request: Request, instance: InstanceRef, plan: Plan, media_type: str | None = None
+) -> Response:
     archive: Archive = request.app.state.archive
     syntax = plan.target(instance)
     assert syntax is not None
     tag = etag(DICOM, syntax.uid, instance.blob_key, is_weak=not plan.is_as_kept)
     headers = {"content-disposition": _attached(instance, "instance", ".dcm")}
     body = Single(archive, instance, plan)
-    return answer(request, body, tag, content_type(syntax), headers)
+    return answer(request, body, tag, media_type or content_type(syntax), headers)
 
 
 def _level(request: Request) -> str:

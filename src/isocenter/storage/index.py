@@ -17,6 +17,7 @@ from isocenter.errors import NotFound, Unavailable
 from isocenter.storage import retrieving, sqlite
 from isocenter.storage import search as searching
 from isocenter.storage.attributes import Level
+from isocenter.storage.commitments import CommitmentStore
 from isocenter.storage.contents import Snapshot
 from isocenter.storage.engine import upgrade
 from isocenter.storage.entry import entry_of
@@ -35,6 +36,8 @@ from isocenter.storage.records import (
 from isocenter.storage.removing import Forget, Remove
 from isocenter.storage.sqlite import BEGIN_READ
 from isocenter.storage.storing import Store
+from isocenter.storage.workitems import Place
+from isocenter.storage.worklist import WorklistStore
 from isocenter.storage.writer import Writer
 
 Page = TypeVar("Page")
@@ -64,6 +67,10 @@ class Index:
         self._sizes: dict[Level, tuple[float, int]] = {}
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="index-reader")
         self._writer = Writer(writing)
+        self.commitments = CommitmentStore(self._writer, self._readers, self._run)
+        self.worklist = WorklistStore(
+            self._writer, self._readers, self._run, Place(writing.dialect, offset)
+        )
 
     @classmethod
     def open(cls, path: Path, *, readers: int = READERS, offset: int = 0) -> "Index":
@@ -150,12 +157,12 @@ class Index:
             yield page
 
     async def answer(self, query: Query) -> Answer:
-        """The first page of matches, and how many there are behind ``query.limit``.
+        """The first page of matches, and how many there are behind it.
 
         Raises: Malformed, for a key that cannot be read.
         """
         begun = await self._read(lambda: searching.begin(self._reader, query))
-        return Answer(begun.first, self._each(begun.pages), begun.further, begun.is_counted)
+        return Answer(begun.first, self._each(begun.pages), begun.behind, begun.is_counted)
 
     async def count(self, query: Query) -> int:
         """How many match. Raises: Malformed, for a key that cannot be read."""

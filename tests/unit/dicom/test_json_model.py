@@ -3,6 +3,7 @@
 import io
 import json
 import math
+from base64 import b64encode
 
 import pydicom
 import pytest
@@ -12,8 +13,9 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 
 from isocenter.dicom import part10
+from isocenter.dicom.decimals import decimal_string
 from isocenter.dicom.elements import elements
-from isocenter.dicom.encoding import decimal_string, encode
+from isocenter.dicom.encoding import encode
 from isocenter.dicom.json_model import attribute, raw_to_json, to_json
 from isocenter.dicom.scanner import RawValue, Scanner
 from isocenter.dicom.syntax import (
@@ -26,6 +28,7 @@ from isocenter.dicom.syntax import (
 )
 from isocenter.errors import Malformed, Unsupported
 
+FRAGMENTS = b"\xfe\xff\0\xe0\0\0\0\0\xfe\xff\0\xe0\2\0\0\0\1\2"
 SYNTAXES = sorted(UNCOMPRESSED, key=lambda syntax: syntax.uid)
 
 text = st.text(
@@ -219,9 +222,25 @@ def test_a_value_that_its_vr_cannot_hold_is_malformed(attribute):
         encode({"00280010": attribute}, EXPLICIT_LE)
 
 
-def test_encapsulated_syntaxes_are_not_written():
+def test_pixel_data_is_neither_compressed_nor_expanded():
+    native = {"7FE00010": {"vr": "OW", "InlineBinary": "AAAA"}}
+    jpeg = lookup("1.2.840.10008.1.2.4.50")
     with pytest.raises(Unsupported):
-        encode({}, lookup("1.2.840.10008.1.2.4.50"))
+        encode(native, jpeg)
+    frames = {"7FE00010": {"vr": "OB", "InlineBinary": b64encode(FRAGMENTS).decode()}}
+    with pytest.raises(Unsupported):
+        encode(frames, EXPLICIT_LE)
+
+
+def test_encapsulated_pixel_data_is_written_with_undefined_length():
+    # PS3.5 A.4, Table A.4-1
+    frames = {"7FE00010": {"vr": "OB", "InlineBinary": b64encode(FRAGMENTS).decode()}}
+
+    data = encode(frames, lookup("1.2.840.10008.1.2.4.50"), "")
+
+    assert (
+        data == b"\xe0\x7f\x10\0OB\0\0\xff\xff\xff\xff" + FRAGMENTS + b"\xfe\xff\xdd\xe0" + bytes(4)
+    )
 
 
 @given(st.floats(-1e300, 1e300))
