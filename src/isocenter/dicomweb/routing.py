@@ -15,6 +15,7 @@ from isocenter.config import Config
 from isocenter.dicomweb import (
     capabilities,
     commitment,
+    frames,
     problems,
     remove,
     rendered,
@@ -27,6 +28,7 @@ from isocenter.dicomweb.compression import Compression
 from isocenter.dicomweb.resources import Resource, merged
 
 RESOURCES: tuple[Resource, ...] = (
+    *frames.RESOURCES,
     *search.RESOURCES,
     *rendered.RESOURCES,
     *retrieve.RESOURCES,
