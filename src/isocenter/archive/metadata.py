@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-THREADS: Final = 2
+THREADS: Final = 1
 """That make texts: they take the interpreter from everybody else."""
 AHEAD: Final = 2
 """Segments of a series that are made at a time."""
