@@ -1,8 +1,9 @@
 """Subscriptions and event reports over HTTP and WebSocket, called without a socket."""
 
 import asyncio
+import itertools
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -35,6 +36,19 @@ class Listener:
         message = await self.message()
         assert message["type"] == "websocket.send", message
         return json.loads(message["text"])
+
+
+async def until(is_so: Callable[[], Awaitable[object]]) -> None:
+    """Return when something is so: let others run meanwhile."""
+    async with asyncio.timeout(10):
+        for _ in itertools.repeat(None):
+            if await is_so():
+                return
+            await asyncio.sleep(0)
+
+
+async def listened_to(archive: Archive) -> int:
+    return archive.worklist.listeners
 
 
 Listen = Callable[[str], AbstractAsyncContextManager[Listener]]
@@ -122,8 +136,7 @@ async def test_every_subscriber_hears_and_hears_once(
         await create(web)
         for listener in (one, two):
             assert (await listener.report())["00001000"]["Value"] == [UID]
-        while not await archive.index.worklist.cursor("ONE"):
-            await asyncio.sleep(0)
+        await until(lambda: archive.index.worklist.cursor("ONE"))
     async with listen("ONE") as again:
         assert (await again.message())["type"] == "websocket.accept"
         await create(web, "1.2.3")
@@ -138,8 +151,7 @@ async def test_when_we_go_down_subscribers_are_told_and_let_go(
 
     async with listen("WATCHER") as listener:
         assert (await listener.message())["type"] == "websocket.accept"
-        while not archive.worklist.listeners:
-            await asyncio.sleep(0)
+        await until(lambda: listened_to(archive))
         await archive.worklist.close()
         report = await listener.report()
         closed = await listener.message()
@@ -176,8 +188,7 @@ async def test_no_more_listen_than_there_is_room_for(
 
     async with listen("ONE") as one:
         assert (await one.message())["type"] == "websocket.accept"
-        while not archive.worklist.listeners:
-            await asyncio.sleep(0)
+        await until(lambda: listened_to(archive))
         async with listen("TWO") as two:
             assert (await two.message())["status"] == 503
 
