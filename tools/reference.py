@@ -247,7 +247,7 @@ _SAMPLES = {
     "DT": "2020",
     "IS": "1",
     "DS": "1",
-    "US": "1",
+    **dict.fromkeys(("FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"), "1"),
     "UI": "1.2",
 }
 
@@ -348,6 +348,7 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("settings", settings),
         ("archive", lambda: settings("archive.")),
         ("dimse", lambda: settings("dimse.")),
+        ("http", lambda: settings("http.")),
         ("dicomweb", lambda: settings("dicomweb.")),
     ),
     "reference/commands.md": (("commands", commands),),

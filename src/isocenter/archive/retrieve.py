@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import Final, Protocol, TypeVar
@@ -135,7 +135,7 @@ class _Opener(Protocol):
 
 
 async def opened(
-    archive: _Opener, instances: AsyncIterator[list[InstanceRef]]
+    archive: _Opener, instances: AsyncIterator[Sequence[InstanceRef]]
 ) -> AsyncGenerator[tuple[InstanceRef, Opened | IsocenterError], None]:
     """Yield ``instances`` in their order, each opened, the next ones being opened meanwhile.
 

@@ -18,6 +18,7 @@ from isocenter.dicom.bulk import Bulk
 from isocenter.dicom.charset import Charset
 from isocenter.dicom.decimals import decimal_string, integer
 from isocenter.dicom.dictionary import plain_vr
+from isocenter.dicom.json_model import joined_name
 from isocenter.dicom.layout import (
     DEFAULT_LIMITS,
     DELIMITERS,
@@ -42,7 +43,6 @@ LONGEST_SHORT: Final = 0xFFFE
 """Bytes of an even value that a two-byte length field can tell."""
 _LONG: Final = frozenset(LONG_VRS.values())
 _NAMES: Final = {vr: vr.encode("ascii") for vr in _LONG | TEXT_VRS | PLAIN_VRS | {*NUMBERS, "AT"}}
-_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 _TAG: Final = Struct("<HH").pack
 _KEY: Final = re.compile("[0-9A-Fa-f]{8}")
 _NOT_IN_A_DATA_SET: Final = frozenset({0x0000, 0x0002, DELIMITERS})
@@ -331,11 +331,7 @@ def _only(value: Any) -> Any:
 
 
 def _person_name(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if not value:
-        return ""
-    return "=".join(value.get(group) or "" for group in _GROUPS).rstrip("=")
+    return value if isinstance(value, str) else joined_name(value or {})
 
 
 def _plain(vr: str, value: Any) -> str:

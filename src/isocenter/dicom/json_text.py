@@ -4,14 +4,15 @@ It says what ``json_model`` says, but looks at each different element once: the 
 have nearly all of theirs in common. Only headers and small values are read; bulk is stepped over.
 """
 
-from typing import Final, Protocol
+from collections.abc import Callable, Iterator
+from typing import Final
 
 import orjson
 
 from isocenter.dicom import charset as charsets
 from isocenter.dicom.dictionary import ImplicitVRs, has_one_vr, is_private_creator
 from isocenter.dicom.elements import Element, Walk, first_element, is_sequence
-from isocenter.dicom.json_model import INLINE_SIZE, Bulk, to_json
+from isocenter.dicom.json_model import INLINE_SIZE, to_json
 from isocenter.dicom.layout import (
     DEFAULT_LIMITS,
     DELIMITERS,
@@ -29,8 +30,10 @@ from isocenter.dicom.layout import (
     read_header,
     settle,
 )
+from isocenter.dicom.paths import AttributePath
 from isocenter.dicom.syntax import TransferSyntax
 from isocenter.dicom.values import BYTES_VRS
+from isocenter.dicom.windowed import Reader
 from isocenter.errors import Malformed
 
 WINDOW: Final = 1 << 15
@@ -41,13 +44,8 @@ LONGEST_REMEMBERED: Final = 4096
 
 Memo = dict[bytes, tuple[int, bytes]]
 """By an element as encoded, header and all: its tag and its text."""
-
-
-class Source(Protocol):
-    """An (inflated) data set of which parts are read, never going back."""
-
-    def read(self, start: int, end: int) -> bytes:
-        """Give bytes ``start`` to ``end`` (exclusive), fewer only where the data set ends."""
+Bulk = Callable[[AttributePath], str]
+"""Gives the URI under which the value of an attribute can be fetched."""
 
 
 class Transcriber:
@@ -66,12 +64,13 @@ class Transcriber:
         self._memos: dict[tuple[Layout, charsets.Charset, bool], Memo] = {}
         self._remembered = 0
 
-    def text(self, source: Source, syntax: TransferSyntax, bulk: Bulk) -> bytes:
-        """Give the JSON object; ``bulk`` is asked for URIs as in ``json_model.to_json``.
+    def text(self, data_set: Reader, syntax: TransferSyntax, bulk: Bulk) -> bytes:
+        """Give the JSON object of an (inflated) data set.
 
-        Raises: Malformed, if the data set is.
+        ``bulk`` is asked for URIs where ``json_model.to_json`` asks. Raises: Malformed, if the data
+        set is.
         """
-        return _Transcription(self, source, layout_of(syntax), bulk).text()
+        return _Transcription(self, data_set, layout_of(syntax), bulk).text()
 
     def memo(self, layout: Layout, charset: charsets.Charset, *, is_signed: bool) -> Memo:
         """Give what is remembered of elements in such surroundings."""
@@ -91,13 +90,15 @@ class _Transcription:
     """One data set on its way."""
 
     def __init__(
-        self, transcriber: Transcriber, source: Source, layout: Layout, bulk: Bulk
+        self, transcriber: Transcriber, data_set: Reader, layout: Layout, bulk: Bulk
     ) -> None:
         self._transcriber = transcriber
-        self._source = source
+        self._reader = data_set
         self._bulk = bulk
         self._bulks = 0
-        self._data = source.read(0, transcriber.window)
+        self._inner: dict[int, AttributePath] = {}
+        self._top: Element | None = None  # whose inner elements those are
+        self._data = bytes(data_set.window(0, transcriber.window))
         self._base = 0  # where the window begins
         if len(self._data) >= 8:
             layout = settle(layout, self._data, 0, is_item=False)
@@ -236,6 +237,7 @@ class _Transcription:
             self._charset = charsets.of_value(bytes(element.value))
         if tag in (SPECIFIC_CHARACTER_SET, PIXEL_REPRESENTATION):
             self._choose_memo()
+        self._top, self._inner = element, {}
         model = to_json(
             (element,), charset, bulk=self._uri, inline_size=self._transcriber.inline_size
         )
@@ -246,26 +248,18 @@ class _Transcription:
 
     def _uri(self, element: Element) -> str:
         self._bulks += 1
-        return self._bulk(element)
+        if not element.depth:
+            return self._bulk((element.tag,))
+        if not self._inner and self._top is not None:
+            self._inner = dict(_paths_within(self._top, ()))
+        return self._bulk(self._inner[element.offset])
 
     def _note_bulk(self, at: int, header: Header, vr: str, following: int) -> int:
         """Write down what is offered as bulk data, and step over it."""
         # The byte before the next element must be there.
-        if following > at + header.size and not self._source_has(following - 1):
+        if following > at + header.size and not self._has(following - 1):
             raise Malformed(f"a value of {header.length} bytes is cut short", offset=at)
-        element = Element(
-            tag=header.tag,
-            vr=vr,
-            value=memoryview(b""),
-            offset=at,
-            value_offset=at + header.size,
-            is_undefined_length=header.length == UNDEFINED,
-            layout=self._layout,
-            vrs=self._vrs,
-            depth=0,
-            walk=self._walk,
-        )
-        model = {f"{header.tag:08X}": {"vr": vr, "BulkDataURI": self._uri(element)}}
+        model = {f"{header.tag:08X}": {"vr": vr, "BulkDataURI": self._bulk((header.tag,))}}
         self._found[header.tag] = orjson.dumps(model)[1:-1]
         return following
 
@@ -291,9 +285,20 @@ class _Transcription:
         ``at`` is not before the window.
         """
         if at + size > self._base + len(self._data):
-            self._data = self._source.read(at, at + max(size, self._transcriber.window))
+            end = at + max(size, self._transcriber.window)
+            self._data = bytes(self._reader.window(at, end))
             self._base = at
         return self._data
 
-    def _source_has(self, at: int) -> bool:
+    def _has(self, at: int) -> bool:
         return len(self._at_least(at, 1)) > at - self._base
+
+
+def _paths_within(sequence: Element, above: AttributePath) -> Iterator[tuple[int, AttributePath]]:
+    """Give the path to each element within, by where it begins."""
+    for number, item in enumerate(sequence.items()):
+        for element in item.elements():
+            path = (*above, sequence.tag, number, element.tag)
+            yield element.offset, path
+            if element.vr == "SQ":
+                yield from _paths_within(element, path[:-1])

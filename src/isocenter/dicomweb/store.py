@@ -5,7 +5,6 @@ from functools import partial
 from http import HTTPStatus
 from typing import Final
 
-import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -13,17 +12,17 @@ from starlette.responses import Response
 from isocenter.archive.archive import Archive
 from isocenter.archive.upload import Expected
 from isocenter.config import Config
-from isocenter.dicomweb import addresses, bodies, intake, non_patient
+from isocenter.dicomweb import addresses, bodies, intake, metadata_bodies, non_patient
 from isocenter.dicomweb.intake import Intake
 from isocenter.dicomweb.media_types import MediaType
-from isocenter.dicomweb.negotiation import DICOM, DICOM_JSON, Chosen, Offer, choose
+from isocenter.dicomweb.negotiation import DICOM, DICOM_JSON, DICOM_XML, Chosen, Offer, choose
 from isocenter.dicomweb.receipt import Receipt
 from isocenter.dicomweb.resources import Method, Resource
 from isocenter.errors import Malformed
 
 log = logging.getLogger(__name__)
 
-ANSWERS: Final = (Offer(DICOM_JSON),)
+ANSWERS: Final = (Offer(DICOM_JSON), Offer(DICOM_XML))
 TAKES: Final = ('multipart/related; type="application/dicom"', DICOM)
 LONGEST_AE_TITLE: Final = 16
 
@@ -60,7 +59,7 @@ async def _store(request: Request, expected: Expected) -> Response:
     receipt = await coming.receipt()
     if broken is not None and not receipt.taken and len(receipt.refused) == 1:
         raise broken
-    return _response(request, receipt, answer, broken, is_npi=bool(expected.sop_classes))
+    return await _response(request, receipt, answer, broken, is_npi=bool(expected.sop_classes))
 
 
 async def _take(request: Request, coming: Intake, content_type: MediaType, config: Config) -> None:
@@ -107,7 +106,7 @@ def _sender(request: Request) -> str:
     return address if len(address) <= LONGEST_AE_TITLE else ""
 
 
-def _response(
+async def _response(
     request: Request, receipt: Receipt, answer: Chosen, broken: Exception | None, *, is_npi: bool
 ) -> Response:
     status = receipt.status()
@@ -116,7 +115,7 @@ def _response(
     if isinstance(broken, HTTPException):
         status = HTTPStatus(broken.status_code)
     root = addresses.root(request)
-    response = Response(orjson.dumps(receipt.module(root)), status, media_type=answer.called)
+    response = await metadata_bodies.answer(receipt.module(root), answer, status)
     if isinstance(broken, HTTPException) and broken.headers:
         response.headers.update(broken.headers)
     if location := receipt.location(root):
@@ -144,7 +143,7 @@ _STORE = Method(
     source="PS3.18 10.5",
     endpoint=studies,
     statuses=_STATUSES,
-    gives=(DICOM_JSON,),
+    gives=(DICOM_JSON, DICOM_XML),
     takes=TAKES,
 )
 
@@ -155,7 +154,7 @@ def _store_non_patient(name: str) -> Method:
         source="PS3.18 12.5",
         endpoint=partial(non_patient_instances, name=name),
         statuses=_STATUSES | {200: "at least one instance is stored: the payload says which"},
-        gives=(DICOM_JSON,),
+        gives=(DICOM_JSON, DICOM_XML),
         takes=TAKES,
     )
 

@@ -24,7 +24,7 @@ from isocenter.services.identifier import TIMEZONE, Identifier
 from isocenter.services.models import BY_FIND, UNIQUE_KEYS, Negotiated, answer_find
 from isocenter.services.store import ORDINARY
 from isocenter.storage.attributes import ATTRIBUTES, Level
-from isocenter.storage.query import Key, Query
+from isocenter.storage.query import Query
 from isocenter.storage.values import offset_minutes
 
 Document = dict[str, Any]

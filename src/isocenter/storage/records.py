@@ -146,6 +146,7 @@ class Answer:
     first: list[Match]
     pages: AsyncIterator[list[Match]]
     """What follows the first page, up to the query's limit."""
-    further: int
-    """Matches behind the limit; at least so many, if they are not counted to the end."""
+    behind: int
+    """Matches behind the first page; at least so many, if they are not counted to the end. If the
+    query has a limit, those beyond it are among them."""
     is_counted: bool

@@ -135,6 +135,12 @@ class Statements:
     delete_words: Statement
     delete_name: Statement
 
+    find_commitment: Statement
+    insert_commitment: Statement
+    finish_commitment: Statement
+    expire_commitments: Statement
+    delete_commitments: Statement
+
     find_workitem: Statement
     find_gone: Statement
     workitem_at: Statement
@@ -360,6 +366,27 @@ def _name_clauses() -> dict[str, _Clause]:
     }
 
 
+def _commitment_clauses() -> dict[str, _Clause]:
+    commitment = schema.commitment
+    requested_at = commitment.c.requested_at
+    size = func.length(commitment.c.request) + func.length(commitment.c.result)
+    return {
+        "find_commitment": _select(commitment, "pk", "result", by=("transaction_uid",)),
+        "insert_commitment": _insert(commitment, *commitment.columns.keys()),
+        "finish_commitment": _update(commitment, "request", "result"),
+        "expire_commitments": (
+            update(commitment)
+            .values(request=bindparam("empty"), result=bindparam("none"))
+            .where(requested_at < bindparam("before"), size > literal_column("0")),
+            ("empty", "none", "before"),
+        ),
+        "delete_commitments": (
+            delete(commitment).where(requested_at < bindparam("before")),
+            ("before",),
+        ),
+    }
+
+
 def _workitem_clauses() -> dict[str, _Clause]:
     workitem, value, gone = schema.workitem, schema.workitem_value, schema.workitem_gone
     read = ("pk", "workitem_uid", "state", "transaction_uid", "document")
@@ -429,6 +456,7 @@ def compile_statements(dialect: Dialect) -> Statements:
         **_instance_clauses(),
         **_gathered_clauses(),
         **_name_clauses(),
+        **_commitment_clauses(),
         **_workitem_clauses(),
         **_subscription_clauses(),
         **_event_clauses(),
