@@ -16,10 +16,10 @@ from isocenter.dicom import part10
 from isocenter.dicom.elements import elements
 from isocenter.dicom.inflation import inflate
 from isocenter.dicom.json_model import INLINE_SIZE, to_json
-from isocenter.dicom.transcription import Transcriber
 from isocenter.dicom.layout import DEFAULT_LIMITS
 from isocenter.dicom.paths import AttributePath, written
 from isocenter.dicom.syntax import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, TransferSyntax
+from isocenter.dicom.transcription import Transcriber
 from isocenter.errors import IsocenterError, Malformed
 from made_instances import element, encoded, image
 from unit.dicom.test_fuzz import mutated
