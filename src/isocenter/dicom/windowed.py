@@ -4,6 +4,7 @@ For what is to be found in an object of any size. ``elements`` walks what is in 
 ``scanner`` what arrives in pieces; all three go by the rules of ``layout``.
 """
 
+import threading
 from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
@@ -13,6 +14,7 @@ from isocenter.dicom.inflation import Inflater
 from isocenter.dicom.layout import (
     DEFAULT_LIMITS,
     DELIMITERS,
+    IMPLICIT_BIG,
     ITEM,
     ITEM_END,
     SEQUENCE_END,
@@ -32,6 +34,7 @@ from isocenter.dicom.paths import AttributePath
 from isocenter.dicom.syntax import TransferSyntax
 from isocenter.errors import Malformed, NotFound
 
+_STOPS: Final[frozenset[int]] = frozenset()
 FIRST_FETCH: Final = 1 << 12
 LARGEST_FETCH: Final = 1 << 18
 """Bytes fetched at once: the more, the longer the walk has passed over nothing."""
@@ -93,17 +96,21 @@ class Walk:
         self._start = 0  # of what is in view
         self._fetch_size = FIRST_FETCH
 
-    def elements(self) -> Iterator[Place]:
-        """Give the elements of the outermost data set, in their order."""
-        return self._elements(self._settled(_Level(0, self.reader.size, self._layout, 0)))
+    def elements(self, wanted: frozenset[int] | None = None) -> Iterator[Place]:
+        """Give the elements of the outermost data set, in their order; perhaps only some of them.
+
+        Those not in ``wanted`` may be left out, which is quicker.
+        """
+        whole = _Level(0, self.reader.size, self._layout, 0)
+        return self._elements(self._settled(whole), wanted)
 
     def find(self, path: AttributePath) -> Place:
         """Find an attribute; the first of its tag. Raises: NotFound, too."""
-        place = _first(path[0], self.elements())
+        place = _first(path[0], self.elements(frozenset(path[:1])))
         for item, tag in zip(path[1::2], path[2::2], strict=True):
             if place.vr != "SQ":
                 raise NotFound("the path to the attribute leads through what is no sequence")
-            place = _first(tag, self._elements(self._item(place, item)))
+            place = _first(tag, self._elements(self._item(place, item), frozenset((tag,))))
         return place
 
     def end_of(self, place: Place) -> int:
@@ -112,9 +119,15 @@ class Walk:
             return place.offset + place.length
         return self._after(place) - (8 if self._has_delimiter(place) else 0)
 
-    def _elements(self, level: _Level) -> Iterator[Place]:
+    def _elements(self, level: _Level, wanted: frozenset[int] | None) -> Iterator[Place]:
         at, end, layout, depth = level
-        while (header := self._header(at, end, layout)) is not None:
+        stops = None if wanted is None else _STOPS | frozenset(map(layout.raw, wanted))
+        while True:
+            if stops is not None:
+                at = self._pass(at, end, layout, stops)
+            header = self._header(at, end, layout)
+            if header is None:
+                break
             tag, _, length, size = header
             if tag == ITEM_END and depth:
                 return
@@ -204,8 +217,7 @@ class Walk:
         """Give where what follows the delimiter of an item begins."""
         at, end, layout, depth = self._settled(level)
         while True:
-            if not layout.is_implicit:
-                at = self._pass_short(at, layout)
+            at = self._pass(at, end, layout, _STOPS)
             header = self._header(at, end, layout)
             if header is None:
                 raise Malformed("an item is cut short", offset=min(at, end))
@@ -221,20 +233,29 @@ class Walk:
             else:
                 at += length
 
-    def _pass_short(self, at: int, layout: Layout) -> int:
+    def _pass(self, at: int, end: int, layout: Layout, stops: frozenset[int]) -> int:
         """Pass over the commonest elements as far as they are in view. The inmost loop."""
-        unpack, vrs = layout.explicit.unpack_from, SHORT_VRS
-        view = self._view
-        local = at - self._start
-        last = len(view) - 8
-        if local < 0:
+        view, start = self._view, self._start
+        local, last = at - start, min(len(view), end - start) - 8
+        if local < 0 or layout == IMPLICIT_BIG:
             return at
-        while local <= last:
-            _, vr, length = unpack(view, local)
-            if vr not in vrs:
-                break
-            local += 8 + length
-        return self._start + local
+        before = local
+        if layout.is_implicit:
+            pair = layout.implicit.unpack_from
+            while local <= last:
+                raw, length = pair(view, local)
+                if raw in stops or length == UNDEFINED or raw & 0xFFFF == DELIMITERS:
+                    break
+                before, local = local, local + 8 + length
+        else:
+            unpack, vrs = layout.explicit.unpack_from, SHORT_VRS
+            while local <= last:
+                raw, vr, length = unpack(view, local)
+                if vr not in vrs or raw in stops:
+                    break
+                before, local = local, local + 8 + length
+        # What reaches beyond the end is looked at again, to be told.
+        return start + (local if start + local <= end else before)
 
     def _settled(self, level: _Level) -> _Level:
         head = self._bytes(level.at, min(level.at + 8, level.end))
@@ -272,7 +293,7 @@ class Walk:
 class Inflated:
     """A deflated data set, read as what it unfolds to: always from its start, a step at a time.
 
-    What lies behind the last window comes without a new start.
+    What lies behind the last window comes without a new start. Threads may share it.
     """
 
     def __init__(self, reader: Reader, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -283,9 +304,14 @@ class Inflated:
         self._steps = self._inflate()
         self._step = b""
         self._at = 0  # of the step in the data set
+        self._lock = threading.Lock()
 
     def window(self, start: int, end: int) -> memoryview:
         """Return bytes ``start`` to ``end`` (exclusive)."""
+        with self._lock:
+            return self._window(start, end)
+
+    def _window(self, start: int, end: int) -> memoryview:
         if start < self._at:
             self._steps, self._step, self._at = self._inflate(), b"", 0
         found = bytearray()

@@ -46,6 +46,8 @@ _DEFAULTS: Final = {
 """What tells the size of a frame, and what it counts as where it is absent, empty or 0."""
 _FLOATS: Final = {0x7FE00008: 32, 0x7FE00009: 64}
 """Float and Double Float Pixel Data, and the bits of a sample."""
+_TABLES: Final = frozenset({EXTENDED_OFFSET_TABLE, EXTENDED_OFFSET_TABLE_LENGTHS})
+_TOLD_BY: Final = _TABLES | PIXEL_DATA_TAGS | {PHOTOMETRIC_INTERPRETATION, *_DEFAULTS}
 LONGEST_NUMBER: Final = 16
 """Bytes of such an attribute's value that can mean something."""
 MOST_FRAMES: Final = 2**31 - 1
@@ -111,8 +113,8 @@ class FrameMap:
         if self.is_encapsulated:
             return joined(reader, self.start, self.end)
         end = min(self.end, self.start + _bytes(self.frame_bits * self.count))
-        span = (self.start, end)
-        return Frame((span,), end - self.start, word=self.word, words_from=self.start)
+        span = array("Q", (self.start, end))
+        return Frame(span, end - self.start, word=self.word, words_from=self.start)
 
     def _native(self, number: int) -> Frame:
         first = self.frame_bits * (number - 1)
@@ -122,12 +124,12 @@ class FrameMap:
             raise Malformed(f"frame {number} is cut short", offset=start)
         bits = self.frame_bits if shift or self.frame_bits % 8 else 0
         size = _bytes(self.frame_bits)
-        return Frame(((start, end),), size, shift, bits, self.word, self.start)
+        return Frame(array("Q", (start, end)), size, shift, bits, self.word, self.start)
 
     def _without_padding(self, reader: Reader, number: int, frame: Frame) -> Frame:
         at = self.lengths_at + 8 * (number - 1)
         length = int.from_bytes(reader.window(at, at + 8), "little")
-        if len(frame.spans) != 1 or frame.size - length not in (0, 1):
+        if not frame.is_single or frame.size - length not in (0, 1):
             raise Malformed(f"frame {number} has not the length that its table tells", offset=at)
         return cut(frame, length)
 
@@ -175,7 +177,7 @@ def locate(walk: Walk, syntax: TransferSyntax, *, limits: Limits = DEFAULT_LIMIT
     Raises: NotFound, if there is no pixel data; Malformed.
     """
     found = _Description(walk.reader, syntax, limits)
-    for place in walk.elements():
+    for place in walk.elements(_TOLD_BY):
         if place.tag in PIXEL_DATA_TAGS:
             return found.map(place)
         found.notice(place)
@@ -190,12 +192,13 @@ def repaired(found: FrameMap, reader: Reader, *, limits: Limits = DEFAULT_LIMITS
 
 def joined(reader: Reader, start: int, end: int) -> Frame:
     """Give the fragments between two items as one. Raises: Malformed, if they do not fit there."""
-    found = [
-        (at + HEADER_SIZE, at + HEADER_SIZE + length)
-        for at, length in encapsulation.items(reader, start, until=end)
-        if length > 0
-    ]
-    return Frame(tuple(found), sum(last - first for first, last in found))
+    spans = array("Q")
+    size = 0
+    for at, length in encapsulation.items(reader, start, until=end):
+        if length > 0:
+            spans.extend((at + HEADER_SIZE, at + HEADER_SIZE + length))
+            size += length
+    return Frame(spans, size)
 
 
 class _Description:
@@ -215,7 +218,7 @@ class _Description:
             self._numbers[place.tag] = self._number(place) or _DEFAULTS[place.tag]
         elif place.tag == PHOTOMETRIC_INTERPRETATION:
             self._photometric = self._value(place).decode("latin-1").strip(" \0")
-        elif place.tag in (EXTENDED_OFFSET_TABLE, EXTENDED_OFFSET_TABLE_LENGTHS):
+        elif place.tag in _TABLES:
             self._tables[place.tag] = place
 
     def map(self, place: Place) -> FrameMap:

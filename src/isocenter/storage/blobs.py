@@ -89,6 +89,13 @@ class Scratch(Protocol):
         """Let go of it. Closing again is no error."""
 
 
+class StoredBlob(Blob, Protocol):
+    """A blob of a store, opened for reading."""
+
+    def at_hand(self, start: int, end: int) -> Buffer | None:
+        """Return bytes ``start`` to ``end`` if that takes no waiting, else None. Never raises."""
+
+
 class BlobStore(Protocol):
     """Where blobs are kept."""
 
@@ -104,7 +111,7 @@ class BlobStore(Protocol):
     def settle(self, keys: Iterable[str]) -> None:
         """Take note that the index knows of ``keys`` (or that they were deleted)."""
 
-    def open(self, key: str) -> Blob:
+    def open(self, key: str) -> StoredBlob:
         """Open ``key`` for reading. Raises: NotFound."""
 
     def size(self, key: str) -> int:
@@ -112,6 +119,15 @@ class BlobStore(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove ``key``. Removing what is not there succeeds."""
+
+    def put_aside(self, key: str, data: Buffer) -> None:
+        """Keep beside ``key`` what was worked out from it, to be spared the work. Never raises.
+
+        It goes with the blob, and may be lost at any time.
+        """
+
+    def aside(self, key: str) -> bytes | None:
+        """Return what was put aside for ``key``, if it is there and whole."""
 
     def expunge(self, keys: Iterable[str]) -> None:
         """Remove ``keys`` for good: after this not even a power cut brings them back."""

@@ -21,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 """The newest migration in ``migrations/versions``."""
 
 UNNUMBERED: Final = 2**31 - 1
@@ -114,6 +114,8 @@ study = Table(
     UniqueConstraint("patient_fk", "study_uid"),
     Index("study_study_uid_ix", "study_uid"),
     Index("study_order_ix", "study_date", "study_time", "pk"),
+    # The same by key: rows are large, and gathered ones are only to be sorted.
+    Index("study_when_ix", "pk", "study_date", "study_time"),
     Index("study_accession_number_ix", "accession_number"),
     Index("study_study_id_ix", "study_id"),
     Index("study_patient_id_ix", "patient_id"),
