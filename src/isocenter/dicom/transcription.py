@@ -5,6 +5,7 @@ have nearly all of theirs in common. Only headers and small values are read; bul
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
@@ -41,9 +42,25 @@ WINDOW: Final = 1 << 15
 LONGEST_HEADER: Final = 12
 MOST_REMEMBERED: Final = 8192
 LONGEST_REMEMBERED: Final = 4096
+TELLING: Final = frozenset({SPECIFIC_CHARACTER_SET, PIXEL_REPRESENTATION})
+"""What, besides private creators, later elements hang on."""
 
-Memo = dict[bytes, tuple[int, bytes]]
-"""By an element as encoded, header and all: its tag and its text."""
+
+@dataclass(frozen=True, slots=True)
+class Memo:
+    """Elements met before, as encoded with their headers."""
+
+    plain: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
+    """Tag and text of those that others do not hang on."""
+    telling: dict[bytes, bytes] = field(default_factory=dict)
+    """Text of those that others hang on: private creators and the like."""
+
+    def clear(self) -> None:
+        """Forget them."""
+        self.plain.clear()
+        self.telling.clear()
+
+
 Bulk = Callable[[AttributePath], str]
 """Gives the URI under which the value of an attribute can be fetched."""
 
@@ -74,15 +91,17 @@ class Transcriber:
 
     def memo(self, layout: Layout, charset: charsets.Charset, *, is_signed: bool) -> Memo:
         """Give what is remembered of elements in such surroundings."""
-        return self._memos.setdefault((layout, charset, is_signed), {})
+        key = layout, charset, is_signed
+        if (memo := self._memos.get(key)) is None:
+            memo = self._memos[key] = Memo()
+        return memo
 
-    def remember(self, memo: Memo, encoded: bytes, tag: int, text: bytes) -> None:
-        """Keep a text; forget everything where it becomes too much."""
+    def make_room(self) -> None:
+        """Forget everything where it becomes too much."""
         if self._remembered >= MOST_REMEMBERED:
             for each in self._memos.values():
                 each.clear()
             self._remembered = 0
-        memo[encoded] = tag, text
         self._remembered += 1
 
 
@@ -106,7 +125,7 @@ class _Transcription:
         self._vrs = ImplicitVRs()
         self._walk = Walk(transcriber.limits)
         self._charset = charsets.DEFAULT
-        self._memo: Memo = {}
+        self._memo = Memo()
         self._choose_memo()
         self._found: dict[int, bytes] = {}
 
@@ -127,7 +146,7 @@ class _Transcription:
 
     def _known_explicit(self, at: int) -> int:
         """Walk elements that were met before. The inmost loop."""
-        unpack, memo, found = self._layout.explicit.unpack_from, self._memo, self._found
+        unpack, memo, found = self._layout.explicit.unpack_from, self._memo.plain, self._found
         data, base = self._data, self._base
         at -= base
         last = len(data) - 8
@@ -144,7 +163,7 @@ class _Transcription:
         return at + base
 
     def _known_implicit(self, at: int) -> int:
-        unpack, memo, found = self._layout.implicit.unpack_from, self._memo, self._found
+        unpack, memo, found = self._layout.implicit.unpack_from, self._memo.plain, self._found
         data, base = self._data, self._base
         at -= base
         last = len(data) - 8
@@ -162,6 +181,8 @@ class _Transcription:
 
     def _other(self, at: int) -> int | None:
         """Take one element of whatever kind; give where the next begins, None at the end."""
+        if at == self._reader.size:
+            return None
         data = self._at_least(at, LONGEST_HEADER)
         here = at - self._base
         header = read_header(data, here, len(data), self._layout)
@@ -189,25 +210,39 @@ class _Transcription:
         data = self._at_least(at, size)
         here = at - self._base
         encoded = data[here : here + size]
-        met = self._memo.get(encoded)
-        if met is not None:
-            self._found[met[0]] = met[1]
-            return following
-        if len(encoded) < size:
-            raise Malformed(f"a value of {header.length} bytes is cut short", offset=at)
-        before = self._bulks
         memo = self._memo
-        text = self._note(self._first(encoded, at))
-        if size <= LONGEST_REMEMBERED and text and before == self._bulks and self._is_lone(header):
-            self._transcriber.remember(memo, encoded, header.tag, text)
+        if (met := memo.plain.get(encoded)) is not None:
+            self._found[met[0]] = met[1]
+        elif (text := memo.telling.get(encoded)) is not None:
+            self._found[header.tag] = text
+            self._hear(header.tag, encoded[header.size :])
+        elif len(encoded) < size:
+            raise Malformed(f"a value of {header.length} bytes is cut short", offset=at)
+        else:
+            before = self._bulks
+            text = self._note(self._first(encoded, at))
+            if text and size <= LONGEST_REMEMBERED and before == self._bulks:
+                self._remember(memo, header, encoded, text)
         return following
 
-    def _is_lone(self, header: Header) -> bool:
-        """Tell an element that neither hangs on others nor others on it."""
+    def _remember(self, memo: Memo, header: Header, encoded: bytes, text: bytes) -> None:
+        """Keep the text of an element, unless it hangs on others."""
         tag = header.tag
-        if tag in (SPECIFIC_CHARACTER_SET, PIXEL_REPRESENTATION) or is_private_creator(tag):
-            return False
-        return has_one_vr(tag) if header.vr is None else header.vr != "UN"
+        if not (has_one_vr(tag) if header.vr is None else header.vr != "UN"):
+            return
+        self._transcriber.make_room()
+        if tag in TELLING or is_private_creator(tag):
+            memo.telling[encoded] = text
+        else:
+            memo.plain[encoded] = tag, text
+
+    def _hear(self, tag: int, value: bytes) -> None:
+        """Learn what an element says of others."""
+        self._vrs.notice(tag, value)
+        if tag == SPECIFIC_CHARACTER_SET:
+            self._charset = charsets.of_value(value)
+        if tag in TELLING:
+            self._choose_memo()
 
     def _of_undefined_length(self, at: int) -> int:
         """Take a sequence: read on until its end is found."""
@@ -231,12 +266,9 @@ class _Transcription:
     def _note(self, element: Element) -> bytes:
         """Write an element down; give its text, empty where it is no part of the model."""
         tag = element.tag
-        charset: charsets.Charset | None = self._charset
-        if tag == SPECIFIC_CHARACTER_SET:
-            charset = None
-            self._charset = charsets.of_value(bytes(element.value))
-        if tag in (SPECIFIC_CHARACTER_SET, PIXEL_REPRESENTATION):
-            self._choose_memo()
+        charset = None if tag == SPECIFIC_CHARACTER_SET else self._charset
+        if tag in TELLING:
+            self._hear(tag, bytes(element.value))
         self._top, self._inner = element, {}
         model = to_json(
             (element,), charset, bulk=self._uri, inline_size=self._transcriber.inline_size
@@ -256,8 +288,7 @@ class _Transcription:
 
     def _note_bulk(self, at: int, header: Header, vr: str, following: int) -> int:
         """Write down what is offered as bulk data, and step over it."""
-        # The byte before the next element must be there.
-        if following > at + header.size and not self._has(following - 1):
+        if following > self._reader.size:
             raise Malformed(f"a value of {header.length} bytes is cut short", offset=at)
         model = {f"{header.tag:08X}": {"vr": vr, "BulkDataURI": self._bulk((header.tag,))}}
         self._found[header.tag] = orjson.dumps(model)[1:-1]
@@ -289,9 +320,6 @@ class _Transcription:
             self._data = bytes(self._reader.window(at, end))
             self._base = at
         return self._data
-
-    def _has(self, at: int) -> bool:
-        return len(self._at_least(at, 1)) > at - self._base
 
 
 def _paths_within(sequence: Element, above: AttributePath) -> Iterator[tuple[int, AttributePath]]:

@@ -181,4 +181,4 @@ def test_it_forgets_when_it_remembers_too_much(monkeypatch: pytest.MonkeyPatch) 
         data += element(0x00080060, "CS", b"CT")
         model = orjson.loads(transcriber.text(Bytes(data), EXPLICIT_LE, uri))
         assert model["00080050"]["Value"] == [f"{number:06d}"]
-    assert sum(len(memo) for memo in transcriber._memos.values()) <= 3
+    assert sum(len(memo.plain) for memo in transcriber._memos.values()) <= 3
