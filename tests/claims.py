@@ -7,20 +7,26 @@ what stands in its path to ``FILLED``, and to ``PROBES`` what the general ways d
 
 from __future__ import annotations
 
+import itertools
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
 from isocenter.archive.archive import Archive
+from isocenter.archive.commitment import Reference
 from isocenter.config import ArchiveConfig, Config, DicomwebConfig
-from isocenter.dicomweb import bodies, routing, targets
+from isocenter.dicom import xml_model
+from isocenter.dicomweb import bodies, commitment, routing, targets
 from isocenter.dicomweb.media_types import MediaType
 from isocenter.dicomweb.non_patient import CATEGORIES
 from isocenter.dicomweb.resources import Method, Resource, merged
@@ -47,8 +53,12 @@ FILLED: Mapping[str, str] = {
     "series": "1.2.3",
     "instance": "1.2.3.4",
     "frames": "1",
+    "transaction": "1.2.4.1",
 }
 """What stands in paths for what is there; ``uid`` is that of the category."""
+
+EXPIRED = "1.2.4.2"
+"""A Transaction UID of storage commitment whose result is not kept any more."""
 
 UIDS = {name: f"1.2.5.{number}" for number, name in enumerate(CATEGORIES)}
 
@@ -84,10 +94,13 @@ class World:
 
     archive: Archive
     kept: Kept
+    transactions: Iterator[int] = field(default_factory=itertools.count)
 
     async def ask(self, resource: Resource, method: str, probe: Probe) -> Seen:
         """Send one request; hold the answer against what any answer must be."""
         filled = {**FILLED, "uid": UIDS.get(resource.path.split("/")[1], ""), **probe.filled}
+        if method == "POST" and "transaction" not in probe.filled:
+            filled["transaction"] = f"1.2.4.3.{next(self.transactions)}"  # each may be used once
         path = re.sub(r"\{(\w+)(:\w+)?\}", lambda found: filled[found[1]], resource.path)
         url = f"{path}?{probe.query}" if probe.query else path
         served = routing.application(self.archive, Config(dicomweb=probe.config))
@@ -124,6 +137,9 @@ def resources() -> tuple[Resource, ...]:
     return merged(routing.RESOURCES)
 
 
+REFERENCES = [Reference(image().SOPClassUID, "1.2.3.4"), Reference(image().SOPClassUID, NOWHERE)]
+
+
 @asynccontextmanager
 async def world(folder: Path) -> AsyncIterator[World]:
     """Make an archive in ``folder``."""
@@ -133,6 +149,8 @@ async def world(folder: Path) -> AsyncIterator[World]:
         await kept.store_all(("1.2.3.4", "1.2.3.5"), NumberOfFrames=1, BitsAllocated=16)
         for name, uid in UIDS.items():
             await kept.store(of_category(name, uid))
+        await archive.commitments.request(FILLED["transaction"], REFERENCES, 10)
+        await archive.index.commitments.enter(EXPIRED, b"", 3600)
         yield World(archive, kept)
     finally:
         await archive.close()
@@ -166,6 +184,21 @@ def impatient(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "PATIENCE", 0.05)
 
 
+def tiny(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request for commitment may be hardly anything."""
+    monkeypatch.setattr(commitment, "LARGEST", 10)
+
+
+def slow(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commitment takes long."""
+
+    async def nothing_yet(*_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(world.archive.commitments, "request", nothing_yet)
+    monkeypatch.setattr(world.archive.commitments, "result", nothing_yet)
+
+
 # --- bodies
 
 
@@ -192,9 +225,40 @@ def _in_parts(resource: Resource) -> bytes:
     return parts(instance_for(resource))
 
 
+def _model(resource: Resource) -> Dataset:
+    """A data set that may be sent to a resource as metadata."""
+    if "commitment" in resource.path:
+        item = Dataset()
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = image().SOPClassUID, "1.2.3.4"
+        module = Dataset()
+        module.ReferencedSOPSequence = [item]
+        return module
+    return pydicom.dcmread(BytesIO(instance_for(resource)))
+
+
+def _as_json(resource: Resource) -> bytes:
+    return json.dumps([_model(resource).to_json_dict()]).encode()
+
+
+def _as_xml(resource: Resource) -> bytes:
+    return b"".join(xml_model.write(_model(resource).to_json_dict()))
+
+
+def _json_in_parts(resource: Resource) -> bytes:
+    return parts(_as_json(resource), kind="application/dicom+json")
+
+
+def _xml_in_parts(resource: Resource) -> bytes:
+    return parts(_as_xml(resource), kind="application/dicom+xml")
+
+
 BODIES: dict[str, Callable[[Resource], bytes]] = {
     "application/dicom": _alone,
     'multipart/related; type="application/dicom"': _in_parts,
+    "application/dicom+json": _as_json,
+    "application/dicom+xml": _as_xml,
+    'multipart/related; type="application/dicom+json"': _json_in_parts,
+    'multipart/related; type="application/dicom+xml"': _xml_in_parts,
 }
 """A good body of each media type that is taken."""
 
@@ -285,7 +349,9 @@ def _none(resource: Resource, method: Method) -> Iterator[Probe]:
 
 
 def _too_much(resource: Resource, method: Method) -> Iterator[Probe]:
-    if method.takes:
+    if "commitment" in resource.path:
+        yield replace(_sent(resource, method), state=tiny)
+    elif method.takes:
         config = DicomwebConfig(max_store_size=1 << 20)
         yield replace(_sent(resource, method), body=bytes(2 << 20), config=config)
     else:
@@ -296,9 +362,28 @@ def _stalled(resource: Resource, method: Method) -> Iterator[Probe]:
     yield replace(_sent(resource, method), body=_stopping(), state=impatient)
 
 
+def _still_working(resource: Resource, method: Method) -> Iterator[Probe]:
+    if "commitment" in resource.path:
+        yield replace(_sent(resource, method), state=slow)
+    else:
+        yield from _partly(resource, method)
+
+
+def _again(resource: Resource, method: Method) -> Iterator[Probe]:
+    if "commitment" in resource.path:
+        used = {"transaction": FILLED["transaction"]}
+        yield replace(_sent(resource, method), filled=used)
+    else:
+        yield from _none(resource, method)
+
+
+def _expired(resource: Resource, method: Method) -> Iterator[Probe]:
+    yield Probe(filled={"transaction": EXPIRED})
+
+
 PROBES: dict[int, tuple[Prober, ...]] = {
     200: (_good,),
-    202: (_partly,),
+    202: (_still_working,),
     204: (_nothing,),
     206: (_with(range="bytes=0-0"),),
     304: (_with(if_none_match="*"),),
@@ -306,7 +391,8 @@ PROBES: dict[int, tuple[Prober, ...]] = {
     404: (_absent,),
     406: (_with(accept="application/x-nothing"),),
     408: (_stalled,),
-    409: (_none,),
+    409: (_again,),
+    410: (_expired,),
     412: (_with(if_match='"other"'),),
     413: (_too_much,),
     415: (_with(content_type="image/x-nothing"),),
