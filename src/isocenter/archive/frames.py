@@ -12,10 +12,13 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from functools import partial
+from itertools import islice
 from typing import Final, TypeVar
 
+from isocenter.dicom.layout import PIXEL_DATA_TAGS
 from isocenter.dicom.paths import AttributePath
 from isocenter.dicom.syntax import EXPLICIT_LE, lookup
+from isocenter.dicom.values import WORD_SIZES
 from isocenter.dicom.windowed import Inflated, Place, Reader, Walk
 from isocenter.errors import IsocenterError, Malformed, NotFound, Unavailable
 from isocenter.imaging import frame_bytes, frames
@@ -35,6 +38,8 @@ DEAR: Final = 1 << 16
 """Bytes fetched to locate the frames from which on the result is kept for good."""
 SMALL: Final = 1 << 20
 """Bytes of a frame that are looked for in memory before a worker is troubled."""
+BATCH: Final = 256
+"""Attributes that a worker looks for at a time."""
 STEP: Final = 1 << 20
 """Bytes a worker fetches at a time."""
 
@@ -105,19 +110,28 @@ class OpenInstance:
     async def whole(self) -> Frame:
         """Find all of the pixel data. Raises: NotFound, NoFrames."""
         found = await self.frame_map()
-        return await self._begin(partial(_told, partial(found.whole, self._reader)))
+        return await self._told(lambda: found.whole(self._reader))
 
     async def find(self, path: AttributePath) -> Place:
         """Find an attribute. Raises: NotFound."""
-        return await self._begin(lambda: _told(lambda: self._walk().find(path)))
+        return await self._told(lambda: self._walk().find(path))
 
-    async def value(self, place: Place, word: int = 1) -> Frame:
-        """Give the bytes of an attribute, fragments joined; ``word`` bytes change places."""
-        return await self._begin(lambda: _told(lambda: self._value(place, word)))
+    async def pixel_data(self) -> Place:
+        """Find the pixel data, of whichever kind. Raises: NotFound."""
+        return await self._told(self._pixel_data)
 
-    async def survey(self, pick: Callable[[Walk], T]) -> T:
-        """Have a worker walk the data set."""
-        return await self._begin(lambda: _told(lambda: pick(self._walk())))
+    async def places(
+        self, wanted: Callable[[Place], bool]
+    ) -> AsyncGenerator[tuple[AttributePath, Place]]:
+        """Give the attributes that are ``wanted``, those within items too."""
+        found = (each for each in self._walk().everything() if wanted(each[1]))
+        while batch := await self._told(lambda: list(islice(found, BATCH))):
+            for each in batch:
+                yield each
+
+    async def value(self, place: Place) -> Frame:
+        """Give the bytes of an attribute, little endian; fragments joined."""
+        return await self._told(lambda: self._value(place))
 
     def at_hand(self, number: int) -> Buffer | None:
         """Give a frame if that takes no waiting: it is located, small, and in memory."""
@@ -147,14 +161,20 @@ class OpenInstance:
         is_inflated = self._reader is not self._data_set
         return Walk(self._reader, EXPLICIT_LE if is_inflated else self.syntax)
 
-    def _value(self, place: Place, word: int) -> Frame:
+    def _pixel_data(self) -> Place:
+        for place in self._walk().elements(PIXEL_DATA_TAGS):
+            if place.tag in PIXEL_DATA_TAGS:
+                return place
+        raise NotFound("the instance has no pixel data")
+
+    def _value(self, place: Place) -> Frame:
         if place.is_encapsulated:
-            table = self._reader.window(place.offset, place.offset + HEADER_SIZE)
-            if len(table) < HEADER_SIZE:
-                raise Malformed("pixel data is cut short", offset=place.offset)
-            first = place.offset + HEADER_SIZE + ITEM_HEADER.unpack(table)[2]
+            first = frames.first_fragment(self._reader, place.offset)
             return frames.joined(self._reader, first, self._walk().end_of(place))
         end = place.offset + (place.length or 0)
+        word = 1 if place.layout.is_little_endian else WORD_SIZES.get(place.vr, 1)
+        if self._map is not None and self._map.start == place.offset:
+            word = self._map.word
         span = array("Q", (place.offset, end))
         return Frame(span, end - place.offset, word=word, words_from=place.offset)
 
@@ -205,6 +225,9 @@ class OpenInstance:
         if item[:4] != ITEM_START or ITEM_HEADER.unpack_from(item)[2] != len(item) - HEADER_SIZE:
             return None
         return memoryview(item)[HEADER_SIZE:]
+
+    def _told(self, work: Callable[[], T]) -> "asyncio.Future[T]":
+        return self._begin(partial(_told, work))
 
     def _begin(self, work: Callable[[], T]) -> "asyncio.Future[T]":
         return asyncio.get_running_loop().run_in_executor(self._workers, self._work, work)
