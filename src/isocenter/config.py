@@ -78,6 +78,10 @@ class ArchiveConfig:
     file_threads: Annotated[int, Span(1, 256)] = 16
     """Threads that write, sync and read blobs."""
 
+    copies_size: Annotated[int, Span(0, 1 << 50)] = 1 << 30
+    """Bytes of ready-made answers (metadata of series) that are kept on disk, the longest unused
+    going first. They can all be made again; 0 keeps none."""
+
     workitem_retention: Annotated[float, Span(0, 10 * 366 * 24 * 3600)] = 30 * 24 * 3600.0
     """How long a completed or canceled workitem is kept, unless a subscriber holds a deletion lock
     on it (PS3.4 CC.2.3.2)."""
@@ -174,6 +178,9 @@ class DicomwebConfig:
     removal: Literal["local", "always", "never"] = "local"
     """Whether DELETE removes studies, series and instances. ``local``: only while we listen on
     loopback alone, so that no stranger on the network can."""
+
+    inline_size: Annotated[int, Span(0, 1 << 20)] = 1024
+    """Bytes up to which binary values are written into metadata; of longer ones it has the URL."""
 
     max_results: Annotated[int, Span(1, 10_000_000)] = 100_000
     """Matches that one search gives, also where no limit is asked for; a Warning header field says

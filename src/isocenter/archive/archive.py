@@ -12,11 +12,13 @@ from isocenter.archive.backpressure import Budget, Share
 from isocenter.archive.commitment import Commitments
 from isocenter.archive.frames import OpenInstances
 from isocenter.archive.ingest import Announced, Ingest, Reception
+from isocenter.archive.metadata import Metadata
 from isocenter.archive.retrieve import Opened, close_unused
 from isocenter.archive.upload import Expected, Upload
 from isocenter.archive.worklist import Worklist
 from isocenter.config import ArchiveConfig
 from isocenter.errors import IsocenterError, NotFound, Unavailable
+from isocenter.storage.copies import CopyStore
 from isocenter.storage.files import FileStore
 from isocenter.storage.index import Index
 from isocenter.storage.query import Query
@@ -26,16 +28,23 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 INDEX_NAME = "index.sqlite"
+COPIES_NAME = "copies"
 
 
 class Archive:
     """Blobs and index together. Open it with ``Archive.open``, within a running event loop."""
 
     def __init__(
-        self, store: FileStore, index: Index, workers: ThreadPoolExecutor, config: ArchiveConfig
+        self,
+        store: FileStore,
+        index: Index,
+        copies: CopyStore,
+        workers: ThreadPoolExecutor,
+        config: ArchiveConfig,
     ) -> None:
         self.store = store
         self.index = index
+        self.metadata = Metadata(store, index, copies, workers)
         self._workers = workers
         self.ingest = Ingest(store, index, workers, config)
         self.worklist = Worklist(index.worklist, config)
@@ -72,12 +81,14 @@ class Archive:
             store.close()
             raise
         workers = ThreadPoolExecutor(config.file_threads, thread_name_prefix="files")
-        return cls(store, index, workers, config)
+        copies = CopyStore(folder / COPIES_NAME, config.copies_size)
+        return cls(store, index, copies, workers, config)
 
     async def close(self) -> None:
         """Finish what was begun, then close."""
         await self.commitments.close()
         self.opened.close()
+        await self.metadata.close()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:

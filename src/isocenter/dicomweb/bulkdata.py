@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from isocenter.archive.archive import Archive
-from isocenter.archive.frames import OpenInstance
+from isocenter.archive.frames import NoFrames, OpenInstance
 from isocenter.config import Config
 from isocenter.dicom import paths
 from isocenter.dicom.syntax import lookup
@@ -115,7 +115,7 @@ def _single(
     place = _base(request, instance) + found.location
     tag = etag(found.content_type, chosen.is_multipart, place, instance.blob_key)
     archive: Archive = request.app.state.archive
-    headers = {"x-content-type-options": "nosniff"}
+    headers = {}
     if not chosen.is_multipart:
         headers["content-location"] = place
         body = Pieces(archive, instance, [found.frame])
@@ -147,7 +147,7 @@ def _parts(
     boundary = tag.removeprefix("W/").strip('"')
     body = _Parts(request, instances, chosen, found, boundary)
     media_type = multipart.content_type(boundary, chosen.called)
-    return answer(request, body, tag, media_type, {"x-content-type-options": "nosniff"})
+    return answer(request, body, tag, media_type, {})
 
 
 class _Parts:
@@ -197,6 +197,8 @@ class _Parts:
                     yield replace(each, media_type=chosen.called)
                 elif chosen.media_type == OCTET_STREAM:
                     yield each
+        except NoFrames:
+            raise
         except NotFound:
             return  # of several instances, some have no pixels
 

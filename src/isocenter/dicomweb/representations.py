@@ -77,10 +77,13 @@ def is_pixel_data(place: Place) -> bool:
 
 
 async def is_one(opened: OpenInstance, place: Place) -> bool:
-    """Whether pixel data is given as one representation. Raises: NoFrames."""
+    """Whether pixel data is given as one representation."""
     if not place.is_encapsulated:
         return True
-    found = await opened.frame_map()
+    try:
+        found = await opened.frame_map()
+    except NoFrames:
+        return True
     return found.is_video or found.count == 1
 
 

@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from isocenter.archive.archive import Archive
@@ -17,6 +17,8 @@ from isocenter.dicomweb import (
     capabilities,
     commitment,
     frames,
+    metadata,
+    notifications,
     problems,
     remove,
     rendered,
@@ -24,6 +26,7 @@ from isocenter.dicomweb import (
     search,
     store,
     uri,
+    workitems,
 )
 from isocenter.dicomweb.compression import Compression
 from isocenter.dicomweb.resources import Resource, merged
@@ -32,6 +35,8 @@ RESOURCES: tuple[Resource, ...] = (
     *frames.RESOURCES,
     *bulkdata.RESOURCES,
     *search.RESOURCES,
+    *workitems.RESOURCES,
+    *metadata.RESOURCES,
     *rendered.RESOURCES,
     *retrieve.RESOURCES,
     *remove.RESOURCES,
@@ -49,7 +54,10 @@ def application(
     ``request.app.state``."""
     served = (capabilities.service(), *merged(RESOURCES if resources is None else resources))
     serving = Starlette(
-        routes=[Route(resource.path, Served(resource)) for resource in served],
+        routes=[
+            *(Route(resource.path, Served(resource)) for resource in served),
+            WebSocketRoute(notifications.PATH, notifications.notify),
+        ],
         middleware=[
             Middleware(problems.Guard),
             Middleware(Compression),

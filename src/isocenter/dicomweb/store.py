@@ -153,7 +153,10 @@ def _store_non_patient(name: str) -> Method:
         transaction="Store",
         source="PS3.18 12.5",
         endpoint=partial(non_patient_instances, name=name),
-        statuses=_STATUSES | {200: "at least one instance is stored: the payload says which"},
+        statuses={
+            **{number: when for number, when in _STATUSES.items() if number != 202},
+            200: "at least one instance is stored: the payload says which",
+        },
         gives=(DICOM_JSON, DICOM_XML),
         takes=TAKES,
     )

@@ -16,7 +16,7 @@ from isocenter.storage.records import InstanceRef, Selection
 LEVELS: Final = ("study", "series", "instance")
 """The parameters that paths have, from the top."""
 
-MOST_INSTANCES: Final = 200_000
+MOST_INSTANCES: Final = 100_000
 """Instances of one answer; each takes half a kilobyte of memory while it is given."""
 
 
