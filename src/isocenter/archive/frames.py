@@ -6,6 +6,7 @@ says each time.
 """
 
 import asyncio
+import hashlib
 import threading
 from array import array
 from collections import OrderedDict
@@ -26,6 +27,7 @@ from isocenter.imaging.encapsulation import HEADER_SIZE, ITEM_HEADER, ITEM_START
 from isocenter.imaging.frame_bytes import Frame
 from isocenter.imaging.frames import FrameMap
 from isocenter.storage.blobs import BlobStore, Buffer
+from isocenter.storage.copies import CopyStore
 from isocenter.storage.records import InstanceRef
 
 T = TypeVar("T")
@@ -54,14 +56,16 @@ class OpenInstance:
     Its methods raise Unavailable, besides what they say.
     """
 
-    def __init__(self, store: BlobStore, workers: Executor, instance: InstanceRef) -> None:
+    def __init__(
+        self, store: BlobStore, copies: CopyStore, workers: Executor, instance: InstanceRef
+    ) -> None:
         """Blocks. Raises: NoFrames."""
         self.instance = instance
         self.syntax = lookup(instance.transfer_syntax)
         self.users = 0
         self.is_dropped = False
         self.on_located: Callable[[], None] = lambda: None
-        self._store = store
+        self._copies = copies
         self._workers = workers
         self._map: FrameMap | None = None
         self._locating: asyncio.Future[FrameMap] | None = None
@@ -179,17 +183,32 @@ class OpenInstance:
         return Frame(span, end - place.offset, word=word, words_from=place.offset)
 
     def _locate(self) -> FrameMap:
-        key = self.instance.blob_key
-        if kept := self._store.aside(key):
-            try:
-                return FrameMap.from_bytes(kept)
-            except Malformed:
-                pass  # of another version of ours
+        if (kept := self._kept_map()) is not None:
+            return kept
         fetched = self._data_set.fetched
         found = _told(lambda: frames.locate(self._walk(), self.syntax))
         if self._data_set.fetched - fetched > DEAR:
-            self._store.put_aside(key, found.to_bytes())
+            self._keep_map(found)
         return found
+
+    def _kept_map(self) -> FrameMap | None:
+        copy = self._copies.open(self._copy_name)
+        if copy is None:
+            return None
+        try:
+            return FrameMap.from_bytes(copy.read(0, copy.size))
+        except IsocenterError:
+            return None  # of another version of ours
+        finally:
+            copy.close()
+
+    def _keep_map(self, found: FrameMap) -> None:
+        self._copies.write(self._copy_name, [found.to_bytes()])
+
+    @property
+    def _copy_name(self) -> str:
+        named = f"frames\0{self.instance.blob_key}".encode()
+        return hashlib.blake2b(named, digest_size=20).hexdigest()
 
     def _located(self, locating: "asyncio.Future[FrameMap]") -> None:
         self._locating = None
@@ -209,7 +228,7 @@ class OpenInstance:
         # The offset table has been found to lie.
         mended = _told(lambda: frames.repaired(found, self._reader))
         self._map = mended
-        self._store.put_aside(self.instance.blob_key, mended.to_bytes())
+        self._keep_map(mended)
         return _told(lambda: mended.frame(self._reader, number))
 
     def _fragment_at_hand(self, found: FrameMap, number: int) -> Buffer | None:
@@ -240,8 +259,9 @@ class OpenInstance:
 class OpenInstances:
     """The instances that are open. Belongs to one event loop."""
 
-    def __init__(self, store: BlobStore, workers: Executor) -> None:
+    def __init__(self, store: BlobStore, copies: CopyStore, workers: Executor) -> None:
         self._store = store
+        self._copies = copies
         self._workers = workers
         self._open: OrderedDict[str, OpenInstance] = OrderedDict()
         self._opening: dict[str, asyncio.Future[OpenInstance]] = {}
@@ -261,7 +281,7 @@ class OpenInstances:
             return found
         opening = self._opening.get(key)
         if opening is None:
-            work = partial(OpenInstance, self._store, self._workers, instance)
+            work = partial(OpenInstance, self._store, self._copies, self._workers, instance)
             opening = asyncio.get_running_loop().run_in_executor(self._workers, work)
             opening.add_done_callback(partial(self._opened, key))
             self._opening[key] = opening
