@@ -43,7 +43,7 @@ def javascript(server: Isocenter) -> Any:
 
 def test_the_javascript_client_makes_all_its_calls(tmp_path: Path, javascript: Any) -> None:
     study = make_study(3)
-    files = write_files(tmp_path / "files", study)
+    files = write_files(study, tmp_path / "files")
     sent = {digest(path.read_bytes()): pydicom.dcmread(path) for path in files}
     uids = sorted(each.SOPInstanceUID for each in sent.values())
 
