@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from isocenter.archive.backpressure import Budget, Share
+from isocenter.archive.commitment import Commitments
+from isocenter.archive.frames import OpenInstances
 from isocenter.archive.ingest import Announced, Ingest, Reception
+from isocenter.archive.metadata import Metadata
 from isocenter.archive.retrieve import Opened, close_unused
 from isocenter.archive.upload import Expected, Upload
 from isocenter.archive.worklist import Worklist
 from isocenter.config import ArchiveConfig
 from isocenter.errors import IsocenterError, NotFound, Unavailable
+from isocenter.storage.copies import CopyStore
 from isocenter.storage.files import FileStore
 from isocenter.storage.index import Index
 from isocenter.storage.query import Query
@@ -24,21 +28,30 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 INDEX_NAME = "index.sqlite"
+COPIES_NAME = "copies"
 
 
 class Archive:
     """Blobs and index together. Open it with ``Archive.open``, within a running event loop."""
 
     def __init__(
-        self, store: FileStore, index: Index, workers: ThreadPoolExecutor, config: ArchiveConfig
+        self,
+        store: FileStore,
+        index: Index,
+        copies: CopyStore,
+        workers: ThreadPoolExecutor,
+        config: ArchiveConfig,
     ) -> None:
         self.store = store
         self.index = index
+        self.metadata = Metadata(store, index, copies, workers)
         self._workers = workers
         self.ingest = Ingest(store, index, workers, config)
         self.worklist = Worklist(index.worklist, config)
         self.admission = self.ingest.admission
         self.budget = Budget()
+        self.commitments = Commitments(index.commitments, self, self.admission, config)
+        self.opened = OpenInstances(store, copies, workers)
 
     @classmethod
     async def open(cls, folder: Path, config: ArchiveConfig, *, is_shared: bool = False) -> Self:
@@ -68,10 +81,14 @@ class Archive:
             store.close()
             raise
         workers = ThreadPoolExecutor(config.file_threads, thread_name_prefix="files")
-        return cls(store, index, workers, config)
+        copies = CopyStore(folder / COPIES_NAME, config.copies_size)
+        return cls(store, index, copies, workers, config)
 
     async def close(self) -> None:
         """Finish what was begun, then close."""
+        await self.commitments.close()
+        self.opened.close()
+        await self.metadata.close()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
@@ -140,6 +157,7 @@ class Archive:
 
     async def _delete_blobs(self) -> None:
         while keys := await self.index.blobs_to_delete():
+            self.opened.drop(keys)
             await self._in_worker(partial(self.store.expunge, keys))
             await self.index.forget_blobs(keys)
 

@@ -40,10 +40,25 @@ class Sum:
         return pack("<II", self.crc, self.size & 0xFFFFFFFF)
 
 
-def deflate(text: bytes) -> bytes:
-    """Deflate ``text``; what is deflated by itself may follow."""
-    stream = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    return stream.compress(text) + stream.flush(zlib.Z_FULL_FLUSH)
+class Deflater:
+    """Deflates a text that comes in parts."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+        self._parts: list[bytes] = []
+        self._size = self._crc = 0
+
+    def add(self, text: bytes) -> None:
+        """Go on with ``text``."""
+        self._parts.append(self._stream.compress(text))
+        self._crc = zlib.crc32(text, self._crc)
+        self._size += len(text)
+
+    def finish(self) -> tuple[bytes, Sum]:
+        """Give it deflated, nothing if it is empty, and its sum."""
+        if self._size:
+            self._parts.append(self._stream.flush(zlib.Z_FULL_FLUSH))
+        return b"".join(self._parts), Sum(self._size, self._crc)
 
 
 def stored(text: bytes, *, is_last: bool = False) -> bytes:

@@ -7,7 +7,7 @@ Source: PS3.4 CC.2.8.3.1 and the key columns of Table CC.2.5-3.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from sqlalchemy.engine import Dialect
 
 from isocenter.dicom.procedure_step import TABLE, Requirement
 from isocenter.storage import schema, values
-from isocenter.storage.attributes import Attribute, Level
+from isocenter.storage.attributes import Attribute, Held, Level
 from isocenter.storage.matching import (
     AllOf,
     AnyOf,
@@ -47,16 +47,24 @@ _table: Final = schema.workitem
 _held: Final = schema.workitem_value
 
 
-def _attributes(table: Mapping[int, Requirement]) -> dict[int, Attribute]:
+def _attribute(each: Requirement) -> Attribute:
+    held = Held.GIVEN if each.match == "-" else Held.DOCUMENT
+    items = {tag: _attribute(item) for tag, item in each.items.items()}
     # A workitem has no levels: which one is given here means nothing.
+    return Attribute(each.tag, each.keyword, each.vr, Level.STUDY, held, items)
+
+
+def _matched(known: Mapping[int, Attribute]) -> dict[int, Attribute]:
     return {
-        tag: Attribute(tag, each.keyword, each.vr, Level.STUDY, items=_attributes(each.items))
-        for tag, each in table.items()
-        if each.match != "-"
+        tag: replace(each, items=_matched(each.items))
+        for tag, each in known.items()
+        if each.held is Held.DOCUMENT
     }
 
 
-MATCHED: Final = _attributes(TABLE)
+KNOWN: Final = {tag: _attribute(each) for tag, each in TABLE.items()}
+"""What a workitem has; what it cannot be found by is ``GIVEN``."""
+MATCHED: Final = _matched(KNOWN)
 """What a workitem can be found by."""
 
 
@@ -83,6 +91,8 @@ class WorkitemQuery:
     skip: int = 0
     """Matches to leave out, from the first."""
     limit: int | None = None
+    offset: int | None = None
+    """Minutes east of UTC in which the asker's times are; None for the archive's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +136,7 @@ def conditions(query: WorkitemQuery, offset: int) -> list[Condition]:
         fuzzy=query.fuzzy,
         empty_values=query.empty_values,
         multiple_values=query.multiple_values,
-        offset=offset,
+        offset=offset if query.offset is None else query.offset,
     )
     found = []
     for key in query.keys:
@@ -203,10 +213,10 @@ def search(run: Run, query: WorkitemQuery, offset: int) -> list[Dataset]:
     return [orjson.loads(row[0]) for row in run(found)]
 
 
-def count(run: Run, query: WorkitemQuery, offset: int) -> int:
-    """How many match in all. Raises: Malformed."""
-    found = _matching(run, conditions(query, offset), func.count(), is_ordered=False)
-    return int(run(found)[0][0])
+def count(run: Run, query: WorkitemQuery, offset: int, most: int) -> int:
+    """How many match in all, counted no further than ``most``. Raises: Malformed."""
+    found = _matching(run, conditions(query, offset), _table.c.pk, is_ordered=False)
+    return int(run(select(func.count()).select_from(found.limit(most).subquery()))[0][0])
 
 
 def matching_keys(run: Run, query: WorkitemQuery, offset: int, after: int, size: int) -> list[int]:
