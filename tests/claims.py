@@ -8,6 +8,7 @@ requests that ought to bring it about. A new transaction adds what is its own: w
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 import shutil
@@ -21,6 +22,7 @@ import httpx
 import pydicom
 import pytest
 
+from datasets import Node
 from isocenter.archive.archive import Archive
 from isocenter.config import ArchiveConfig, Config, DicomwebConfig
 from isocenter.dicom import xml_model
@@ -31,6 +33,7 @@ from isocenter.dicomweb.resources import Method, Resource, merged
 from isocenter.errors import Unavailable
 from isocenter.storage.blobs import StorageFull
 from made_instances import CT, Kept, image, part10
+from made_pixels import description, encapsulated
 from made_workitems import PERFORMED, TRANSACTION, Dataset, element, state, workitem
 
 BOUNDARY = "a-boundary"
@@ -61,6 +64,30 @@ FILLED: Mapping[str, str] = {
 """What stands in paths for what is there; ``uid`` is that of the category."""
 
 UIDS = {name: f"1.2.5.{number}" for number, name in enumerate(CATEGORIES)}
+
+
+COMPRESSED = "1.2.9"
+"""The study of which instance n has its only frame in the nth of these transfer syntaxes."""
+
+KEPT_AS: Mapping[str, str] = {
+    f"image/{kind}": f"1.2.840.10008.1.2.{last}"
+    for kind, last in (
+        ("jpeg", "4.50"),
+        ("jls", "4.80"),
+        ("jp2", "4.90"),
+        ("jpx", "4.92"),
+        ("jphc", "4.201"),
+        ("jxl", "4.110"),
+        ("dicom-rle", "5"),
+    )
+}
+"""By the media type that frames so kept are given in (PS3.18 Table 8.7.3-5)."""
+
+
+def _compressed(uid: str) -> bytes:
+    uids = {0x00080016: CT, 0x00080018: uid, 0x0020000D: COMPRESSED, 0x0020000E: f"{COMPRESSED}.9"}
+    nodes = [Node(tag, "UI", each.encode() + bytes(len(each) % 2)) for tag, each in uids.items()]
+    return encapsulated([[b"frame "]], [*nodes, *description(1)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,14 +197,20 @@ async def world(folder: Path, seed: Path) -> AsyncIterator[World]:
         await archive.close()
 
 
+FRAME = {"NumberOfFrames": 1, "BitsAllocated": 16, "SamplesPerPixel": 1}
+
+
 async def sow(folder: Path) -> None:
     """Make an archive with something of everything."""
     archive = await Archive.open(folder, ArchiveConfig(file_threads=2))
     try:
         made = World(archive, Kept(archive))
-        await made.kept.store_all(("1.2.3.4", "1.2.3.5"), NumberOfFrames=1, BitsAllocated=16)
+        await made.kept.store_all(("1.2.3.4", "1.2.3.5"), **FRAME)
         for name, uid in UIDS.items():
             await made.kept.store(of_category(name, uid))
+        for number, syntax in enumerate(KEPT_AS.values()):
+            uid = f"{COMPRESSED}.{number}"
+            await made.kept.begin(_compressed(uid), syntax=syntax, sop_instance=uid).finish()
         await made.put_in("POST", f"/workitems?workitem={FILLED['workitem']}", workitem())
     finally:
         await archive.close()
@@ -310,6 +343,9 @@ def sent_data(resource: Resource) -> Dataset:
     """A data set that may be sent to a resource as JSON or XML."""
     if resource.path.startswith("/commitment"):
         return COMMITMENT
+    if not resource.path.startswith("/workitems"):
+        made = pydicom.dcmread(io.BytesIO(instance_for(resource)))
+        return {**made.file_meta.to_json_dict(), **made.to_json_dict()}
     match resource.path:
         case "/workitems":
             return workitem()
@@ -366,10 +402,20 @@ def _sent(resource: Resource, method: Method, taken: str | None = None) -> Probe
     return Probe(headers=headers, body=body_of(resource, taken), query=query)
 
 
+def _kept_as(media_type: str) -> Mapping[str, str]:
+    """An instance of which there are frames of a media type."""
+    kind = MediaType.parse(media_type).of_parts
+    if kind not in KEPT_AS:
+        return {}
+    instance = f"{COMPRESSED}.{list(KEPT_AS).index(kind)}"
+    return {"study": COMPRESSED, "series": f"{COMPRESSED}.9", "instance": instance}
+
+
 def _good(resource: Resource, method: Method) -> Iterator[Probe]:
     for given in method.gives:
         sent = _sent(resource, method)
-        yield replace(sent, headers={"accept": given, **sent.headers})
+        filled = _kept_as(given) if resource.path.endswith("/frames/{frames}") else {}
+        yield replace(sent, headers={"accept": given, **sent.headers}, filled=filled)
     for taken in method.takes:
         yield _sent(resource, method, taken)
     if not (method.gives or method.takes):
@@ -393,6 +439,14 @@ def _once(**changes: Any) -> Prober:
     def probes(resource: Resource, method: Method) -> Iterator[Probe]:
         sent = _sent(resource, method)
         yield replace(sent, headers={**sent.headers, **headers}, **changes)
+
+    return probes
+
+
+def _range(wanted: str) -> Prober:
+    def probes(resource: Resource, method: Method) -> Iterator[Probe]:
+        for accept in ("*/*", "application/dicom"):
+            yield from _once(headers={"range": wanted, "accept": accept})(resource, method)
 
     return probes
 
@@ -449,6 +503,7 @@ def _stalled(resource: Resource, method: Method) -> Iterator[Probe]:
 def _too_much(resource: Resource, method: Method) -> Iterator[Probe]:
     if not method.takes:
         yield Probe(state=small)
+        yield Probe(filled={"frames": ",".join("1" * 20_000)})
         return
     config = DicomwebConfig(max_store_size=1 << 20)
     size = max(2 << 20, workitem_payloads.LARGEST + 1)
@@ -462,7 +517,7 @@ PROBES: Mapping[int, tuple[Prober, ...]] = {
     201: (_good,),
     202: (_good,),
     204: (_nothing,),
-    206: (_once(headers={"range": "bytes=0-0"}), _once(state=half_lost)),
+    206: (_range("bytes=0-0"), _once(state=half_lost)),
     304: (_once(headers={"if-none-match": "*"}),),
     400: (_malformed,),
     404: (_absent,),
@@ -472,7 +527,7 @@ PROBES: Mapping[int, tuple[Prober, ...]] = {
     412: (_once(headers={"if-match": '"other"'}),),
     413: (_too_much,),
     415: (_once(headers={"content-type": "image/x-nothing"}),),
-    416: (_once(headers={"range": "bytes=999999999-"}),),
+    416: (_range("bytes=999999999-"),),
     501: (_good,),
     503: (_unavailable,),
 }

@@ -10,6 +10,7 @@ import itertools
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -33,6 +34,7 @@ from isocenter.services.status import STATUSES
 from isocenter.services.store import StoreProvider
 from isocenter.storage.attributes import ATTRIBUTES, NEVER_MATCHED, Attribute, Held, Level
 from isocenter.storage.conditions import conditions_of
+from isocenter.storage.non_patient import BY_CATEGORY
 from isocenter.storage.query import Key, Query
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -268,10 +270,29 @@ def how(attribute: Attribute) -> str:
 
 def keys(level: Level) -> str:
     """The keys of one level."""
+    found = (
+        each
+        for each in ATTRIBUTES.values()
+        if each.level is level and each.held is not Held.GIVEN and each.tag not in _only_of_none()
+    )
+    return _keys(found)
+
+
+def _only_of_none() -> set[int]:
+    """Attributes that the index has for instances of no patient alone."""
+    every = (each for attributes in BY_CATEGORY.values() for each in attributes)
+    return {each.tag for each in every if ATTRIBUTES[each.tag] is each}
+
+
+def keys_of_category(name: str) -> str:
+    """The keys of instances of no patient."""
+    return _keys(BY_CATEGORY[name])
+
+
+def _keys(attributes: Iterable[Attribute]) -> str:
     rows = [
         (each.keyword, _tag(each.tag), each.vr, how(each), _items(each))
-        for each in sorted(ATTRIBUTES.values(), key=lambda each: each.tag)
-        if each.level is level and each.held is not Held.GIVEN
+        for each in sorted(attributes, key=lambda each: each.tag)
     ]
     return table(("keyword", "tag", "VR", "how", "keys of its items"), rows)
 
@@ -436,6 +457,7 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("series", lambda: keys(Level.SERIES)),
         ("image", lambda: keys(Level.IMAGE)),
         ("given", given),
+        *((name, partial(keys_of_category, name)) for name in BY_CATEGORY),
     ),
     "explanation/architecture.md": (("states", states), ("transitions", transitions)),
 }

@@ -207,6 +207,21 @@ def test_the_size_of_a_blob_is_told_without_opening_it(store: BlobStore) -> None
         store.size(key())
 
 
+def test_scratch_keeps_what_is_written_until_it_is_closed(store: BlobStore) -> None:
+    scratch = store.scratch()
+
+    places = [scratch.write([b"first", b" and "]), scratch.write([bytes(100_000)])]
+    places.append(scratch.write([b"last"]))
+    window = scratch.window(places[2], scratch.size)
+    scratch.close()
+    scratch.close()
+
+    assert places == [0, 10, 100_010]
+    assert bytes(window) == b"last"
+    assert list(store.all_keys()) == []
+    assert store.recover() == 0
+
+
 def test_what_is_put_aside_goes_with_the_blob(store: BlobStore) -> None:
     name, other = put(store, b"content"), put(store, b"other")
 

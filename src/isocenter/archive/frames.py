@@ -9,7 +9,7 @@ import asyncio
 import threading
 from array import array
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import Final, TypeVar
@@ -50,7 +50,7 @@ class OpenInstance:
     """
 
     def __init__(self, store: BlobStore, workers: Executor, instance: InstanceRef) -> None:
-        """Blocks. Raises: NotFound, NoFrames."""
+        """Blocks. Raises: NoFrames."""
         self.instance = instance
         self.syntax = lookup(instance.transfer_syntax)
         self.users = 0
@@ -95,12 +95,12 @@ class OpenInstance:
             self._locating.add_done_callback(self._located)
         return await asyncio.shield(self._locating)
 
-    async def frame(self, number: int) -> Frame:
-        """Find a frame, counted from 1. Raises: NotFound, if there is none; NoFrames."""
+    async def frames(self, numbers: Sequence[int]) -> list[Frame]:
+        """Find frames, counted from 1. Raises: NotFound, if there is no such one; NoFrames."""
         found = await self.frame_map()
         if not found.is_encapsulated:
-            return _told(partial(found.frame, self._reader, number))
-        return await self._begin(partial(self._frame, number))
+            return _told(lambda: [found.frame(self._reader, number) for number in numbers])
+        return await self._begin(lambda: [self._frame(number) for number in numbers])
 
     async def whole(self) -> Frame:
         """Find all of the pixel data. Raises: NotFound, NoFrames."""
@@ -232,7 +232,7 @@ class OpenInstances:
         return found
 
     async def open(self, instance: InstanceRef) -> OpenInstance:
-        """Open ``instance``; ``release`` what is given. Raises: NotFound, NoFrames, Unavailable."""
+        """Open ``instance``; ``release`` what is given. Raises: NoFrames, Unavailable."""
         key = instance.blob_key
         if (found := self.known(instance)) is not None:
             return found
@@ -290,7 +290,10 @@ class _DataSet:
         """Bytes, so far."""
         self._offset = instance.dataset_offset
         self.size = instance.size - self._offset
-        self._blob = store.open(instance.blob_key)
+        try:
+            self._blob = store.open(instance.blob_key)
+        except NotFound as error:
+            raise Unavailable("the instance is in the index, but its bytes are not") from error
         if self._blob.size != instance.size:
             there = self._blob.size
             self._blob.close()

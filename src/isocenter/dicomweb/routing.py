@@ -15,6 +15,7 @@ from isocenter.config import Config
 from isocenter.dicomweb import (
     capabilities,
     commitment,
+    frames,
     metadata,
     notifications,
     problems,
@@ -33,6 +34,7 @@ RESOURCES: tuple[Resource, ...] = (
     *search.RESOURCES,
     *workitems.RESOURCES,
     *metadata.RESOURCES,
+    *frames.RESOURCES,
     *rendered.RESOURCES,
     *retrieve.RESOURCES,
     *remove.RESOURCES,

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from isocenter.errors import Conflict, NotFound, Unavailable
-from isocenter.storage.blobs import Buffer, StorageFull
+from isocenter.storage.blobs import NO_ROOM, Buffer, StorageFull
+from isocenter.storage.scratch import FileScratch
 
 KEY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{28}/[0-9a-f]{40}")
-NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 LANES: Final = 16
 """Folders that drafts are begun in by turns: a file system makes one file at a time in each."""
 JOURNAL_SIZE: Final = 1 << 20
@@ -68,9 +68,18 @@ class FileStore:
 
     def begin(self) -> "FileDraft":
         """Start a blob."""
+        return FileDraft(self, self._new_path())
+
+    def scratch(self) -> FileScratch:
+        """Give a file for a while, where drafts are."""
+        try:
+            return FileScratch(self._new_path())
+        except OSError as error:
+            raise _unavailable(error) from error
+
+    def _new_path(self) -> str:
         number = next(self._drafts)
-        lane = f"{self._incoming}/{number % LANES:x}"
-        return FileDraft(self, f"{lane}/{os.getpid()}-{number}.part")
+        return f"{self._incoming}/{number % LANES:x}/{os.getpid()}-{number}.part"
 
     def sync(self, keys: Iterable[str]) -> None:
         """Make the names of ``keys`` durable: one sync for each folder they lie in."""

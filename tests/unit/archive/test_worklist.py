@@ -1,6 +1,6 @@
 """The worklist against the standard's tables, typed a second time (PS3.4 CC.1.1, CC.2.3)."""
 
-import time
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from isocenter.archive import workitems
 from isocenter.archive.archive import Archive
 from isocenter.archive.workitems import Refusal, Refused
 from isocenter.archive.worklist import Worklist
@@ -311,8 +312,6 @@ async def test_many_workitems_are_subscribed_to_in_steps(worklist: Worklist) -> 
 
 
 def _made(uid: str) -> Any:
-    from isocenter.archive import workitems
-
     return workitems.create(uid, workitem(), 0).workitem
 
 
@@ -400,8 +399,6 @@ async def test_those_who_listen_are_woken(worklist: Worklist) -> None:
 
 
 def _next(pages: AsyncIterator[list[Event]]) -> Any:
-    import asyncio
-
     return asyncio.ensure_future(anext(pages))
 
 
@@ -441,9 +438,8 @@ async def test_starting_and_stopping_is_told_to_all_subscribers(
 # --- the end
 
 
-async def tidy(archive: Archive, *, workitems: float = 0.0, events: float = 3600.0) -> float:
-    config = ArchiveConfig(workitem_retention=workitems, event_retention=events)
-    time.sleep(0.001)
+async def tidy(archive: Archive, *, finished: float = 0.0, events: float = 3600.0) -> float:
+    config = ArchiveConfig(workitem_retention=finished, event_retention=events)
     return await Worklist(archive.index.worklist, config)._tidy()
 
 
@@ -453,7 +449,7 @@ async def test_finished_workitems_go_when_their_time_has_come(
     await put_in(worklist, "COMPLETED")
     await worklist.create("1.2.2", workitem())
 
-    assert await tidy(archive, workitems=3600.0) <= 3600.0
+    assert await tidy(archive, finished=3600.0) <= 3600.0
     assert await worklist.retrieve(UID)
     await tidy(archive)
 

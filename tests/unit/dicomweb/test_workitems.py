@@ -445,6 +445,9 @@ async def three(web: httpx.AsyncClient) -> list[str]:
     return ["1.2.1", "1.2.2", "1.2.3"]
 
 
+STATION = "ScheduledStationNameCodeSequence"
+
+
 @pytest.mark.parametrize(
     ("query", "numbers"),
     [
@@ -463,13 +466,11 @@ async def three(web: httpx.AsyncClient) -> list[str]:
         ("ScheduledStationNameCodeSequence.CodeValue=CT2", "2"),
         ("00404025.00080100=ANY", "123"),
         (
-            "ScheduledStationNameCodeSequence.CodeValue=ANY"
-            "&ScheduledStationNameCodeSequence.CodingSchemeDesignator=99S3",
+            f"{STATION}.CodeValue=ANY&{STATION}.CodingSchemeDesignator=99S3",
             "3",
         ),
         (
-            "ScheduledStationNameCodeSequence.CodeValue=CT2"
-            "&ScheduledStationNameCodeSequence.CodingSchemeDesignator=99S2",
+            f"{STATION}.CodeValue=CT2&{STATION}.CodingSchemeDesignator=99S2",
             "",
         ),
         ("ReferencedRequestSequence.AccessionNumber=ACC1", "1"),
