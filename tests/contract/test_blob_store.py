@@ -207,35 +207,19 @@ def test_the_size_of_a_blob_is_told_without_opening_it(store: BlobStore) -> None
         store.size(key())
 
 
-def test_what_is_put_aside_goes_with_the_blob(store: BlobStore) -> None:
-    name, other = put(store, b"content"), put(store, b"other")
+def test_scratch_keeps_what_is_written_until_it_is_closed(store: BlobStore) -> None:
+    scratch = store.scratch()
 
-    store.put_aside(name, b"worked out")
+    places = [scratch.write([b"first", b" and "]), scratch.write([bytes(100_000)])]
+    places.append(scratch.write([b"last"]))
+    window = scratch.window(places[2], scratch.size)
+    scratch.close()
+    scratch.close()
 
-    assert store.aside(name) == b"worked out"
-    assert store.aside(other) is None
-    assert sorted(store.all_keys()) == sorted([name, other])
-    store.delete(name)
-    assert store.aside(name) is None
-
-
-def test_what_is_put_aside_for_a_deleted_blob_is_not_kept(store: BlobStore) -> None:
-    name = put(store, b"content")
-    store.delete(name)
-
-    store.put_aside(name, b"too late")
-
-    assert store.aside(name) is None
-
-
-def test_what_was_put_aside_is_replaced_by_the_next(store: BlobStore, reopen: Reopen) -> None:
-    name = put(store, b"content")
-
-    store.put_aside(name, b"first")
-    store.put_aside(name, b"second, and longer")
-
-    assert store.aside(name) == b"second, and longer"
-    assert reopen().aside(name) == b"second, and longer"
+    assert places == [0, 10, 100_010]
+    assert bytes(window) == b"last"
+    assert list(store.all_keys()) == []
+    assert store.recover() == 0
 
 
 def test_bytes_at_hand_are_those_asked_for_or_none(store: BlobStore) -> None:

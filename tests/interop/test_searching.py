@@ -4,6 +4,7 @@ Source: PS3.18 10.6, 8.3.4; PS3.4 C.2.2.2.
 """
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,34 @@ def test_nothing_found_is_an_empty_list(client: DICOMwebClient) -> None:
 
 
 # --- findscu and curl
+
+HOWTO = Path(__file__).parents[2] / "docs" / "howto" / "search-over-the-web.md"
+SHOWN = re.findall(r"^    (curl .+)$", HOWTO.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.usefixtures("studies")
+@pytest.mark.parametrize("line", SHOWN)
+def test_what_the_documentation_shows_is_answered(shared_server: Isocenter, line: str) -> None:
+    find_program("curl")
+    there = line.replace("http://localhost:8080", shared_server.url)
+
+    options = "--silent --show-error --fail --output /dev/null"
+    written = "--write-out '%{http_code} %header{warning}'"
+    done = subprocess.run(
+        ["bash", "-c", f"{there} {options} {written}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] in {"200", "204"}
+    assert "not supported" not in done.stdout
+
+
+def test_the_documentation_shows_some() -> None:
+    assert len(SHOWN) > 10
 
 
 QUESTIONS: list[dict[str, str]] = [

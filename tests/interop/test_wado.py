@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
+import shlex
 import shutil
 import struct
 import subprocess
@@ -37,6 +40,7 @@ from peers import Isocenter
 from programs import Command, ServerFactory
 from questions import store_all
 
+ROOT = Path(__file__).parents[2]
 IN_PARTS = 'multipart/related; type="application/dicom"'
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -192,6 +196,31 @@ def test_curl_reads_by_the_uri_service(
     run("curl", "-sfS", "-o", file, f"{shared_server.url}/wado?{asked}")
 
     assert data_set(file.read_bytes()) == one.data_set
+
+
+def test_the_examples_of_the_documentation_work(
+    server: Isocenter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    image = ct_template(SOPInstanceUID="1.2.5", SeriesInstanceUID="1.2.4", StudyInstanceUID="1.2.3")
+    image.InstanceNumber = 1
+    other = as_instance(image)
+    image.SOPInstanceUID = "1.2.6"
+    store_all(server, [other, as_instance(image)])
+    page = (ROOT / "docs" / "howto" / "retrieve-over-the-web.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^    (curl .+)$", page, re.MULTILINE)
+
+    for example in examples:
+        if "-C -" in example:
+            os.truncate("study.zip", 50_000)
+        run(*shlex.split(example.replace("http://localhost:8080", server.url)))
+
+    assert len(examples) == 11
+    assert data_set(Path("instance.dcm").read_bytes()) == other.data_set
+    assert Path("old.dcm").read_bytes() == Path("kept.dcm").read_bytes()
+    assert Path("linked.zip").read_bytes() == Path("study.zip").read_bytes()
+    assert zipfile.ZipFile("study.zip").testzip() is None
+    assert httpx.get(study_url(server, "1.2.3"), trust_env=False).status_code == 404
 
 
 # --- the corpus

@@ -24,7 +24,8 @@ READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 METHODS: Final = "GET, HEAD, POST, PUT, DELETE, OPTIONS"
 EXPOSED: Final = (
     "Accept-Ranges, Allow, Content-Disposition, Content-Encoding, Content-Length, Content-Location,"
-    " Content-Range, ETag, Last-Modified, Location, Retry-After, Warning"
+    " Content-Range, ETag, Last-Modified, Location, Retry-After, Warning,"
+    " X-Total-Count"
 )
 """What pages of allowed origins may read of an answer's header fields."""
 

@@ -23,7 +23,7 @@ from isocenter.archive.headers import reader_of
 from isocenter.archive.readymade import SEPARATOR, Plan, Ready, Segment
 from isocenter.dicom.syntax import TransferSyntax
 from isocenter.dicom.windowed import Reader
-from isocenter.errors import IsocenterError, NotFound, Unavailable
+from isocenter.errors import IsocenterError, NotFound, OutOfTurn, Unavailable
 from isocenter.storage.blobs import BlobStore
 from isocenter.storage.contents import BlobRow, SeriesState, Snapshot
 from isocenter.storage.copies import CopyStore
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-THREADS: Final = 2
+THREADS: Final = 1
 """That make texts: they take the interpreter from everybody else."""
 AHEAD: Final = 2
 """Segments of a series that are made at a time."""
@@ -108,9 +108,11 @@ class Metadata:
         self._makers = ThreadPoolExecutor(THREADS, thread_name_prefix="metadata")
         self._making: dict[tuple[str, int], Making] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closing = False
 
     async def close(self) -> None:
         """Stop making."""
+        self._is_closing = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -214,6 +216,9 @@ class Metadata:
         if (making := self._making.get(key)) is not None:
             return making
         making = Making()
+        if self._is_closing:
+            making.end(_closing())
+            return making
         if not wanted.plans:  # somebody was at it, but is no more
             making.end(Vanished("what was being made is over"))
             return making
@@ -235,9 +240,12 @@ class Metadata:
                 await self._in_worker(partial(self._keep, wanted.name, ready))
         except IsocenterError as error:
             making.end(error)
-        except BaseException:
-            making.end(Unavailable("metadata cannot be made"))
+        except asyncio.CancelledError:
+            making.end(_closing())
             raise
+        except Exception as error:
+            log.error("metadata cannot be made", exc_info=error)
+            making.end(OutOfTurn("metadata cannot be made"))
         finally:
             del self._making[wanted.name, wanted.state.fingerprint]
 
@@ -318,6 +326,10 @@ def etag_of(instance: InstanceRef, form: Form) -> str:
     """Give what tells the text of an instance from what it may be later."""
     together = f"{form.name}\0{instance.blob_key}".encode()
     return hashlib.blake2b(together, digest_size=12).hexdigest()
+
+
+def _closing() -> Unavailable:
+    return Unavailable("the archive is closing")
 
 
 def _again(former: Ready, plan: Plan) -> Segment | None:

@@ -17,7 +17,7 @@ from isocenter.dicom import charset as charsets
 from isocenter.dicom.bulk import Bulk
 from isocenter.dicom.charset import Charset
 from isocenter.dicom.decimals import decimal_string, integer
-from isocenter.dicom.dictionary import plain_vr
+from isocenter.dicom.dictionary import dictionary_vr, plain_vr
 from isocenter.dicom.json_model import joined_name
 from isocenter.dicom.layout import (
     DEFAULT_LIMITS,
@@ -176,6 +176,7 @@ class _Writer:
         self._short = Struct(f"{order}HH2sH").pack
         self._long = Struct(f"{order}HH2sHI").pack
         self._implicit = Struct(f"{order}HHI").pack
+        self._sequence_end = self._implicit(SEQUENCE_END >> 16, SEQUENCE_END & 0xFFFF, 0)
 
     def dataset(self, dataset: Dataset) -> list[bytes | Part]:
         """Write the outermost data set: the one that names the character set."""
@@ -206,9 +207,7 @@ class _Writer:
             return
         vr = attribute.get("vr") or plain_vr(tag)
         if vr == "SQ":
-            content = self._items(attribute)
-            found.append(self._header(tag, vr, sum(map(len, content))))
-            found += content
+            self._sequence(tag, self._items(attribute), found)
             return
         value = self._value(vr, attribute)
         if isinstance(value, Bulk):
@@ -220,13 +219,21 @@ class _Writer:
                 value += _padding(vr)
             found.append(self._header(tag, vr, len(value)) + self._in_order(vr, value))
 
+    def _sequence(self, tag: int, content: list[bytes | Part], found: list[bytes | Part]) -> None:
+        """Write a sequence. By its delimiter, implicit VR tells one not in the dictionary."""
+        is_told = not self._layout.is_implicit or dictionary_vr(tag) == "SQ"
+        found.append(self._header(tag, "SQ", sum(map(len, content)) if is_told else UNDEFINED))
+        found += content
+        if not is_told:
+            found.append(self._sequence_end)
+
     def _bulk(self, tag: int, vr: str, bulk: Bulk, found: list[bytes | Part]) -> None:
         """Write what is elsewhere, or is pixel data, which may be encapsulated (PS3.5 A.4)."""
         if tag == PIXEL_DATA and not self._depth:
             self._check_encapsulation(bulk)
         if bulk.is_encapsulated and tag == PIXEL_DATA:
             found += [self._header(tag, vr, UNDEFINED), Part(bulk, "", b"")]
-            found.append(self._implicit(SEQUENCE_END >> 16, SEQUENCE_END & 0xFFFF, 0))
+            found.append(self._sequence_end)
             return
         padding = _padding(vr) if bulk.size % 2 else b""
         length = bulk.size + len(padding)

@@ -22,9 +22,9 @@ from isocenter.archive.metadata import Writer, etag_of
 from isocenter.config import Config
 from isocenter.dicom import xml_model
 from isocenter.dicom.dictionary import tag_of
-from isocenter.dicom.json_text import Transcriber
 from isocenter.dicom.paths import AttributePath
 from isocenter.dicom.syntax import TransferSyntax
+from isocenter.dicom.transcription import Transcriber
 from isocenter.dicom.windowed import Reader
 from isocenter.dicomweb import addresses, bulkdata, conditional, multipart, targets
 from isocenter.dicomweb.conditional import Validator

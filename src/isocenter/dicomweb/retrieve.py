@@ -3,6 +3,7 @@
 Source: PS3.18 10.4 and 12.4. Metadata, bulk data, frames and renderings are modules of their own.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,7 +12,7 @@ from starlette.responses import Response
 
 from isocenter.archive.archive import Archive
 from isocenter.archive.exporting import name_of
-from isocenter.dicomweb import addresses, negotiation, targets
+from isocenter.dicomweb import addresses, metadata, negotiation, targets
 from isocenter.dicomweb.answers import answer
 from isocenter.dicomweb.conditional import etag
 from isocenter.dicomweb.delivery import Stream
@@ -35,6 +36,8 @@ _ALONE = Offer(DICOM)
 _ZIP = Offer(ZIP)
 OF_SEVERAL: Final = (_MULTIPART, _ZIP)
 OF_ONE: Final = (_MULTIPART, _ALONE, _ZIP)
+OF_NO_PATIENT: Final = (*metadata.OFFERS, _ALONE)
+"""Default and required in PS3.18 Table 12.1.3-1."""
 
 
 async def study_or_series(request: Request) -> Response:
@@ -52,7 +55,9 @@ def of_no_patient(category: str) -> Endpoint:
 
     async def retrieve(request: Request) -> Response:
         found = await targets.of_no_patient(request, category)
-        chosen = negotiation.choose(request, (_ALONE,))
+        chosen = negotiation.choose(request, OF_NO_PATIENT)
+        if chosen.media_type != DICOM:
+            return await metadata.of_no_patient(request, found)
         return await given_alone(request, found, chosen.transfer_syntaxes)
 
     return retrieve
@@ -73,7 +78,7 @@ async def _retrieved(
         raise Unavailable(LOST)
     if chosen.media_type == DICOM and not chosen.is_multipart:
         return _alone(request, given[0], plan)
-    body, tag, media_type = _body(request, chosen, given, plan)
+    body, tag, media_type = await asyncio.to_thread(_body, request, chosen, given, plan)
     if len(given) < len(instances):
         return _partial(body, media_type, len(instances) - len(given), len(instances))
     headers = {}
@@ -207,7 +212,7 @@ def _category(name: str) -> Resource:
         source="PS3.18 12.4",
         endpoint=of_no_patient(name),
         statuses={number: when for number, when in _STATUSES.items() if number != 413},
-        gives=(DICOM,),
+        gives=tuple(map(str, OF_NO_PATIENT)),
         parameters=(_ACCEPT,),
     )
     return Resource(name=f"Instance of {name}", path=f"/{name}/{{uid}}", methods={"GET": method})

@@ -13,8 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from isocenter.archive.archive import Archive
 from isocenter.config import Config
 from isocenter.dicomweb import (
+    bulkdata,
     capabilities,
     commitment,
+    frames,
     metadata,
     notifications,
     problems,
@@ -30,6 +32,8 @@ from isocenter.dicomweb.compression import Compression
 from isocenter.dicomweb.resources import Resource, merged
 
 RESOURCES: tuple[Resource, ...] = (
+    *frames.RESOURCES,
+    *bulkdata.RESOURCES,
     *search.RESOURCES,
     *workitems.RESOURCES,
     *metadata.RESOURCES,

@@ -7,12 +7,16 @@ Every method blocks; callers on an event loop hand them to a worker. ``Unavailab
 any of them.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from isocenter.errors import Unavailable
+
+NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What the system calls it when there is no room."""
 
 
 class StorageFull(Unavailable):
@@ -69,6 +73,22 @@ class Blob(Protocol):
         """Let go of the blob; windows handed out stay valid."""
 
 
+class Scratch(Protocol):
+    """Bytes that are needed for a while; they are gone when it is closed."""
+
+    size: int
+    """Bytes so far."""
+
+    def write(self, parts: Sequence[Buffer]) -> int:
+        """Append ``parts``; return where they begin. Raises: StorageFull."""
+
+    def window(self, start: int, end: int) -> memoryview:
+        """Return bytes ``start`` to ``end`` (exclusive); valid after ``close``."""
+
+    def close(self) -> None:
+        """Let go of it. Closing again is no error."""
+
+
 class StoredBlob(Blob, Protocol):
     """A blob of a store, opened for reading."""
 
@@ -81,6 +101,9 @@ class BlobStore(Protocol):
 
     def begin(self) -> Draft:
         """Start a blob."""
+
+    def scratch(self) -> Scratch:
+        """Give room for bytes that are needed for a while. Raises: StorageFull."""
 
     def sync(self, keys: Iterable[str]) -> None:
         """Make the names of published ``keys`` durable; after this they survive a power cut."""
@@ -96,15 +119,6 @@ class BlobStore(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove ``key``. Removing what is not there succeeds."""
-
-    def put_aside(self, key: str, data: Buffer) -> None:
-        """Keep beside ``key`` what was worked out from it, to be spared the work. Never raises.
-
-        It goes with the blob, and may be lost at any time.
-        """
-
-    def aside(self, key: str) -> bytes | None:
-        """Return what was put aside for ``key``, if it is there and whole."""
 
     def expunge(self, keys: Iterable[str]) -> None:
         """Remove ``keys`` for good: after this not even a power cut brings them back."""
