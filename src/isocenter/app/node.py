@@ -22,6 +22,7 @@ from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.errors import Unavailable
 from isocenter.services import providers
 from isocenter.services.status import response_of
+from isocenter.services.store import StoreProvider
 from isocenter.storage.lock import FolderLock
 
 log = logging.getLogger(__name__)
@@ -65,11 +66,12 @@ class Node:
                 loop.add_signal_handler(number, self.stop)
         config = self._config
         bound = _bind(config.host, config.http_port)
-        http = HttpListener(application(lambda: self.state, self._dicom_web), bound)
+        serving = application(lambda: self.state, self._dicom_web, config.http)
+        http = HttpListener(serving, bound, config.http)
         await http.start()
         try:
             archive = await Archive.open(config.data, config.archive)
-            self._dicom_web.application = routing.application(archive, config)
+            self._dicom_web.open(routing.application(archive, config))
             try:
                 await self._serve(archive, f"{config.host}:{bound.getsockname()[1]}")
             finally:
@@ -98,17 +100,28 @@ class Node:
                     "data": config.data,
                 },
             )
+            await archive.worklist.start(peer.ae_title for peer in config.peer)
             await self._stop.wait()
         finally:
             self.state = "draining"
-            log.info("stopping", extra={"associations": server.associations})
-            await server.drain(config.shutdown_timeout)
+            log.info(
+                "stopping",
+                extra={
+                    "associations": server.associations,
+                    "requests": self._dicom_web.under_way,
+                },
+            )
+            await archive.worklist.close()
+            await asyncio.gather(
+                server.drain(config.shutdown_timeout),
+                self._dicom_web.drain(config.shutdown_timeout),
+            )
         log.info("stopped")
 
 
 def _dimse_server(archive: Archive, config: Config) -> DimseServer:
     limits, timeouts = limits_of(config.dimse), timeouts_of(config.dimse)
-    store = providers.store_provider(archive, config)
+    store = StoreProvider(archive)
     return DimseServer(
         providers.services(archive, config, store, limits, timeouts),
         ae_titles=(config.aet,),

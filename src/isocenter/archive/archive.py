@@ -2,37 +2,56 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
+from isocenter.archive.backpressure import Budget, Share
+from isocenter.archive.commitment import Commitments
+from isocenter.archive.frames import OpenInstances
 from isocenter.archive.ingest import Announced, Ingest, Reception
+from isocenter.archive.metadata import Metadata
 from isocenter.archive.retrieve import Opened, close_unused
+from isocenter.archive.upload import Expected, Upload
+from isocenter.archive.worklist import Worklist
 from isocenter.config import ArchiveConfig
-from isocenter.errors import NotFound, Unavailable
+from isocenter.errors import IsocenterError, NotFound, Unavailable
+from isocenter.storage.copies import CopyStore
 from isocenter.storage.files import FileStore
 from isocenter.storage.index import Index
 from isocenter.storage.query import Query
-from isocenter.storage.records import InstanceRef, Match, Removed, Selection
+from isocenter.storage.records import Answer, InstanceRef, Match, Removed, Selection
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 INDEX_NAME = "index.sqlite"
+COPIES_NAME = "copies"
 
 
 class Archive:
     """Blobs and index together. Open it with ``Archive.open``, within a running event loop."""
 
     def __init__(
-        self, store: FileStore, index: Index, workers: ThreadPoolExecutor, config: ArchiveConfig
+        self,
+        store: FileStore,
+        index: Index,
+        copies: CopyStore,
+        workers: ThreadPoolExecutor,
+        config: ArchiveConfig,
     ) -> None:
         self.store = store
         self.index = index
+        self.metadata = Metadata(store, index, copies, workers)
         self._workers = workers
         self.ingest = Ingest(store, index, workers, config)
+        self.worklist = Worklist(index.worklist, config)
+        self.admission = self.ingest.admission
+        self.budget = Budget()
+        self.commitments = Commitments(index.commitments, self, self.admission, config)
+        self.opened = OpenInstances(store, copies, workers)
 
     @classmethod
     async def open(cls, folder: Path, config: ArchiveConfig, *, is_shared: bool = False) -> Self:
@@ -62,10 +81,14 @@ class Archive:
             store.close()
             raise
         workers = ThreadPoolExecutor(config.file_threads, thread_name_prefix="files")
-        return cls(store, index, workers, config)
+        copies = CopyStore(folder / COPIES_NAME, config.copies_size)
+        return cls(store, index, copies, workers, config)
 
     async def close(self) -> None:
         """Finish what was begun, then close."""
+        await self.commitments.close()
+        self.opened.close()
+        await self.metadata.close()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
@@ -77,9 +100,22 @@ class Archive:
         """Begin to take in one instance."""
         return self.ingest.receive(announced)
 
+    def upload(
+        self, share: Share, expected: Expected, *, sent_by: str = "", received_by: str = ""
+    ) -> Upload:
+        """Begin to take in a DICOM file; its bytes count in ``share``, one of ``budget``."""
+        return Upload(self.ingest, share, expected, sent_by=sent_by, received_by=received_by)
+
     def search(self, query: Query) -> AsyncIterator[list[Match]]:
         """Yield what matches, in pages. Raises: Malformed, Unavailable."""
         return self.index.search(query)
+
+    async def answer(self, query: Query) -> Answer:
+        """Find the first page of what matches, and how much more there is.
+
+        Raises: Malformed, Unavailable.
+        """
+        return await self.index.answer(query)
 
     def instances(self, selection: Selection) -> AsyncIterator[list[InstanceRef]]:
         """Yield the selected instances, in pages. Raises: Unavailable."""
@@ -96,6 +132,10 @@ class Archive:
         except asyncio.CancelledError:
             opening.add_done_callback(close_unused)
             raise
+
+    async def lost(self, instances: Sequence[InstanceRef]) -> set[str]:
+        """SOP Instance UIDs of those whose bytes are not there, or not all of them."""
+        return await self._in_worker(partial(_lost, self.store, instances))
 
     async def remove(self, selection: Selection) -> Removed:
         """Remove instances from the archive, and delete their bytes. Raises: Unavailable."""
@@ -117,11 +157,24 @@ class Archive:
 
     async def _delete_blobs(self) -> None:
         while keys := await self.index.blobs_to_delete():
+            self.opened.drop(keys)
             await self._in_worker(partial(self.store.expunge, keys))
             await self.index.forget_blobs(keys)
 
     async def _in_worker(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+
+def _lost(store: FileStore, instances: Sequence[InstanceRef]) -> set[str]:
+    lost = set()
+    for instance in instances:
+        try:
+            if store.size(instance.blob_key) == instance.size:
+                continue
+        except IsocenterError:
+            pass
+        lost.add(instance.sop_instance_uid)
+    return lost
 
 
 def _refuse_blobs_without_index(store: FileStore, folder: Path) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 from isocenter.dicom import json_model
-from isocenter.dicom.identity import LONGEST_UID, SERIES, SOP_CLASS, SOP_INSTANCE, STUDY
+from isocenter.dicom.identity import SERIES, SOP_CLASS, SOP_INSTANCE, STUDY, may_be_uid
 from isocenter.dicom.layout import SPECIFIC_CHARACTER_SET
 from isocenter.dicom.scanner import RawValue, Scanner
 from isocenter.dicom.sop_classes import NON_PATIENT
@@ -29,6 +29,13 @@ UNSHARED: Final = frozenset({SOP_INSTANCE, 0x00080013, 0x00200013, 0x00201041})
 _LEVELS: Final = {tag: {ATTRIBUTES[tag].level, *ATTRIBUTES[tag].also} for tag in WANTED}
 _SINGLE: Final = tuple(sorted(tag for tag in WANTED if Level.IMAGE in _LEVELS[tag]))
 _SHARED: Final = tuple(sorted(tag for tag in WANTED if _LEVELS[tag] - {Level.IMAGE}))
+_ALL: Final = tuple(sorted(WANTED))
+
+
+_NOWHERE: Final = upper_of(
+    {tag8: {"vr": "UI", "Value": [NON_PATIENT_STUDY]} for tag8 in ("0020000D", "0020000E")}
+)
+"""What is above instances that belong to no patient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,8 @@ class Announcement(Protocol):
     def sop_class(self) -> str: ...
     @property
     def sop_instance(self) -> str: ...
+    @property
+    def study(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +89,12 @@ class Catalogue:
         identity = _identity(values, announced)
         key = (layout.is_little_endian, values.get(SPECIFIC_CHARACTER_SET))
         attributes: Attributes = {}
-        for tag in _SINGLE:
+        # What belongs to no patient shares nothing with what is kept beside it.
+        for tag in _SINGLE if identity.study else _ALL:
             raw = values.get(tag)
             if raw is not None:
                 attributes.update(self._element(tag, raw, key, header))
-        upper = self._upper(identity, key, header)
+        upper = self._upper(key, header) if identity.study else _NOWHERE
         return Drawn(identity, attributes, upper)
 
     def _element(
@@ -98,16 +108,12 @@ class Catalogue:
                 _remember(self._elements, (tag, raw, *key), known)
         return known
 
-    def _upper(self, identity: Identity, key: tuple[object, ...], header: Scanner) -> Upper:
+    def _upper(self, key: tuple[object, ...], header: Scanner) -> Upper:
         key = (*key, *map(header.values.get, _SHARED))
         known = self._uppers.get(key)
         if known is None:
             charset = json_model.charset_of(header.values)
-            attributes = json_model.raw_to_json(header.values, _SHARED, charset, header.layout)
-            if not identity.study:
-                nowhere = {"vr": "UI", "Value": [NON_PATIENT_STUDY]}
-                attributes["0020000D"] = attributes["0020000E"] = nowhere
-            known = upper_of(attributes)
+            known = upper_of(json_model.raw_to_json(header.values, _SHARED, charset, header.layout))
             if sum(len(raw.value) for raw in key if isinstance(raw, RawValue)) <= ORDINARY:
                 _remember(self._uppers, key, known)
         return known
@@ -123,9 +129,9 @@ def _remember(memory: dict[tuple[object, ...], T], key: tuple[object, ...], valu
 def _identity(values: dict[int, RawValue], announced: Announcement) -> Identity:
     sop_class = _uid(values, SOP_CLASS, "SOPClassUID", announced.sop_class)
     instance = _uid(values, SOP_INSTANCE, "SOPInstanceUID", announced.sop_instance)
-    if sop_class in NON_PATIENT and STUDY not in values:
+    if sop_class in NON_PATIENT and STUDY not in values and not announced.study:
         return Identity(sop_class, instance, "", "")
-    study = _uid(values, STUDY, "StudyInstanceUID")
+    study = _uid(values, STUDY, "StudyInstanceUID", announced.study)
     series = _uid(values, SERIES, "SeriesInstanceUID")
     return Identity(sop_class, instance, study, series)
 
@@ -135,7 +141,7 @@ def _uid(values: dict[int, RawValue], tag: int, keyword: str, announced: str = "
     uid = raw.value.decode("latin-1").strip("\0 ") if raw else ""
     if not uid:
         raise Mismatch(f"data set has no {keyword}")
-    if len(uid) > LONGEST_UID or not uid.isascii() or not uid.isprintable() or "\\" in uid:
+    if not may_be_uid(uid):
         raise Mismatch(f"{keyword} is not a UID")
     if announced and uid != announced:
         raise Mismatch(f"{keyword} differs from the one announced")

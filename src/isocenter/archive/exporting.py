@@ -59,7 +59,15 @@ async def _write(archive: Archive, instance: InstanceRef, folder: Path) -> Expor
 
 
 def path_of(instance: InstanceRef, folder: Path) -> Path:
-    """Where an instance is written to; no UID can lead out of ``folder``, or to another's place."""
+    """Where an instance is written to."""
+    return folder / name_of(instance)
+
+
+def name_of(instance: InstanceRef) -> str:
+    """An instance's path among others: ``<study>/<series>/<instance>.dcm``.
+
+    No UID can lead out of the folder it is in, or to another's place.
+    """
     study, series, name = (
         _name(uid)
         for uid in (
@@ -68,7 +76,7 @@ def path_of(instance: InstanceRef, folder: Path) -> Path:
             instance.sop_instance_uid,
         )
     )
-    return folder / study / series / f"{name}.dcm"
+    return f"{study}/{series}/{name}.dcm"
 
 
 def _name(uid: str) -> str:

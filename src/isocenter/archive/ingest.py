@@ -18,6 +18,7 @@ from typing import Final, Protocol, TypeVar
 
 from blake3 import blake3
 
+from isocenter.archive.admission import Admission
 from isocenter.archive.catalogue import Catalogue, Drawn, Identity
 from isocenter.config import ArchiveConfig
 from isocenter.dicom import part10
@@ -61,8 +62,10 @@ class Announced:
     sop_class: str = ""
     """Empty if not announced: the data set says."""
     sop_instance: str = ""
+    study: str = ""
+    """The study it must belong to, if the sender said that."""
     sent_by: str = ""
-    """The sender, as its wire knows it: a calling AE title."""
+    """The sender, as its wire knows it: a calling AE title, or a network address."""
     received_by: str = ""
     """Our AE title, as it was called."""
 
@@ -79,17 +82,19 @@ class Ingest:
         self.limits = Limits(nesting=config.max_nesting)
         self.on_conflict = OnConflict(config.on_conflict)
         self.catalogue = Catalogue()
+        self.admission = Admission(config.unknown_sop_classes)
 
-    def receive(self, announced: Announced) -> "Reception":
-        """Begin to take in one instance."""
-        return Reception(self, announced)
+    def receive(self, announced: Announced, *, hold: int = RELEASE_STEP) -> "Reception":
+        """Begin to take in one instance; up to ``hold`` bytes are released together."""
+        return Reception(self, announced, hold)
 
 
 class Reception:
     """One instance on its way in. Its methods are called on one event loop and never block."""
 
-    def __init__(self, ingest: Ingest, announced: Announced) -> None:
+    def __init__(self, ingest: Ingest, announced: Announced, hold: int) -> None:
         self._ingest = ingest
+        self._hold = hold
         self._announced = announced
         self._loop = asyncio.get_running_loop()
         self._done: asyncio.Future[Stored] = self._loop.create_future()
@@ -114,6 +119,11 @@ class Reception:
     def has_failed(self) -> bool:
         """It will be refused, whatever else comes: the rest need not be read."""
         return self._failure is not None
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who it is, once the header was read; of what was stored it is known."""
+        return self._drawn.identity if self._drawn else None
 
     def write(self, part: Part) -> None:
         """Take the next bytes of the data set; they are released when they are written."""
@@ -185,7 +195,7 @@ class Reception:
         finally:
             self._written += parts
             self._held += sum(len(part.view) for part in parts)
-            if self._held >= RELEASE_STEP:
+            if self._held >= self._hold:
                 self._release()
 
     def _release(self) -> None:
@@ -230,6 +240,7 @@ class Reception:
         try:
             self._scanner.finish()
             drawn = self._drawn or self._ingest.catalogue.draw(self._scanner, self._announced)
+            self._drawn = drawn
             identity = drawn.identity
             digest = self._digest.digest()
             key = new_key(identity.study, identity.series, identity.instance, digest)

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import Final, Protocol, TypeVar
+from zlib import crc32
 
+from isocenter.dicom import part10
 from isocenter.dicom.reencode import Reencoder
 from isocenter.dicom.syntax import UNCOMPRESSED, TransferSyntax, lookup
 from isocenter.errors import IsocenterError, Unavailable, Unsupported
@@ -21,6 +23,8 @@ READ_AHEAD: Final = 3
 
 T = TypeVar("T")
 Buffer = bytes | bytearray | memoryview
+Pieces = Iterable[Buffer] | AsyncIterator[Buffer]
+"""At once, where it is all in memory."""
 
 
 class Source(Protocol):
@@ -44,8 +48,8 @@ class Opened:
                 raise Unavailable(
                     f"{self._blob.size} bytes are there where {instance.size} should be"
                 )
-            start = instance.dataset_offset
-            self._first = self._blob.window(start, start + WINDOW)
+            self._start = self._blob.window(0, instance.dataset_offset + WINDOW)
+            self._first = self._start[instance.dataset_offset :]
         except BaseException:
             self._blob.close()
             raise
@@ -59,9 +63,28 @@ class Opened:
         """Let go of the blob; what was handed out stays valid."""
         self._blob.close()
 
-    def pieces(
-        self, target: TransferSyntax | None = None
-    ) -> Iterable[Buffer] | AsyncIterator[Buffer]:
+    def file(self, start: int = 0, end: int | None = None) -> Pieces:
+        """Give bytes ``start`` to ``end`` (exclusive) of the DICOM file that it is kept as."""
+        end = self.instance.size if end is None else min(end, self.instance.size)
+        if end <= len(self._start):
+            return (self._start[start:end],)
+        return self._kept(start, end)
+
+    async def file_in(self, target: TransferSyntax) -> AsyncIterator[Buffer]:
+        """Give a DICOM file of it in ``target``. Raises: Unsupported, Malformed."""
+        instance = self.instance
+        yield part10.header(instance.sop_class_uid, instance.sop_instance_uid, target.uid)
+        async for piece in each(self.pieces(target)):
+            yield piece
+
+    async def checksum(self) -> int:
+        """Give the CRC-32 of the file that it is kept as."""
+        summed = 0
+        async for piece in each(self.file()):
+            summed = await self._in_worker(partial(crc32, piece, summed))
+        return summed
+
+    def pieces(self, target: TransferSyntax | None = None) -> Pieces:
         """Give the data set, as it is kept or re-encoded to ``target``; each time from its start.
 
         Raises: Unsupported, if that would take more than another encoding of the elements.
@@ -72,14 +95,16 @@ class Opened:
             raise Unsupported(f"{self.syntax.name} is not turned into {target.name}")
         return self._reencoded(Reencoder(self.syntax, target))
 
-    async def _windows(self) -> AsyncIterator[memoryview]:
-        at, end, window = self.instance.dataset_offset, self.instance.size, self._first
-        while True:
-            at += len(window)
-            yield window
-            if at >= end:
-                return
-            window = await self._in_worker(partial(self._blob.window, at, at + WINDOW))
+    def _windows(self) -> AsyncIterator[memoryview]:
+        return self._kept(self.instance.dataset_offset, self.instance.size)
+
+    async def _kept(self, start: int, end: int) -> AsyncIterator[memoryview]:
+        """Bytes ``start`` to ``end`` of the blob."""
+        if start < len(self._start):
+            yield self._start[start:end]
+            start = len(self._start)
+        for at in range(start, end, WINDOW):
+            yield await self._in_worker(partial(self._blob.window, at, min(at + WINDOW, end)))
 
     async def _reencoded(self, encoder: Reencoder) -> AsyncIterator[Buffer]:
         async for window in self._windows():
@@ -88,6 +113,16 @@ class Opened:
 
     async def _in_worker(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+
+async def each(pieces: Pieces) -> AsyncIterator[Buffer]:
+    """Yield ``pieces``, wherever they come from."""
+    if isinstance(pieces, AsyncIterator):
+        async for piece in pieces:
+            yield piece
+    else:
+        for piece in pieces:
+            yield piece
 
 
 def can_reencode(source: TransferSyntax, target: TransferSyntax) -> bool:
@@ -100,7 +135,7 @@ class _Opener(Protocol):
 
 
 async def opened(
-    archive: _Opener, instances: AsyncIterator[list[InstanceRef]]
+    archive: _Opener, instances: AsyncIterator[Sequence[InstanceRef]]
 ) -> AsyncGenerator[tuple[InstanceRef, Opened | IsocenterError], None]:
     """Yield ``instances`` in their order, each opened, the next ones being opened meanwhile.
 

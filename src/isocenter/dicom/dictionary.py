@@ -101,6 +101,11 @@ def dictionary_vr(tag: int, creator: str = "") -> str | None:
     return row[0] if row else None
 
 
+def has_one_vr(tag: int) -> bool:
+    """Tell a public tag whose VR does not hang on other elements."""
+    return _VRS.get(tag) in _KNOWN_VRS
+
+
 def plain_vr(tag: int, *, is_signed: bool = False, creator: str = "") -> str:
     """Give one VR for ``tag`` in an implicit data set; UN where nobody knows.
 

@@ -18,6 +18,7 @@ from isocenter.dicom.layout import (
     SEQUENCE_END,
     SHORT_VRS,
     UNDEFINED,
+    Buffer,
     Header,
     Layout,
     Limits,
@@ -122,6 +123,18 @@ def elements(
     if len(view) >= 8:
         layout = settle(layout, view, 0, is_item=False)
     return _walk(view, layout, 0, ImplicitVRs(), 0, Walk(limits))
+
+
+def first_element(
+    data: Buffer, layout: Layout, offset: int, vrs: ImplicitVRs, walk: Walk
+) -> Element:
+    """Give the element that ``data`` begins with, ``offset`` bytes into a data set.
+
+    Raises: Malformed, also where ``data`` ends before the element does.
+    """
+    for element in _walk(memoryview(data), layout, offset, vrs, 0, walk):
+        return element
+    raise Malformed("an element is cut short", offset=offset)
 
 
 def items_of(

@@ -10,11 +10,6 @@ from isocenter.services.retrieve import RetrieveProvider
 from isocenter.services.store import StoreProvider
 
 
-def store_provider(archive: Archive, config: Config) -> StoreProvider:
-    """Return the provider of storage."""
-    return StoreProvider(archive, takes_unknown=config.archive.unknown_sop_classes)
-
-
 def services(
     archive: Archive, config: Config, store: StoreProvider, limits: Limits, timeouts: Timeouts
 ) -> list[Service]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from isocenter.archive.answers import only
 from isocenter.archive.archive import Archive
 from isocenter.config import DimseConfig
 from isocenter.dicom import dictionary, encoding
@@ -23,7 +24,7 @@ from isocenter.services.identifier import TIMEZONE, Identifier
 from isocenter.services.models import BY_FIND, UNIQUE_KEYS, Negotiated, answer_find
 from isocenter.services.store import ORDINARY
 from isocenter.storage.attributes import ATTRIBUTES, Level
-from isocenter.storage.query import Key, Query
+from isocenter.storage.query import Query
 from isocenter.storage.values import offset_minutes
 
 Document = dict[str, Any]
@@ -129,7 +130,7 @@ class _Answers:
         found = {tag: match[tag] for tag in self._empty if tag in match}
         for tag, key in self._sequences.items():
             if tag in found:
-                found[tag] = _only(found[tag], key)
+                found[tag] = only(found[tag], ATTRIBUTES[key.tag], key)
         if self._tells_zone and f"{TIMEZONE:08X}" in match:
             # Of what was stored with its zone; PS3.4 C.4.1.1.3.2 has no empty one.
             found[f"{TIMEZONE:08X}"] = match[f"{TIMEZONE:08X}"]
@@ -140,18 +141,3 @@ class _Answers:
 def _vr(tag: int, asked: Identifier) -> str:
     known = ATTRIBUTES.get(tag)
     return known.vr if known else asked.vrs.get(tag) or dictionary.dictionary_vr(tag) or "UN"
-
-
-def _only(sequence: Document, key: Key) -> Document:
-    """Keep of each item what was asked for; an item key that is absent comes back empty."""
-    attribute = ATTRIBUTES[key.tag]
-    wanted = {
-        f"{item.tag:08X}": {"vr": attribute.items[item.tag].vr}
-        for item in key.items
-        if item.tag in attribute.items
-    }
-    items = [
-        {**wanted, **{tag: item[tag] for tag in wanted if tag in item}}
-        for item in sequence.get("Value", [])
-    ]
-    return {"vr": "SQ", "Value": items}

@@ -57,9 +57,8 @@ def _response(stored: Stored) -> Response:
 class StoreProvider:
     """Storage SCP for every storage class there is, and, if wanted, those nobody has heard of."""
 
-    def __init__(self, archive: Archive, *, takes_unknown: bool) -> None:
+    def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        self._takes_unknown = takes_unknown
 
     def services(self) -> list[Service]:
         """A service for each storage SOP class."""
@@ -67,12 +66,8 @@ class StoreProvider:
 
     def unknown(self, abstract_syntax: str, common: CommonExtended | None) -> Service | None:
         """The service for a class that the standard does not list, if it may be one for storage."""
-        if common is not None:
-            is_storage = common.service_class == STORAGE_SERVICE
-        else:
-            is_storage = not abstract_syntax.startswith("1.2.840.10008.")
-        is_newer = abstract_syntax.startswith("1.2.840.10008.5.1.4.1.1.")
-        if self._takes_unknown and (is_storage or is_newer):
+        is_storage = None if common is None else common.service_class == STORAGE_SERVICE
+        if self._archive.admission.takes(abstract_syntax, is_storage=is_storage):
             return self._service(abstract_syntax)
         return None
 

@@ -7,77 +7,23 @@ Source: PS3.4 C.6.1.1.2 to C.6.1.1.5, C.6.2.1.2, C.3.4; PS3.18 Tables 10.6.1-5 a
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from enum import Enum, IntEnum
 from types import MappingProxyType
 
-
-class Level(IntEnum):
-    """The levels of the Query/Retrieve information models, from the top (PS3.4 C.3)."""
-
-    PATIENT = 0
-    STUDY = 1
-    SERIES = 2
-    IMAGE = 3
-
-
-class Held(Enum):
-    """Where the value an attribute is matched against comes from."""
-
-    COLUMN = "a column of its own, normalised and indexed"
-    DOCUMENT = "the level's JSON"
-    COMPUTED = "counted or gathered by the index"
-    GIVEN = "filled in by the archive above; not matched here"
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """An attribute that can be asked for."""
-
-    tag: int
-    keyword: str
-    vr: str
-    level: Level
-    held: Held = Held.DOCUMENT
-    items: Mapping[int, "Attribute"] = field(default_factory=dict)
-    """The item keys of a sequence, by tag."""
-    also: tuple[Level, ...] = ()
-    """Further levels that keep the first value they meet."""
-
-    @property
-    def tag8(self) -> str:
-        """The tag as the DICOM JSON model spells it (PS3.18 F.2.2)."""
-        return f"{self.tag:08X}"
-
-    @property
-    def captured(self) -> bool:
-        """Whether ingest has to read it from the data set."""
-        return self.held in (Held.COLUMN, Held.DOCUMENT)
-
-
-_Row = tuple[int, str, str]
-_Nested = tuple[_Row, ...]
-
-_REFERENCE: _Nested = (
-    (0x00081150, "ReferencedSOPClassUID", "UI"),
-    (0x00081155, "ReferencedSOPInstanceUID", "UI"),
+from isocenter.storage.attribute import (
+    ENTITY,
+    REFERENCE,
+    Row,
+    code,
+    keys_of,
+    sequence,
 )
-_CODE: _Nested = (
-    (0x00080100, "CodeValue", "SH"),
-    (0x00080102, "CodingSchemeDesignator", "SH"),
-    (0x00080103, "CodingSchemeVersion", "SH"),
-    (0x00080104, "CodeMeaning", "LO"),
-    (0x00080119, "LongCodeValue", "UC"),
-    (0x00080120, "URNCodeValue", "UR"),
-)
-_ENTITY: _Nested = (
-    (0x00400031, "LocalNamespaceEntityID", "UT"),
-    (0x00400032, "UniversalEntityID", "UT"),
-    (0x00400033, "UniversalEntityIDType", "CS"),
-)
+from isocenter.storage.attribute import Attribute as Attribute
+from isocenter.storage.attribute import Held as Held
+from isocenter.storage.attribute import Level as Level
+from isocenter.storage.non_patient import BY_CATEGORY
 
 # Attributes with a column, by level. Which column: `schema.COLUMNS`.
-_COLUMNS: dict[Level, tuple[_Row, ...]] = {
+_COLUMNS: dict[Level, tuple[Row, ...]] = {
     Level.PATIENT: (
         (0x00100010, "PatientName", "PN"),
         (0x00100020, "PatientID", "LO"),
@@ -105,7 +51,7 @@ _COLUMNS: dict[Level, tuple[_Row, ...]] = {
     ),
 }
 
-_COMPUTED: dict[Level, tuple[_Row, ...]] = {
+_COMPUTED: dict[Level, tuple[Row, ...]] = {
     Level.PATIENT: (
         (0x00201200, "NumberOfPatientRelatedStudies", "IS"),
         (0x00201202, "NumberOfPatientRelatedSeries", "IS"),
@@ -122,7 +68,7 @@ _COMPUTED: dict[Level, tuple[_Row, ...]] = {
 }
 
 # What only the archive knows, at whatever level it is asked for.
-_GIVEN: tuple[_Row, ...] = (
+_GIVEN: tuple[Row, ...] = (
     (0x00080052, "QueryRetrieveLevel", "CS"),
     (0x00080053, "QueryRetrieveView", "CS"),
     (0x00080054, "RetrieveAETitle", "AE"),
@@ -132,7 +78,7 @@ _GIVEN: tuple[_Row, ...] = (
     (0x00081190, "RetrieveURL", "UR"),
 )
 
-_DOCUMENTS: dict[Level, tuple[_Row, ...]] = {
+_DOCUMENTS: dict[Level, tuple[Row, ...]] = {
     Level.PATIENT: (
         (0x00100022, "TypeOfPatientID", "CS"),
         (0x00100032, "PatientBirthTime", "TM"),
@@ -258,31 +204,13 @@ _DOCUMENTS: dict[Level, tuple[_Row, ...]] = {
 }
 
 
-def _keys(level: Level, *groups: _Nested | tuple[Attribute, ...]) -> dict[int, Attribute]:
-    found: dict[int, Attribute] = {}
-    for row in (row for group in groups for row in group):
-        key = row if isinstance(row, Attribute) else Attribute(*row, level)
-        found[key.tag] = key
-    return found
-
-
-def _code(level: Level, tag: int, keyword: str) -> Attribute:
-    return Attribute(tag, keyword, "SQ", level, items=_keys(level, _CODE))
-
-
-def _sequence(
-    level: Level, tag: int, keyword: str, *keys: _Nested | tuple[Attribute, ...]
-) -> Attribute:
-    return Attribute(tag, keyword, "SQ", level, items=_keys(level, *keys))
-
-
 def _patient_sequences(patient: Level) -> Iterator[Attribute]:
     qualifiers = (
-        *_keys(patient, _ENTITY).values(),
+        *keys_of(patient, ENTITY).values(),
         Attribute(0x00400035, "IdentifierTypeCode", "CS", patient),
     )
-    yield _sequence(patient, 0x00100024, "IssuerOfPatientIDQualifiersSequence", qualifiers)
-    yield _sequence(
+    yield sequence(patient, 0x00100024, "IssuerOfPatientIDQualifiersSequence", qualifiers)
+    yield sequence(
         patient,
         0x00101002,
         "OtherPatientIDsSequence",
@@ -291,25 +219,25 @@ def _patient_sequences(patient: Level) -> Iterator[Attribute]:
             (0x00100021, "IssuerOfPatientID", "LO"),
             (0x00100022, "TypeOfPatientID", "CS"),
         ),
-        (_sequence(patient, 0x00100024, "IssuerOfPatientIDQualifiersSequence", qualifiers),),
+        (sequence(patient, 0x00100024, "IssuerOfPatientIDQualifiersSequence", qualifiers),),
     )
-    yield _sequence(patient, 0x00081120, "ReferencedPatientSequence", _REFERENCE)
-    yield _code(patient, 0x00102202, "PatientSpeciesCodeSequence")
-    yield _code(patient, 0x00102293, "PatientBreedCodeSequence")
+    yield sequence(patient, 0x00081120, "ReferencedPatientSequence", REFERENCE)
+    yield code(patient, 0x00102202, "PatientSpeciesCodeSequence")
+    yield code(patient, 0x00102293, "PatientBreedCodeSequence")
 
 
 def _study_sequences(study: Level) -> Iterator[Attribute]:
-    yield _sequence(study, 0x00080051, "IssuerOfAccessionNumberSequence", _ENTITY)
-    yield _sequence(study, 0x00081110, "ReferencedStudySequence", _REFERENCE)
-    yield _code(study, 0x00081032, "ProcedureCodeSequence")
-    yield _code(study, 0x00321064, "RequestedProcedureCodeSequence")
-    yield _code(study, 0x00081084, "AdmittingDiagnosesCodeSequence")
-    yield _code(study, 0x00401012, "ReasonForPerformedProcedureCodeSequence")
-    yield _sequence(study, 0x00380014, "IssuerOfAdmissionIDSequence", _ENTITY)
+    yield sequence(study, 0x00080051, "IssuerOfAccessionNumberSequence", ENTITY)
+    yield sequence(study, 0x00081110, "ReferencedStudySequence", REFERENCE)
+    yield code(study, 0x00081032, "ProcedureCodeSequence")
+    yield code(study, 0x00321064, "RequestedProcedureCodeSequence")
+    yield code(study, 0x00081084, "AdmittingDiagnosesCodeSequence")
+    yield code(study, 0x00401012, "ReasonForPerformedProcedureCodeSequence")
+    yield sequence(study, 0x00380014, "IssuerOfAdmissionIDSequence", ENTITY)
 
 
 def _series_sequences(series: Level) -> Iterator[Attribute]:
-    yield _sequence(
+    yield sequence(
         series,
         0x00400275,
         "RequestAttributesSequence",
@@ -325,41 +253,41 @@ def _series_sequences(series: Level) -> Iterator[Attribute]:
             (0x00401002, "ReasonForTheRequestedProcedure", "LO"),
         ),
         (
-            _sequence(series, 0x00080051, "IssuerOfAccessionNumberSequence", _ENTITY),
-            _code(series, 0x00321064, "RequestedProcedureCodeSequence"),
-            _code(series, 0x00400008, "ScheduledProtocolCodeSequence"),
-            _sequence(series, 0x00081110, "ReferencedStudySequence", _REFERENCE),
+            sequence(series, 0x00080051, "IssuerOfAccessionNumberSequence", ENTITY),
+            code(series, 0x00321064, "RequestedProcedureCodeSequence"),
+            code(series, 0x00400008, "ScheduledProtocolCodeSequence"),
+            sequence(series, 0x00081110, "ReferencedStudySequence", REFERENCE),
         ),
     )
-    yield _sequence(series, 0x00081111, "ReferencedPerformedProcedureStepSequence", _REFERENCE)
-    yield _code(series, 0x0008103F, "SeriesDescriptionCodeSequence")
-    yield _code(series, 0x00400260, "PerformedProtocolCodeSequence")
-    yield _code(series, 0x00081041, "InstitutionalDepartmentTypeCodeSequence")
+    yield sequence(series, 0x00081111, "ReferencedPerformedProcedureStepSequence", REFERENCE)
+    yield code(series, 0x0008103F, "SeriesDescriptionCodeSequence")
+    yield code(series, 0x00400260, "PerformedProtocolCodeSequence")
+    yield code(series, 0x00081041, "InstitutionalDepartmentTypeCodeSequence")
 
 
 def _image_sequences(image: Level) -> Iterator[Attribute]:
-    yield _sequence(
+    yield sequence(
         image,
         0x00083001,
         "AlternateRepresentationSequence",
-        ((0x0020000E, "SeriesInstanceUID", "UI"), *_REFERENCE),
-        (_code(image, 0x0040A170, "PurposeOfReferenceCodeSequence"),),
+        ((0x0020000E, "SeriesInstanceUID", "UI"), *REFERENCE),
+        (code(image, 0x0040A170, "PurposeOfReferenceCodeSequence"),),
     )
-    yield _code(image, 0x0040A043, "ConceptNameCodeSequence")
-    yield _code(image, 0x00082218, "AnatomicRegionSequence")
-    yield _sequence(
+    yield code(image, 0x0040A043, "ConceptNameCodeSequence")
+    yield code(image, 0x00082218, "AnatomicRegionSequence")
+    yield sequence(
         image,
         0x0040A504,
         "ContentTemplateSequence",
         ((0x00080105, "MappingResource", "CS"), (0x0040DB00, "TemplateIdentifier", "CS")),
     )
-    yield _sequence(
+    yield sequence(
         image,
         0x00400560,
         "SpecimenDescriptionSequence",
         ((0x00400551, "SpecimenIdentifier", "LO"), (0x00400554, "SpecimenUID", "UI")),
     )
-    yield _sequence(
+    yield sequence(
         image,
         0x0040A073,
         "VerifyingObserverSequence",
@@ -396,7 +324,15 @@ def _all() -> Iterator[Attribute]:
     yield from _image_sequences(Level.IMAGE)
 
 
-ATTRIBUTES: Mapping[int, Attribute] = MappingProxyType({each.tag: each for each in _all()})
+def _together() -> dict[int, Attribute]:
+    found = {each.tag: each for each in _all()}
+    for attributes in BY_CATEGORY.values():
+        for each in attributes:
+            found.setdefault(each.tag, each)
+    return found
+
+
+ATTRIBUTES: Mapping[int, Attribute] = MappingProxyType(_together())
 """Every attribute that can be matched or returned, by tag."""
 
 BY_KEYWORD: Mapping[str, Attribute] = MappingProxyType(
@@ -405,7 +341,7 @@ BY_KEYWORD: Mapping[str, Attribute] = MappingProxyType(
 
 NON_PATIENT_STUDY = "2.25.99118390873215962573226178427231153472"
 """The Study and Series Instance UID under which instances of no patient are kept; no query of
-patients, studies or series finds it."""
+patients, studies or series finds it. Such an instance keeps all its attributes itself."""
 
 WANTED: frozenset[int] = frozenset(tag for tag, each in ATTRIBUTES.items() if each.captured)
 """The top-level tags that ingest has to capture from a data set."""

@@ -149,14 +149,20 @@ def conditions_of(query: Query, local_offset: int) -> list[Condition]:
     if query.combined_date_time:
         shift = 0 if query.offset is None else local_offset - query.offset
         for date_tag, time_tag in DATE_TIME_PAIRS.items():
-            if combined := _combined(keys, (date_tag, time_tag), query.level, (rules, shift)):
+            if combined := _combined(keys, (date_tag, time_tag), query, (rules, shift)):
                 found.append(combined)
                 del keys[date_tag], keys[time_tag]
-    return found + [each for key in keys.values() for each in _conditions(key, query.level, rules)]
+    found += [each for key in keys.values() for each in _conditions(key, query, rules)]
+    if query.non_patient:
+        found.append(_on_column(Level.IMAGE, "sop_class_uid", OneOf(query.non_patient)))
+    return found
 
 
-def _home(attribute: Attribute, asked: Level) -> Level:
+def _home(attribute: Attribute, query: Query) -> Level:
     """The level whose table holds what an attribute is matched against."""
+    asked = query.level
+    if query.non_patient:
+        return Level.IMAGE
     if attribute.level is Level.PATIENT and asked is not Level.PATIENT:
         return Level.PATIENT if attribute.held is Held.COMPUTED else Level.STUDY
     if asked in attribute.also:
@@ -164,9 +170,9 @@ def _home(attribute: Attribute, asked: Level) -> Level:
     return attribute.level
 
 
-def _conditions(key: Key, asked: Level, rules: Rules) -> Iterator[Condition]:
+def _conditions(key: Key, query: Query, rules: Rules) -> Iterator[Condition]:
     attribute = ATTRIBUTES[key.tag]
-    level = _home(attribute, asked)
+    level = _home(attribute, query)
     if attribute.held is Held.GIVEN:
         return
     if attribute.held is Held.DOCUMENT:
@@ -306,7 +312,13 @@ def _one_name(level: Level, base: int, named: Named) -> Condition:
 
     link, holder = _links(level)
     hits = select(link.c[holder]).where(link.c.part.in_(parts))
-    hits = hits.where(link.c.name_fk.in_(_names(named)))
+    match named.ways:
+        case (OneOf() | Pattern() as way,) if _by_index(way):
+            # A join, not a list of all such names: who wants only some hits pays for no more.
+            name = schema.person_name.alias()
+            hits = hits.join(name, name.c.pk == link.c.name_fk).where(matches(name.c.folded, way))
+        case _:
+            hits = hits.where(link.c.name_fk.in_(_names(named)))
     return Condition(level, where, hits, is_name=True)
 
 
@@ -358,7 +370,7 @@ def _names_with_word(word: str) -> Any:
 
 
 def _combined(
-    keys: dict[int, Key], pair: tuple[int, int], asked: Level, how: tuple[Rules, int]
+    keys: dict[int, Key], pair: tuple[int, int], query: Query, how: tuple[Rules, int]
 ) -> Condition | None:
     """A date's and its time's ranges as one interval, if both are given in the same form."""
     rules, shift = how
@@ -371,7 +383,7 @@ def _combined(
         return None
     low = _shifted(dates.low, times.low, shift)
     high = _shifted(dates.high, times.high, shift)
-    level = _home(ATTRIBUTES[pair[0]], asked)
+    level = _home(ATTRIBUTES[pair[0]], query)
 
     def where(row: FromClause) -> ColumnElement[bool]:
         date, time = (_value(row, level, ATTRIBUTES[tag]) for tag in pair)

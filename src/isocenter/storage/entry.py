@@ -12,7 +12,7 @@ import orjson
 
 from isocenter.errors import Malformed
 from isocenter.storage import values
-from isocenter.storage.attributes import ATTRIBUTES, LEVELS, Held, Level
+from isocenter.storage.attributes import ATTRIBUTES, LEVELS, NON_PATIENT_STUDY, Held, Level
 from isocenter.storage.records import Incoming
 from isocenter.storage.schema import PATIENT_PART, REFERRING_PART, UNNUMBERED
 from isocenter.storage.values import Attributes
@@ -24,6 +24,7 @@ _COMPARED: Final = {tag: each for tag, each in ATTRIBUTES.items() if each.held i
 _KEPT: Final = {
     level: frozenset(tag8 for tag8, levels in LEVELS.items() if level in levels) for level in Level
 }
+_ALL: Final = frozenset(LEVELS)
 
 PATIENT_NAME: Final = "00100010"
 REFERRING_PHYSICIAN_NAME: Final = "00080090"
@@ -72,7 +73,7 @@ class Entry:
 def upper_of(attributes: Attributes) -> Upper:
     """Take out what is above the instance. Raises: Malformed, where a UID is missing."""
     patient, study, series = (
-        _at_level(attributes, level) for level in (Level.PATIENT, Level.STUDY, Level.SERIES)
+        _filled(attributes, _KEPT[level]) for level in (Level.PATIENT, Level.STUDY, Level.SERIES)
     )
     return Upper(
         _unique(study, "0020000D", "StudyInstanceUID"),
@@ -88,14 +89,16 @@ def upper_of(attributes: Attributes) -> Upper:
 
 def entry_of(incoming: Incoming) -> Entry:
     """Take an instance apart. Raises: Malformed, where a UID is missing, a value no Unicode."""
-    instance = _at_level(incoming.attributes, Level.IMAGE)
+    upper = incoming.upper or upper_of(incoming.attributes)
+    is_of_patient = upper.study_uid != NON_PATIENT_STUDY
+    instance = _filled(incoming.attributes, _KEPT[Level.IMAGE] if is_of_patient else _ALL)
     try:
         document, compared = documents(instance, offset_of(instance))
     except (TypeError, ValueError) as error:
         raise Malformed(f"the attributes cannot be kept: {error}") from error
     return Entry(
         incoming,
-        incoming.upper or upper_of(incoming.attributes),
+        upper,
         _unique(instance, "00080018", "SOPInstanceUID"),
         _unique(instance, "00080016", "SOPClassUID"),
         values.first_integer(instance, "00200013", UNNUMBERED),
@@ -104,9 +107,8 @@ def entry_of(incoming: Incoming) -> Entry:
     )
 
 
-def _at_level(attributes: Attributes, level: Level) -> Document:
-    """The filled attributes that ``level`` keeps."""
-    kept = _KEPT[level]
+def _filled(attributes: Attributes, kept: frozenset[str]) -> Document:
+    """Those of ``kept`` that say something."""
     return {
         tag8: element
         for tag8, element in attributes.items()

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy.engine.interfaces import DBAPICursor
 
+from isocenter.storage.contents import FINGERPRINT_MASK, fingerprint_of
 from isocenter.storage.engine import Statement
 from isocenter.storage.records import ChangeKind, Warned
 from isocenter.storage.statements import Statements
@@ -42,6 +43,8 @@ class Ledger:
         self.places: dict[tuple[str, ...], Place] = {}
         self.now = 0
         self.writes = 0
+        self.has_detached = False
+        """Whether this transaction takes away an instance, or its place in search."""
         self._cursor = cursor
         self._next_key = self._end_of_keys = 0
         self._last_change = 0
@@ -52,6 +55,7 @@ class Ledger:
 
     def begin(self, statement: str) -> None:
         """Begin a transaction."""
+        self.has_detached = False
         self._cursor.execute(statement)
         row = self.one(self.statements.last_change)
         self._last_change = (row and row[0]) or 0
@@ -142,14 +146,23 @@ class Ledger:
             self._removed = {row[0] for row in self.all(self.statements.pending)}
         return self._removed
 
-    def count(self, keys: tuple[int, int, int], *, instances: int, size: int) -> None:
-        """Add instances, or with negative numbers remove them, in the counters of all levels.
+    def count_in(self, keys: tuple[int, int, int], blob_key: str, size: int) -> None:
+        """Add an instance in the counters of all levels.
 
         ``keys`` of the patient, the study and the series; ``size`` in bytes.
         """
+        self._count(keys, 1, size, fingerprint_of(blob_key))
+
+    def count_out(self, keys: tuple[int, int, int], blob_key: str, size: int) -> None:
+        """Take an instance away, as `count_in` adds one."""
+        self._count(keys, -1, -size, -fingerprint_of(blob_key))
+
+    def _count(
+        self, keys: tuple[int, int, int], instances: int, size: int, fingerprint: int
+    ) -> None:
         patient_pk, study_pk, series_pk = keys
         for counters, key, width in (
-            (self._series, series_pk, 2),
+            (self._series, series_pk, 3),
             (self._studies, study_pk, 3),
             (self._patients, patient_pk, 4),
         ):
@@ -158,6 +171,8 @@ class Ledger:
                 sums = counters[key] = [0] * width
             sums[-2] += instances
             sums[-1] += size
+        series = self._series[series_pk]
+        series[0] = series[0] + fingerprint & FINGERPRINT_MASK
 
     def count_series(self, study_pk: int, patient_pk: int, series: int) -> None:
         """Add or remove series."""

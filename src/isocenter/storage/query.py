@@ -54,6 +54,10 @@ class Query:
     """Matches, at most."""
     after: tuple[Any, ...] | None = None
     """Continue behind the match that had this ``position``."""
+    skip: int = 0
+    """Matches to leave out before the first. ``after`` costs less, where it is known."""
+    non_patient: tuple[str, ...] = ()
+    """SOP classes: find instances of these that belong to no patient. ``level`` is then IMAGE."""
 
     @property
     def unsupported(self) -> frozenset[int]:

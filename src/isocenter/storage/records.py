@@ -1,5 +1,6 @@
 """What goes into the index and what comes out of it, apart from search."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any
@@ -136,3 +137,16 @@ class Match:
     """In the DICOM JSON model, of this level and those above, computed ones included."""
     position: tuple[Any, ...]
     """Where it stands in the query's order; ``Query.after`` continues behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a query found, its first page at once."""
+
+    first: list[Match]
+    pages: AsyncIterator[list[Match]]
+    """What follows the first page, up to the query's limit."""
+    behind: int
+    """Matches behind the first page; at least so many, if they are not counted to the end. If the
+    query has a limit, those beyond it are among them."""
+    is_counted: bool

@@ -65,6 +65,7 @@ def detach(ledger: Ledger, uids: Sequence[str], *, keep_versions: bool) -> Remov
     """
     ledger.flush()
     ledger.places.clear()
+    ledger.has_detached = ledger.has_detached or bool(uids)
     above: dict[int, _Above] = {}
     blob_keys: list[str] = []
     for uid in uids:
@@ -95,7 +96,7 @@ def _detach_one(
     pk, digest, _, sop_class_uid, transfer_syntax, blob_key, size, offset, stored_at = found
     uids = (above.study_uid, above.series_uid, uid)
     ledger.write(statements.delete_instance, pk)
-    ledger.count(above.keys, instances=-1, size=-size)
+    ledger.count_out(above.keys, blob_key, size)
     if keep_versions:
         ledger.write(
             statements.insert_version,

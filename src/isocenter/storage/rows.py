@@ -59,6 +59,31 @@ _KEYS: Final = {
 }
 
 
+# Where a row has its documents, those of the upper levels first.
+_DOCUMENTS: Final = {
+    Level.PATIENT: (4,),
+    Level.STUDY: (8, 9),
+    Level.SERIES: (8, 9, 11),
+    Level.IMAGE: (8, 9, 11, 13),
+}
+# Attribute and place in the row.
+_OF_PATIENT: Final = ((0x00201200, 1), (0x00201202, 2), (0x00201204, 3))
+_OF_STUDY: Final = (
+    *_OF_PATIENT,
+    (0x00080061, 4),
+    (0x00080062, 5),
+    (0x00201206, 6),
+    (0x00201208, 7),
+)
+_OF_SERIES: Final = (*_OF_STUDY, (0x00201209, 10))
+_COMPUTED: Final[dict[Level, tuple[tuple[int, int], ...]]] = {
+    Level.PATIENT: _OF_PATIENT,
+    Level.STUDY: _OF_STUDY,
+    Level.SERIES: _OF_SERIES,
+    Level.IMAGE: (*_OF_SERIES, (0x00083002, 12)),
+}
+
+
 def fetch(
     run: Callable[[Select[Any]], Sequence[Any]], query: Query, positions: list[tuple[Any, ...]]
 ) -> list[Match]:
@@ -66,45 +91,53 @@ def fetch(
     level = query.level
     keys = [position[-1] for position in positions]
     rows = {row[0]: row for row in run(_SELECTS[level].where(_KEYS[level].in_(keys)))}
-    wanted = None if query.returns is None else {f"{tag:08X}" for tag in query.returns}
+    reading = _Reading(level, query.returns)
     return [
-        Match(_chosen(_attributes(level, rows[position[-1]]), wanted), position)
+        Match(reading.attributes(rows[position[-1]]), position)
         for position in positions
         if position[-1] in rows
     ]
 
 
-def _chosen(attributes: Document, wanted: set[str] | None) -> Document:
-    if wanted is None:
-        return attributes
-    return {tag8: attributes[tag8] for tag8 in attributes.keys() & wanted}
+class _Reading:
+    """Makes attributes of the rows of one page: of what is wanted, and what rows share once."""
 
+    def __init__(self, level: Level, returns: frozenset[int] | None) -> None:
+        self._places = _DOCUMENTS[level]
+        self._computed = [
+            (ATTRIBUTES[tag].tag8, ATTRIBUTES[tag].vr, place)
+            for tag, place in _COMPUTED[level]
+            if returns is None or tag in returns
+        ]
+        self._wanted = None if returns is None else frozenset(f"{tag:08X}" for tag in returns)
+        self._shared: dict[bytes, Document] = {}
 
-def _attributes(level: Level, row: Any) -> Document:
-    found = _counted(0x00201200, row[1])
-    found |= _counted(0x00201202, row[2]) | _counted(0x00201204, row[3])
-    if level is Level.PATIENT:
-        found |= orjson.loads(row[4])
+    def attributes(self, row: Any) -> Document:
+        """What is wanted of a row."""
+        found: Document = {}
+        for place in self._places[:-1]:
+            found.update(self._above(row[place]))
+        found.update(self._chosen(row[self._places[-1]]))
+        for tag8, vr, place in self._computed:
+            found[tag8] = _element(vr, row[place])
         return found
-    found |= _gathered(0x00080061, row[4]) | _gathered(0x00080062, row[5])
-    found |= _counted(0x00201206, row[6]) | _counted(0x00201208, row[7])
-    found |= orjson.loads(row[8])
-    found |= orjson.loads(row[9])
-    if level >= Level.SERIES:
-        found |= _counted(0x00201209, row[10])
-        found |= orjson.loads(row[11])
-    if level is Level.IMAGE:
-        found |= _gathered(0x00083002, row[12])
-        found |= orjson.loads(row[13])
-    return found
+
+    def _above(self, document: bytes) -> Document:
+        held = self._shared.get(document)
+        if held is None:
+            held = self._shared[document] = self._chosen(document)
+        return held
+
+    def _chosen(self, document: bytes) -> Document:
+        read: Document = orjson.loads(document)
+        if self._wanted is None:
+            return read
+        wanted = self._wanted
+        return {tag8: element for tag8, element in read.items() if tag8 in wanted}
 
 
-def _counted(tag: int, number: int) -> Document:
-    return {f"{tag:08X}": {"vr": "IS", "Value": [number]}}
-
-
-def _gathered(tag: int, values: str) -> Document:
-    element: Document = {"vr": ATTRIBUTES[tag].vr}
-    if values:
-        element["Value"] = values.split("\\")
-    return {f"{tag:08X}": element}
+def _element(vr: str, value: int | str) -> Document:
+    """A counter, or what the index gathered, parted by backslashes."""
+    if isinstance(value, int):
+        return {"vr": vr, "Value": [value]}
+    return {"vr": vr, "Value": value.split("\\")} if value else {"vr": vr}

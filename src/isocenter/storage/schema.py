@@ -21,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD: Final = "0001"
+HEAD: Final = "0005"
 """The newest migration in ``migrations/versions``."""
 
 UNNUMBERED: Final = 2**31 - 1
@@ -114,6 +114,8 @@ study = Table(
     UniqueConstraint("patient_fk", "study_uid"),
     Index("study_study_uid_ix", "study_uid"),
     Index("study_order_ix", "study_date", "study_time", "pk"),
+    # The same by key: rows are large, and gathered ones are only to be sorted.
+    Index("study_when_ix", "pk", "study_date", "study_time"),
     Index("study_accession_number_ix", "accession_number"),
     Index("study_study_id_ix", "study_id"),
     Index("study_patient_id_ix", "patient_id"),
@@ -129,6 +131,8 @@ series = Table(
     _text("modality"),
     Column("series_number", Integer, nullable=False),
     *_documents(),
+    # The sum of `contents.fingerprint_of` over its blobs: tells one state from every other.
+    _count("fingerprint"),
     _count("instances"),
     _count("bytes"),
     UniqueConstraint("study_fk", "series_uid"),
@@ -264,5 +268,115 @@ removed = Table(
     _text("sop_instance_uid"),
     Column("size", BigInteger, nullable=False),
     Column("removed_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What was asked to be committed to, and what became of it (PS3.4 J).
+commitment = Table(
+    "commitment",
+    metadata,
+    _key(),
+    Column("transaction_uid", Text, nullable=False),
+    Column("requested_at", BigInteger, nullable=False),
+    # JSON; empty when it is not needed any more.
+    Column("request", LargeBinary, nullable=False),
+    # JSON; empty until there is one, and again after its time.
+    Column("result", LargeBinary, nullable=False),
+    UniqueConstraint("transaction_uid"),
+    Index("commitment_requested_at_ix", "requested_at"),
+)
+
+# --- the worklist (PS3.4 CC)
+
+workitem = Table(
+    "workitem",
+    metadata,
+    _key(),
+    Column("workitem_uid", Text, nullable=False),
+    _text("state"),
+    # What whoever claimed it has to show; never told to anybody.
+    _text("transaction_uid"),
+    _text("start_at"),
+    # 0 until it is completed or canceled.
+    Column("finished_at", BigInteger, nullable=False, server_default="0"),
+    *_documents(),
+    UniqueConstraint("workitem_uid"),
+    Index("workitem_order_ix", "start_at", "pk"),
+    Index("workitem_state_ix", "state", "start_at", "pk"),
+    Index("workitem_finished_at_ix", "finished_at"),
+)
+
+# Every value of a workitem that can be searched for, by the path of its attribute.
+workitem_value = Table(
+    "workitem_value",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("workitem_fk", _KEY, ForeignKey("workitem.pk"), primary_key=True),
+    Index("workitem_value_workitem_ix", "workitem_fk"),
+    sqlite_with_rowid=False,
+)
+
+# Workitems that were: nobody may use their UIDs again.
+workitem_gone = Table(
+    "workitem_gone",
+    metadata,
+    Column("workitem_uid", Text, primary_key=True),
+    Column("removed_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Who is to be subscribed to workitems to come.
+worklist_subscription = Table(
+    "worklist_subscription",
+    metadata,
+    Column("ae", Text, primary_key=True),
+    Column("is_filtered", SmallInteger, primary_key=True),
+    Column("is_locking", SmallInteger, nullable=False),
+    # The keys to match, as JSON.
+    _text("filter"),
+    # Another one whenever the subscription is made anew.
+    Column("token", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+workitem_subscription = Table(
+    "workitem_subscription",
+    metadata,
+    Column("workitem_fk", _KEY, ForeignKey("workitem.pk"), primary_key=True),
+    Column("ae", Text, primary_key=True),
+    Column("is_locking", SmallInteger, nullable=False),
+    Column("origin", SmallInteger, nullable=False),
+    Index("workitem_subscription_ae_ix", "ae", "workitem_fk"),
+    sqlite_with_rowid=False,
+)
+
+workitem_event = Table(
+    "workitem_event",
+    metadata,
+    Column("seq", _KEY, primary_key=True, autoincrement=False),
+    Column("kind", SmallInteger, nullable=False),
+    _text("workitem_uid"),
+    Column("document", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("workitem_event_at_ix", "at"),
+)
+
+# Whom an event is to be told.
+workitem_delivery = Table(
+    "workitem_delivery",
+    metadata,
+    Column("ae", Text, primary_key=True),
+    Column("seq", _KEY, ForeignKey("workitem_event.seq"), primary_key=True),
+    Index("workitem_delivery_seq_ix", "seq"),
+    sqlite_with_rowid=False,
+)
+
+# The last event that each subscriber was told.
+event_cursor = Table(
+    "event_cursor",
+    metadata,
+    Column("ae", Text, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )

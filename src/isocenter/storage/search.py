@@ -2,20 +2,22 @@
 
 The most selective condition leads if it has few enough hits (counted no further than `FEW`); else
 the level's order is walked and every condition is tested on the way, which finds a page soon
-because the hits are many. A page continues behind the last position, never at an offset.
+because the hits are many. A page continues behind the last position; to leave out matches, an
+index is walked without reading rows.
 """
 
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, func, select, true, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, select
 
 from isocenter.storage import schema
-from isocenter.storage.attributes import NON_PATIENT_STUDY, Level
+from isocenter.storage.attributes import Level
 from isocenter.storage.conditions import TABLES, Condition, conditions_of
+from isocenter.storage.paging import ORDERS, Plan, comes_behind, filters_of, led, ordered, page_of
 from isocenter.storage.query import Query
 from isocenter.storage.records import Match
 from isocenter.storage.rows import fetch
@@ -26,16 +28,14 @@ FEW: Final = 5_000
 FIRST_PAGE: Final = 100
 PAGE: Final = 500
 
+COUNTED: Final = 10_000
+"""Matches behind a limit that are counted."""
+
+STEP: Final = 50_000
+"""Matches left out by one statement."""
+
 Run = Callable[[Select[Any]], Sequence[Any]]
 """Runs a statement on a connection of its own and returns all rows."""
-
-_ORDERS: Final[dict[Level, tuple[str, ...]]] = {
-    Level.PATIENT: ("sort_name", "pk"),
-    Level.STUDY: ("study_date", "study_time", "pk"),
-    Level.SERIES: ("study_fk", "series_number", "pk"),
-    Level.IMAGE: ("series_fk", "instance_number", "pk"),
-}
-_PARENTS: Final = {Level.STUDY: "patient_fk", Level.SERIES: "study_fk", Level.IMAGE: "series_fk"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,56 @@ def search(reader: Reader, query: Query) -> Iterator[list[Match]]:
 
     Raises: Malformed, for a key that cannot be read, before the first page.
     """
-    conditions = conditions_of(query, reader.offset)
-    return _limited(_pages(reader, query, conditions), query.limit)
+    return _limited(_pages(reader.run, _plan(reader, query)), query.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An answer of which the first page is there."""
+
+    first: list[Match]
+    pages: Iterator[list[Match]]
+    """What follows, up to the query's limit."""
+    behind: int
+    """Matches behind the first page; at least so many, if they are not counted to the end."""
+    is_counted: bool
+
+
+def begin(reader: Reader, query: Query) -> Begun:
+    """Find the first page, and how many match behind it. Raises: Malformed.
+
+    They are counted beyond the query's limit as far as an index does it quickly; of others it is
+    only told whether there are any beyond.
+    """
+    plan = _plan(reader, query)
+    if plan.lead is not None and not plan.is_by_series and query.limit != 0:
+        return _begin_gathered(reader.run, plan)
+    pages = _limited(_pages(reader.run, plan), query.limit)
+    first: list[Match] = []
+    wanted = min(FIRST_PAGE, query.limit or FIRST_PAGE)
+    while len(first) < wanted and (page := next(pages, None)) is not None:
+        first += page
+    if query.limit is None or len(first) < wanted:
+        return Begun(first, pages, 0, len(first) < wanted)
+    bound = query.limit - len(first) + (COUNTED if plan.counts_quickly else 1)
+    behind = _count_behind(reader.run, plan, first[-1].position, bound)
+    return Begun(first, pages, behind, behind < bound)
+
+
+def _begin_gathered(run: Run, plan: Plan) -> Begun:
+    """What leads has few hits, and all of them are looked at to be sorted: count them as well."""
+    query = plan.query
+    size = next(_sizes(query))
+    statement = page_of(plan, query.after).add_columns(func.count().over())
+    rows = run(statement.limit(size).offset(query.skip))
+    if not rows:
+        return Begun([], iter(()), 0, True)
+    positions = [tuple(row[:-1]) for row in rows]
+    limit = None if query.limit is None else query.limit - len(rows)
+    rest = replace(query, after=positions[-1], skip=0, limit=limit)
+    pages = _limited(_pages(run, replace(plan, query=rest)), limit)
+    behind = rows[0][-1] - query.skip - len(rows)
+    return Begun(fetch(run, query, positions), pages if behind else iter(()), behind, True)
 
 
 def count(reader: Reader, query: Query) -> int:
@@ -65,12 +113,20 @@ def count(reader: Reader, query: Query) -> int:
     lead = _fewest(_counted(reader.run, conditions))
     statement = select(func.count()).select_from(table)
     if lead is not None:
-        statement = statement.where(_led(query.level, lead))
-    filters = _filters(query.level, _rest(query.level, lead, conditions))
-    return int(reader.run(statement.where(*filters))[0][0])
+        statement = statement.where(led(query.level, lead))
+    demands = filters_of(query, _rest(query.level, lead, conditions))
+    return int(reader.run(statement.where(*demands))[0][0])
+
+
+def _plan(reader: Reader, query: Query) -> Plan:
+    conditions = conditions_of(query, reader.offset)
+    lead = _lead(reader, query.level, conditions)
+    return Plan(query, lead, _rest(query.level, lead, conditions))
 
 
 def _limited(pages: Iterator[list[Match]], limit: int | None) -> Iterator[list[Match]]:
+    if limit == 0:
+        return
     for page in pages:
         if limit is None:
             yield page
@@ -82,16 +138,11 @@ def _limited(pages: Iterator[list[Match]], limit: int | None) -> Iterator[list[M
             return
 
 
-def _pages(reader: Reader, query: Query, conditions: list[Condition]) -> Iterator[list[Match]]:
-    lead = _lead(reader, query.level, conditions)
-    rest = _rest(query.level, lead, conditions)
-    if lead is not None and query.level is Level.IMAGE and lead.level < Level.IMAGE:
-        positions = _by_series(reader.run, query, lead, rest)
-    else:
-        positions = _in_order(reader.run, query, lead, rest)
+def _pages(run: Run, plan: Plan) -> Iterator[list[Match]]:
+    positions = _by_series(run, plan) if plan.is_by_series else _in_order(run, plan)
     for page in positions:
         if page:
-            yield fetch(reader.run, query, page)
+            yield fetch(run, plan.query, page)
 
 
 def _sizes(query: Query) -> Iterator[int]:
@@ -100,17 +151,42 @@ def _sizes(query: Query) -> Iterator[int]:
     yield from itertools.repeat(PAGE)
 
 
-def _in_order(
-    run: Run, query: Query, lead: Condition | None, rest: list[Condition]
-) -> Iterator[list[tuple[Any, ...]]]:
-    after = query.after
-    for size in _sizes(query):
-        statement = _page(query.level, lead, rest, after).limit(size)
+def _in_order(run: Run, plan: Plan) -> Iterator[list[tuple[Any, ...]]]:
+    after = plan.query.after
+    if plan.query.skip:
+        after = _skipped(run, plan)
+        if after is None:
+            return
+    for size in _sizes(plan.query):
+        statement = page_of(plan, after).limit(size)
         found = [tuple(row) for row in run(statement)]
         yield found
         if len(found) < size:
             return
         after = found[-1]
+
+
+def _skipped(run: Run, plan: Plan) -> tuple[Any, ...] | None:
+    """The position of the last match to be left out; None where there are not as many.
+
+    An index is walked without reading rows, in steps, so that no statement takes long.
+    """
+    after, left = plan.query.after, plan.query.skip
+    while left:
+        step = min(left, STEP)
+        row = run(page_of(plan, after).limit(1).offset(step - 1))
+        if not row:
+            return None
+        after = tuple(row[0])
+        left -= step
+    return after
+
+
+def _count_behind(run: Run, plan: Plan, after: tuple[Any, ...], bound: int) -> int:
+    """How many match behind a position, counted no further than ``bound``."""
+    statement = _instances_of_series(plan, after) if plan.is_by_series else page_of(plan, after)
+    bounded = statement.limit(bound).subquery()
+    return int(run(select(func.count()).select_from(bounded))[0][0])
 
 
 # --- what leads
@@ -161,192 +237,75 @@ def _rest(level: Level, lead: Condition | None, conditions: list[Condition]) -> 
     return [each for each in conditions if each is not lead]
 
 
-def _led(level: Level, lead: Condition) -> ColumnElement[bool]:
-    """That a row of ``level`` is, holds or belongs to one of the leading condition's hits."""
-    table = TABLES[level]
-    hits: Any = lead.hits
-    at = lead.level
-    while at > level:
-        child = TABLES[at].alias()
-        hits = select(child.c[_PARENTS[at]]).where(child.c.pk.in_(hits))
-        at = Level(at - 1)
-    while at < level - 1:
-        at = Level(at + 1)
-        child = TABLES[at].alias()
-        hits = select(child.c.pk).where(child.c[_PARENTS[at]].in_(hits))
-    return table.c.pk.in_(hits) if at == level else table.c[_PARENTS[level]].in_(hits)
-
-
-# --- one page
-
-
-def _page(
-    level: Level, lead: Condition | None, rest: list[Condition], after: tuple[Any, ...] | None
-) -> Select[Any]:
-    """The positions of what matches, in order."""
-    table = TABLES[level]
-    statement = select(*(table.c[name] for name in _ORDERS[level]))
-    if after is not None:
-        statement = statement.where(_behind(level, after))
-    if lead is not None:
-        statement = statement.where(_led(level, lead))
-        if lead.level >= level:
-            statement = statement.with_hint(table, "NOT INDEXED", "sqlite")
-        return _ordered(level, statement.where(*_filters(level, rest)))
-    for each in rest:
-        if each.in_order_of is not None and each.level is level:
-            return _walk_by(level, each, [other for other in rest if other is not each], after)
-    statement = statement.with_hint(table, f"INDEXED BY {table.name}_order_ix", "sqlite")
-    return _ordered(level, statement.where(*_filters(level, rest)))
-
-
-def _walk_by(
-    level: Level, leader: Condition, rest: list[Condition], after: tuple[Any, ...] | None
-) -> Select[Any]:
-    """Walk an index that holds one value's rows in the level's order."""
-    table = TABLES[level]
-    assert leader.in_order_of is not None
-    name, value = leader.in_order_of
-    if level is Level.STUDY:
-        return _walk_modality(value, rest, after)
-    statement = select(*(table.c[name] for name in _ORDERS[level])).where(table.c[name] == value)
-    statement = statement.with_hint(table, f"INDEXED BY {table.name}_{name}_ix", "sqlite")
-    if after is not None:
-        statement = statement.where(_behind(level, after))
-    return _ordered(level, statement.where(*_filters(level, rest)))
-
-
-def _walk_modality(value: str, rest: list[Condition], after: tuple[Any, ...] | None) -> Select[Any]:
-    modality, table = schema.study_modality, schema.study
-    order = (modality.c.study_date, modality.c.study_time, modality.c.study_fk)
-    # The date is in this index too, so that a range of dates bounds the walk.
-    dated = [each.where(modality) for each in rest if each.is_in_order]
-    others = [each for each in rest if not each.is_in_order]
-    statement = (
-        select(*order)
-        .select_from(modality.join(table, table.c.pk == modality.c.study_fk))
-        .with_hint(table, "NOT INDEXED", "sqlite")
-        .where(modality.c.modality == value, *dated, *_filters(Level.STUDY, others))
-    )
-    if after is not None:
-        statement = statement.where(tuple_(*order) < tuple_(*after))
-    return statement.order_by(*(column.desc() for column in order))
-
-
-def _ordered(level: Level, statement: Select[Any]) -> Select[Any]:
-    columns = [TABLES[level].c[name] for name in _ORDERS[level]]
-    if level is Level.STUDY:
-        return statement.order_by(*(column.desc() for column in columns))
-    return statement.order_by(*columns)
-
-
-def _behind(level: Level, after: tuple[Any, ...]) -> ColumnElement[bool]:
-    columns = tuple_(*(TABLES[level].c[name] for name in _ORDERS[level]))
-    return columns < tuple_(*after) if level is Level.STUDY else columns > tuple_(*after)
-
-
-# --- conditions that do not lead
-
-
-def _filters(level: Level, conditions: list[Condition]) -> list[ColumnElement[bool]]:
-    table = TABLES[level]
-    found = [
-        _of_patients(level),
-        *(each.where(table) for each in conditions if each.level is level),
-    ]
-    above = [each for each in conditions if each.level < level]
-    below = [each for each in conditions if each.level > level]
-    if above:
-        found.append(_has_above(level, above))
-    if below:
-        found.append(_has_below(level, below))
-    return found
-
-
-def _of_patients(level: Level) -> ColumnElement[bool]:
-    """That a row is not where instances of no patient are kept."""
-    match level:
-        case Level.PATIENT:
-            return schema.patient.c.lone_study_uid != NON_PATIENT_STUDY
-        case Level.STUDY:
-            return schema.study.c.study_uid != NON_PATIENT_STUDY
-        case Level.SERIES:
-            return schema.series.c.series_uid != NON_PATIENT_STUDY
-        case Level.IMAGE:
-            elsewhere = schema.series.alias()
-            pseudo = select(elsewhere.c.pk).where(elsewhere.c.series_uid == NON_PATIENT_STUDY)
-            return schema.instance.c.series_fk.not_in(pseudo)
-
-
-def _has_above(level: Level, conditions: list[Condition]) -> ColumnElement[bool]:
-    """That the entities a row belongs to meet the conditions."""
-    at = Level(level - 1)
-    row: FromClause = TABLES[at].alias()
-    rows = {at: row}
-    joined: FromClause = row
-    while at > min(each.level for each in conditions):
-        parent = TABLES[Level(at - 1)].alias()
-        joined = joined.join(parent, parent.c.pk == rows[at].c[_PARENTS[at]])
-        at = Level(at - 1)
-        rows[at] = parent
-    table = TABLES[level]
-    demands = [each.where(rows[each.level]) for each in conditions]
-    linked = row.c.pk == table.c[_PARENTS[level]]
-    return exists(select(true()).select_from(joined).where(linked, *demands).correlate(table))
-
-
-def _has_below(level: Level, conditions: list[Condition]) -> ColumnElement[bool]:
-    """That one and the same entity below a row meets all the conditions, with those above it."""
-    at = Level(level + 1)
-    row: FromClause = TABLES[at].alias()
-    rows = {at: row}
-    joined: FromClause = row
-    while at < max(each.level for each in conditions):
-        child = TABLES[Level(at + 1)].alias()
-        joined = joined.join(child, child.c[_PARENTS[Level(at + 1)]] == rows[at].c.pk)
-        at = Level(at + 1)
-        rows[at] = child
-    table = TABLES[level]
-    demands = [each.where(rows[each.level]) for each in conditions]
-    linked = row.c[_PARENTS[Level(level + 1)]] == table.c.pk
-    return exists(select(true()).select_from(joined).where(linked, *demands).correlate(table))
-
-
 # --- instances, series by series
 
 
-def _by_series(
-    run: Run, query: Query, lead: Condition, rest: list[Condition]
-) -> Iterator[list[tuple[Any, ...]]]:
+def _by_series(run: Run, plan: Plan) -> Iterator[list[tuple[Any, ...]]]:
     """Positions of instances: what leads finds the series, small ones are read together."""
-    series, instance = schema.series, schema.instance
-    above = [each for each in rest if each.level < Level.IMAGE]
-    filters = [each.where(instance) for each in rest if each.level is Level.IMAGE]
-    statement = select(series.c.pk, series.c.instances).where(_led(Level.SERIES, lead))
-    statement = statement.where(*_filters(Level.SERIES, above)).order_by(series.c.pk)
-    after, sizes = query.after, _sizes(query)
+    series = schema.series
+    filters = _of_instances(plan)
+    statement = _series_of(plan, series.c.pk, series.c.instances).order_by(series.c.pk)
+    after, left, sizes = plan.query.after, plan.query.skip, _sizes(plan.query)
     if after is not None:
         statement = statement.where(series.c.pk >= after[0])
     for chunk in chunks(run(statement), PAGE):
         found = _in_series(chunk, filters)
         behind = after if after is not None and after[0] in chunk else None
+        if left:
+            behind, left = _skipped_in(run, found, behind, left)
+            if left:
+                continue
         while True:
             size = next(sizes)
-            page = found if behind is None else found.where(_behind(Level.IMAGE, behind))
-            rows = [tuple(row) for row in run(page.limit(size))]
+            rows = [tuple(row) for row in run(_from(found, behind).limit(size))]
             yield rows
             if len(rows) < size:
                 break
             behind = rows[-1]
 
 
+def _from(found: Select[Any], behind: tuple[Any, ...] | None) -> Select[Any]:
+    return found if behind is None else found.where(comes_behind(Level.IMAGE, behind))
+
+
+def _skipped_in(
+    run: Run, found: Select[Any], behind: tuple[Any, ...] | None, left: int
+) -> tuple[tuple[Any, ...] | None, int]:
+    """Leave out ``left`` matches of those in ``found``: the last of them, and how many remain."""
+    there = _from(found, behind)
+    if row := run(there.limit(1).offset(left - 1)):
+        return tuple(row[0]), 0
+    return None, left - int(run(select(func.count()).select_from(there.subquery()))[0][0])
+
+
+def _series_of(plan: Plan, *columns: ColumnElement[Any]) -> Select[Any]:
+    """The series that the leading condition finds."""
+    assert plan.lead is not None
+    above = [each for each in plan.rest if each.level < Level.IMAGE]
+    of_series = Query(level=Level.SERIES)
+    return select(*columns).where(led(Level.SERIES, plan.lead), *filters_of(of_series, above))
+
+
+def _of_instances(plan: Plan) -> list[ColumnElement[bool]]:
+    return [each.where(schema.instance) for each in plan.rest if each.level is Level.IMAGE]
+
+
+def _instances_of_series(plan: Plan, after: tuple[Any, ...]) -> Select[Any]:
+    """All that `_by_series` finds behind a position, in no order."""
+    series, instance = schema.series, schema.instance
+    wanted = _series_of(plan, series.c.pk).where(series.c.pk >= after[0])
+    return select(instance.c.pk).where(
+        instance.c.series_fk.in_(wanted), comes_behind(Level.IMAGE, after), *_of_instances(plan)
+    )
+
+
 def _in_series(chunk: list[int], filters: list[ColumnElement[bool]]) -> Select[Any]:
     instance = schema.instance
-    statement = select(*(instance.c[name] for name in _ORDERS[Level.IMAGE]))
+    statement = select(*(instance.c[name] for name in ORDERS[Level.IMAGE]))
     wanted = (
         instance.c.series_fk == chunk[0] if len(chunk) == 1 else instance.c.series_fk.in_(chunk)
     )
-    return _ordered(Level.IMAGE, statement.where(and_(wanted, *filters)))
+    return ordered(Level.IMAGE, statement.where(and_(wanted, *filters)))
 
 
 def chunks(series: Iterable[Any], page: int) -> Iterator[list[int]]:

@@ -11,12 +11,14 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal_column,
     select,
     update,
 )
 from sqlalchemy.engine import Dialect
 
 from isocenter.storage import schema
+from isocenter.storage.contents import FINGERPRINT_MASK
 from isocenter.storage.engine import Statement
 
 STUDY_COLUMNS: Final = (
@@ -56,6 +58,14 @@ REMOVED_COLUMNS: Final = (
     "sop_instance_uid",
     "size",
     "removed_at",
+)
+WORKITEM_COLUMNS: Final = (
+    "state",
+    "transaction_uid",
+    "start_at",
+    "finished_at",
+    "document",
+    "compared",
 )
 
 
@@ -125,6 +135,44 @@ class Statements:
     delete_words: Statement
     delete_name: Statement
 
+    find_commitment: Statement
+    insert_commitment: Statement
+    finish_commitment: Statement
+    expire_commitments: Statement
+    delete_commitments: Statement
+
+    find_workitem: Statement
+    find_gone: Statement
+    workitem_at: Statement
+    insert_workitem: Statement
+    update_workitem: Statement
+    delete_workitem: Statement
+    insert_value: Statement
+    delete_values: Statement
+    insert_gone: Statement
+
+    worklist_subscriptions: Statement
+    worklist_subscribers: Statement
+    find_worklist_subscription: Statement
+    insert_worklist_subscription: Statement
+    delete_worklist_subscription: Statement
+    subscribers: Statement
+    all_subscribers: Statement
+    find_subscription: Statement
+    insert_subscription: Statement
+    update_subscription: Statement
+    delete_subscription: Statement
+    delete_subscriptions: Statement
+    locks: Statement
+
+    insert_event: Statement
+    insert_delivery: Statement
+    delete_event: Statement
+    delete_deliveries: Statement
+    find_cursor: Statement
+    insert_cursor: Statement
+    update_cursor: Statement
+
 
 _Clause = tuple[ClauseElement, tuple[str, ...]]
 
@@ -152,6 +200,18 @@ def _count(table: Table, *columns: str) -> _Clause:
     clause = update(table).where(table.c.pk == bindparam("key"))
     changed = clause.values({each: table.c[each] + bindparam(f"d_{each}") for each in columns})
     return changed, (*(f"d_{each}" for each in columns), "key")
+
+
+def _count_series() -> _Clause:
+    series = schema.series
+    total = series.c.fingerprint + bindparam("d_fingerprint")
+    clause = update(series).where(series.c.pk == bindparam("key"))
+    changed = clause.values(
+        fingerprint=total.bitwise_and(literal_column(str(FINGERPRINT_MASK))),
+        instances=series.c.instances + bindparam("d_instances"),
+        bytes=series.c.bytes + bindparam("d_bytes"),
+    )
+    return changed, ("d_fingerprint", "d_instances", "d_bytes", "key")
 
 
 def _select(table: Table, *columns: str, by: tuple[str, ...]) -> _Clause:
@@ -223,7 +283,7 @@ def _series_clauses() -> dict[str, _Clause]:
         "insert_series": _insert(series, "pk", "study_fk", "series_uid", *SERIES_COLUMNS),
         "read_series": _select(series, "study_fk", "instances", "series_uid", by=("pk",)),
         "update_series": _update(series, *SERIES_COLUMNS),
-        "count_series": _count(series, "instances", "bytes"),
+        "count_series": _count_series(),
         "delete_series": _delete(series, "pk"),
     }
 
@@ -306,6 +366,86 @@ def _name_clauses() -> dict[str, _Clause]:
     }
 
 
+def _commitment_clauses() -> dict[str, _Clause]:
+    commitment = schema.commitment
+    requested_at = commitment.c.requested_at
+    size = func.length(commitment.c.request) + func.length(commitment.c.result)
+    return {
+        "find_commitment": _select(commitment, "pk", "result", by=("transaction_uid",)),
+        "insert_commitment": _insert(commitment, *commitment.columns.keys()),
+        "finish_commitment": _update(commitment, "request", "result"),
+        "expire_commitments": (
+            update(commitment)
+            .values(request=bindparam("empty"), result=bindparam("none"))
+            .where(requested_at < bindparam("before"), size > literal_column("0")),
+            ("empty", "none", "before"),
+        ),
+        "delete_commitments": (
+            delete(commitment).where(requested_at < bindparam("before")),
+            ("before",),
+        ),
+    }
+
+
+def _workitem_clauses() -> dict[str, _Clause]:
+    workitem, value, gone = schema.workitem, schema.workitem_value, schema.workitem_gone
+    read = ("pk", "workitem_uid", "state", "transaction_uid", "document")
+    return {
+        "find_workitem": _select(workitem, *read, by=("workitem_uid",)),
+        "find_gone": _select(gone, "workitem_uid", by=("workitem_uid",)),
+        "workitem_at": _select(workitem, *read, by=("pk",)),
+        "insert_workitem": _insert(workitem, *workitem.columns.keys()),
+        "update_workitem": _update(workitem, *WORKITEM_COLUMNS),
+        "delete_workitem": _delete(workitem, "pk"),
+        "insert_value": _insert(value, *value.columns.keys()),
+        "delete_values": _delete(value, "workitem_fk"),
+        "insert_gone": _insert(gone, *gone.columns.keys()),
+    }
+
+
+def _subscription_clauses() -> dict[str, _Clause]:
+    coming, held = schema.worklist_subscription, schema.workitem_subscription
+    same = (held.c.workitem_fk == bindparam("workitem"), held.c.ae == bindparam("title"))
+    to_all = select(coming.c.ae).union(select(held.c.ae))
+    return {
+        "worklist_subscriptions": (select(coming), ()),
+        "worklist_subscribers": _select(coming, "is_filtered", by=("ae",)),
+        "find_worklist_subscription": _select(coming, "token", by=("ae", "is_filtered")),
+        "insert_worklist_subscription": _insert(coming, *coming.columns.keys()),
+        "delete_worklist_subscription": _delete(coming, "ae", "is_filtered"),
+        "subscribers": _select(held, "ae", by=("workitem_fk",)),
+        "all_subscribers": (to_all, ()),
+        "find_subscription": _select(held, "is_locking", by=("workitem_fk", "ae")),
+        "insert_subscription": _insert(held, *held.columns.keys()),
+        "update_subscription": (
+            update(held)
+            .where(*same)
+            .values(is_locking=bindparam("is_locking"), origin=bindparam("origin")),
+            ("is_locking", "origin", "workitem", "title"),
+        ),
+        "delete_subscription": _delete(held, "workitem_fk", "ae"),
+        "delete_subscriptions": _delete(held, "workitem_fk"),
+        "locks": _select(held, "ae", by=("workitem_fk", "is_locking")),
+    }
+
+
+def _event_clauses() -> dict[str, _Clause]:
+    event, delivery = schema.workitem_event, schema.workitem_delivery
+    cursor = schema.event_cursor
+    return {
+        "insert_event": _insert(event, *event.columns.keys()),
+        "insert_delivery": _insert(delivery, *delivery.columns.keys()),
+        "delete_event": _delete(event, "seq"),
+        "delete_deliveries": _delete(delivery, "seq"),
+        "find_cursor": _select(cursor, "seq", by=("ae",)),
+        "insert_cursor": _insert(cursor, *cursor.columns.keys()),
+        "update_cursor": (
+            update(cursor).where(cursor.c.ae == bindparam("title")).values(seq=bindparam("seq")),
+            ("seq", "title"),
+        ),
+    }
+
+
 def compile_statements(dialect: Dialect) -> Statements:
     """Compile everything for a dialect whose parameters are positional."""
     clauses = {
@@ -316,6 +456,10 @@ def compile_statements(dialect: Dialect) -> Statements:
         **_instance_clauses(),
         **_gathered_clauses(),
         **_name_clauses(),
+        **_commitment_clauses(),
+        **_workitem_clauses(),
+        **_subscription_clauses(),
+        **_event_clauses(),
     }
     return Statements(
         **{

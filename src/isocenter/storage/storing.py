@@ -65,7 +65,7 @@ def _attach(ledger: Ledger, entry: Entry, kind: ChangeKind) -> tuple[Warned, ...
     warnings = _warnings(place, entry)
     uids = (entry.upper.study_uid, entry.upper.series_uid, entry.sop_instance_uid)
     ledger.note(kind, uids, entry.incoming.blob_key, warnings)
-    ledger.count(place.keys, instances=1, size=entry.incoming.size)
+    ledger.count_in(place.keys, entry.incoming.blob_key, entry.incoming.size)
     return warnings
 
 

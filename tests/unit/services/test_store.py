@@ -1,8 +1,11 @@
 """C-STORE: what is taken, and what is said of it (PS3.4 annex B)."""
 
+from pathlib import Path
+
 import pytest
 
 from isocenter.archive.archive import Archive
+from isocenter.config import ArchiveConfig
 from isocenter.dicom.sop_classes import STORAGE
 from isocenter.dimse.command import Verb
 from isocenter.dimse.status import SUCCESS
@@ -19,7 +22,7 @@ PRINT = "1.2.840.10008.5.1.1.9"
 
 async def test_the_first_one_kept_is_a_success_that_says_so(archive: Archive, kept: Kept) -> None:
     await kept.store(image(PatientName="First"))
-    provider = StoreProvider(archive, takes_unknown=True)
+    provider = StoreProvider(archive)
     asked = operation(Verb.C_STORE, CT, AffectedSOPInstanceUID="1.2.3.4")
     receiver = provider.receive(asked)
     receiver.write(Slab(encoded(image(PatientName="Second"))))  # type: ignore[arg-type]
@@ -36,7 +39,7 @@ async def test_a_request_about_nothing_is_refused(archive: Archive, missing: str
     asked = operation(Verb.C_STORE, CT, **elements)
 
     with pytest.raises(Mismatch):
-        StoreProvider(archive, takes_unknown=True).receive(asked)
+        StoreProvider(archive).receive(asked)
 
 
 async def test_a_class_other_than_its_context_was_accepted_for_is_refused(archive: Archive) -> None:
@@ -44,7 +47,7 @@ async def test_a_class_other_than_its_context_was_accepted_for_is_refused(archiv
     asked = operation(Verb.C_STORE, CT, **elements)
 
     with pytest.raises(Mismatch):
-        StoreProvider(archive, takes_unknown=True).receive(asked)
+        StoreProvider(archive).receive(asked)
 
 
 @pytest.mark.parametrize(
@@ -63,14 +66,23 @@ async def test_what_may_be_storage_is_taken(
 ) -> None:
     common = CommonExtended(sop_class, service_class) if service_class else None
 
-    taken = StoreProvider(archive, takes_unknown=True).unknown(sop_class, common)
+    taken = StoreProvider(archive).unknown(sop_class, common)
 
     assert (taken is not None) == is_taken
-    assert StoreProvider(archive, takes_unknown=False).unknown(sop_class, common) is None
+
+
+async def test_what_nobody_knows_is_not_taken_where_it_is_not_wanted(tmp_path: Path) -> None:
+    config = ArchiveConfig(unknown_sop_classes=False)
+    archive = await Archive.open(tmp_path / "strict", config)
+    try:
+        assert StoreProvider(archive).unknown(PRIVATE, None) is None
+        assert StoreProvider(archive).unknown(NEWER, None) is None
+    finally:
+        await archive.close()
 
 
 async def test_every_storage_class_is_offered_in_every_encoding(archive: Archive) -> None:
-    services = StoreProvider(archive, takes_unknown=True).services()
+    services = StoreProvider(archive).services()
 
     assert {each.offer.abstract_syntax for each in services} == set(STORAGE)
     assert all(EXPLICIT in each.offer.transfer_syntaxes for each in services)
@@ -80,7 +92,7 @@ async def test_every_storage_class_is_offered_in_every_encoding(archive: Archive
 # PS3.4 Table B.3-2: level 2 keeps every attribute; byte 5 is 0, nothing is coerced.
 @pytest.mark.parametrize("size", [1, 5, 6, 9])
 async def test_full_storage_is_promised(archive: Archive, size: int) -> None:
-    (service, *_) = StoreProvider(archive, takes_unknown=True).services()
+    (service, *_) = StoreProvider(archive).services()
     assert service.offer.extended is not None
 
     answer = service.offer.extended(bytes(size))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from isocenter.errors import Conflict
+from isocenter.storage.contents import fingerprint_of
 from isocenter.storage.index import Index
 from isocenter.storage.records import Incoming, OnConflict, Selection
 from unit.storage.made import CT, MR, incoming
@@ -84,6 +85,11 @@ async def take(index: Index, step: tuple[Incoming, OnConflict] | Selection) -> N
 def differences(connection: Connection) -> list[object]:
     found: list[object] = list(connection.exec_driver_sql(DIFFERENCES).all())
     found += connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    sums: dict[int, int] = {}
+    for pk, blob_key in connection.exec_driver_sql("SELECT series_fk, blob_key FROM instance"):
+        sums[pk] = (sums.get(pk, 0) + fingerprint_of(blob_key)) % (1 << 62)
+    kept = connection.exec_driver_sql("SELECT pk, fingerprint FROM series").all()
+    found += [("fingerprint", pk) for pk, fingerprint in kept if fingerprint != sums.get(pk)]
     return found
 
 

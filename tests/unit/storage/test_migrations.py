@@ -6,8 +6,11 @@ from alembic.script import ScriptDirectory
 
 from isocenter.errors import Unavailable, Unsupported
 from isocenter.storage import schema, sqlite
+from isocenter.storage.contents import Snapshot
 from isocenter.storage.engine import alembic_config, current, upgrade
 from isocenter.storage.index import Index
+from isocenter.storage.records import Selection
+from unit.storage.made import incoming
 
 
 def test_the_newest_migration_is_the_one_the_code_asks_for(index_path: Path) -> None:
@@ -82,3 +85,25 @@ def test_commits_are_durable_and_readers_cannot_write(index: Index) -> None:
         for pragma, expected in (("synchronous", 2), ("journal_mode", "wal"), ("foreign_keys", 1)):
             assert writing.exec_driver_sql(f"PRAGMA {pragma}").scalar() == expected
         assert reading.exec_driver_sql("PRAGMA query_only").scalar() == 1
+
+
+async def test_an_index_from_before_fingerprints_is_given_them(index_path: Path) -> None:
+    index = Index.open(index_path)
+    for number in range(5):
+        await index.store(incoming(SOPInstanceUID=f"2.{number}"))
+        await index.store(incoming(SOPInstanceUID=f"3.{number}", SeriesInstanceUID="1.9"))
+
+    def fingerprints(snapshot: Snapshot) -> list[int]:
+        return [each.fingerprint for each in snapshot.series(Selection(studies=("1.2.3.1",)))]
+
+    expected = await index.within_snapshot(fingerprints)
+    index.close()
+    engine = sqlite.writing_engine(index_path)
+    command.downgrade(alembic_config(engine), "0001")
+    engine.dispose()
+
+    index = Index.open(index_path)
+
+    assert len(set(expected)) == 2
+    assert await index.within_snapshot(fingerprints) == expected
+    index.close()

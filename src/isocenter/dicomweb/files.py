@@ -1,0 +1,109 @@
+"""Files of instances, ready to be given: as they are kept, or in another transfer syntax."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from starlette.exceptions import HTTPException
+
+from isocenter.archive.archive import Archive
+from isocenter.archive.retrieve import WINDOW, Buffer, Opened, Pieces, each, opened
+from isocenter.dicom.syntax import TransferSyntax
+from isocenter.dicomweb.syntaxes import Plan
+from isocenter.errors import IsocenterError, Malformed, NotFound, Unavailable
+from isocenter.storage.records import InstanceRef
+
+DICOM: Final = "application/dicom"
+
+
+class Body(Protocol):
+    """What an answer carries."""
+
+    size: int | None
+    """In bytes; None, where it shows only when it is made. Then it is always given whole."""
+
+    def content(self, start: int = 0, end: int | None = None) -> AsyncGenerator[Buffer]:
+        """Give bytes ``start`` to ``end`` (exclusive). Raises: Unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A DICOM file that can be given now."""
+
+    syntax: TransferSyntax
+    size: int | None
+    pieces: Pieces
+
+
+async def file_of(instance: Opened, plan: Plan) -> File:
+    """Make a file of ``instance``.
+
+    What turns out not to be convertible is given as it is kept, unless another transfer syntax was
+    asked for; of what does not fit in memory that shows too late. Raises: HTTPException 406.
+    """
+    kept = File(instance.syntax, instance.instance.size, instance.file())
+    target = plan.target(instance.instance)
+    if target is None or target == instance.syntax:
+        return kept
+    pieces = instance.file_in(target)
+    if instance.size > WINDOW or instance.syntax.is_deflated:  # inflated, it may be of any size
+        return File(target, None, pieces)
+    try:
+        made = [piece async for piece in pieces]
+    except Malformed as error:
+        if plan.is_asked_for:
+            raise HTTPException(406, f"cannot be turned into {target.name}: {error}") from error
+        return kept
+    return File(target, sum(map(len, made)), made)
+
+
+def content_type(syntax: TransferSyntax) -> str:
+    """Return the Content-Type of a file (PS3.18 8.7.9)."""
+    return f"{DICOM}; transfer-syntax={syntax.uid}"
+
+
+async def _read(archive: Archive, instance: InstanceRef) -> Opened:
+    """Open an instance that was there a moment ago. Raises: NotFound, Unavailable."""
+    try:
+        return await archive.read(instance)
+    except NotFound as error:
+        raise NotFound("no such instance: it was removed meanwhile") from error
+
+
+async def each_opened(archive: Archive, instances: Iterable[InstanceRef]) -> AsyncGenerator[Opened]:
+    """Yield ``instances``, opened; close each. Raises: Unavailable."""
+
+    async def pages() -> AsyncIterator[Sequence[InstanceRef]]:
+        for instance in instances:
+            yield (instance,)
+
+    async with aclosing(opened(archive, pages())) as files:
+        async for instance, file in files:
+            if isinstance(file, IsocenterError):
+                uid = instance.sop_instance_uid
+                raise Unavailable(f"instance {uid} cannot be read: {file}") from file
+            yield file
+
+
+class Single:
+    """One instance and nothing around it."""
+
+    def __init__(self, archive: Archive, instance: InstanceRef, plan: Plan) -> None:
+        self._archive = archive
+        self._instance = instance
+        self._plan = plan
+        self.size = instance.size if plan.is_as_kept else None
+
+    async def content(self, start: int = 0, end: int | None = None) -> AsyncGenerator[Buffer]:
+        """Give it. Raises: NotFound, Unavailable; HTTPException 406."""
+        opened = await _read(self._archive, self._instance)
+        try:
+            if self.size is None:
+                pieces = (await file_of(opened, self._plan)).pieces
+            else:
+                pieces = opened.file(start, end)
+            async for piece in each(pieces):
+                yield piece
+        finally:
+            opened.close()

@@ -1,0 +1,214 @@
+"""The statements of one page of a search: which rows match, in the order of their level."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, FromClause, Select, exists, select, true, tuple_
+
+from isocenter.storage import schema
+from isocenter.storage.attributes import NON_PATIENT_STUDY, Level
+from isocenter.storage.conditions import TABLES, Condition
+from isocenter.storage.query import Query
+
+ORDERS: Final[dict[Level, tuple[str, ...]]] = {
+    Level.PATIENT: ("sort_name", "pk"),
+    Level.STUDY: ("study_date", "study_time", "pk"),
+    Level.SERIES: ("study_fk", "series_number", "pk"),
+    Level.IMAGE: ("series_fk", "instance_number", "pk"),
+}
+_NAMES_OF_NONE: Final = {
+    Level.PATIENT: "lone_study_uid",
+    Level.STUDY: "study_uid",
+    Level.SERIES: "series_uid",
+}
+_PARENTS: Final = {Level.STUDY: "patient_fk", Level.SERIES: "study_fk", Level.IMAGE: "series_fk"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a query is answered: by what leads, testing the rest."""
+
+    query: Query
+    lead: Condition | None
+    rest: list[Condition]
+
+    @property
+    def is_by_series(self) -> bool:
+        """Whether instances are gathered series by series."""
+        above = self.lead is not None and self.lead.level < Level.IMAGE
+        return above and self.query.level is Level.IMAGE
+
+    @property
+    def counts_quickly(self) -> bool:
+        """Whether a count reads an index and no rows, or few."""
+        level = self.query.level
+        return self.lead is not None or all(
+            each.level is level and (each.in_order_of or each.is_in_order) for each in self.rest
+        )
+
+
+def page_of(plan: Plan, after: tuple[Any, ...] | None) -> Select[Any]:
+    """The positions of what matches, in order."""
+    level, lead, rest = plan.query.level, plan.lead, plan.rest
+    table = TABLES[level]
+    statement = select(*(table.c[name] for name in ORDERS[level]))
+    if after is not None:
+        statement = statement.where(comes_behind(level, after))
+    if lead is not None:
+        statement = statement.where(led(level, lead))
+        if lead.level >= level:
+            gathered = "INDEXED BY study_when_ix" if level is Level.STUDY else "NOT INDEXED"
+            statement = statement.with_hint(table, gathered, "sqlite")
+        return ordered(level, statement.where(*filters_of(plan.query, rest)))
+    for each in rest:
+        if each.in_order_of is not None and each.level is level:
+            others = [other for other in rest if other is not each]
+            return _walk_by(plan.query, each, others, after)
+    statement = statement.with_hint(table, f"INDEXED BY {table.name}_order_ix", "sqlite")
+    return ordered(level, statement.where(*filters_of(plan.query, rest)))
+
+
+def _walk_by(
+    query: Query, leader: Condition, rest: list[Condition], after: tuple[Any, ...] | None
+) -> Select[Any]:
+    """Walk an index that holds one value's rows in the level's order."""
+    level = query.level
+    table = TABLES[level]
+    assert leader.in_order_of is not None
+    name, value = leader.in_order_of
+    if level is Level.STUDY:
+        return _walk_modality(query, value, rest, after)
+    statement = select(*(table.c[name] for name in ORDERS[level])).where(table.c[name] == value)
+    statement = statement.with_hint(table, f"INDEXED BY {table.name}_{name}_ix", "sqlite")
+    if after is not None:
+        statement = statement.where(comes_behind(level, after))
+    return ordered(level, statement.where(*filters_of(query, rest)))
+
+
+def _walk_modality(
+    query: Query, value: str, rest: list[Condition], after: tuple[Any, ...] | None
+) -> Select[Any]:
+    modality, table = schema.study_modality, schema.study
+    order = (modality.c.study_date, modality.c.study_time, modality.c.study_fk)
+    # The date is in this index too, so that a range of dates bounds the walk.
+    dated = [each.where(modality) for each in rest if each.is_in_order]
+    others = [each for each in rest if not each.is_in_order]
+    statement = select(*order).where(modality.c.modality == value, *dated)
+    if others:
+        statement = (
+            statement.select_from(modality.join(table, table.c.pk == modality.c.study_fk))
+            .with_hint(table, "NOT INDEXED", "sqlite")
+            .where(*filters_of(query, others))
+        )
+    else:
+        # Nothing is asked of the study's own row: it need not be read.
+        statement = statement.where(_of_patients(Level.STUDY, modality.c.study_fk))
+    if after is not None:
+        statement = statement.where(tuple_(*order) < tuple_(*after))
+    return statement.order_by(*(column.desc() for column in order))
+
+
+def ordered(level: Level, statement: Select[Any]) -> Select[Any]:
+    columns = [TABLES[level].c[name] for name in ORDERS[level]]
+    if level is Level.STUDY:
+        return statement.order_by(*(column.desc() for column in columns))
+    return statement.order_by(*columns)
+
+
+def comes_behind(level: Level, after: tuple[Any, ...]) -> ColumnElement[bool]:
+    columns = tuple_(*(TABLES[level].c[name] for name in ORDERS[level]))
+    return columns < tuple_(*after) if level is Level.STUDY else columns > tuple_(*after)
+
+
+# --- conditions that do not lead
+
+
+def filters_of(query: Query, conditions: list[Condition]) -> list[ColumnElement[bool]]:
+    level = query.level
+    table = TABLES[level]
+    found: list[ColumnElement[bool]] = []
+    if query.non_patient:
+        found.append(table.c.series_fk.in_(_of_none(Level.SERIES)))
+    else:
+        found.append(_of_patients(level, table.c.series_fk if level is Level.IMAGE else table.c.pk))
+    found += [each.where(table) for each in conditions if each.level is level]
+    above = [each for each in conditions if each.level < level]
+    below = [each for each in conditions if each.level > level]
+    if above:
+        found.append(_has_above(level, above))
+    if below:
+        found.append(_has_below(level, below))
+    return found
+
+
+def _of_patients(level: Level, key: ColumnElement[Any]) -> ColumnElement[bool]:
+    """That a row is not where instances of no patient are kept.
+
+    ``key``: its own, of an instance that of its series. Rows are not read for it.
+    """
+    return key.not_in(_of_none(Level(min(level, Level.SERIES))))
+
+
+@cache
+def _of_none(level: Level) -> Select[tuple[int]]:
+    """The keys of the rows under which instances of no patient are kept."""
+    table = TABLES[level].alias()
+    found = select(table.c.pk).where(table.c[_NAMES_OF_NONE[level]] == NON_PATIENT_STUDY)
+    if level is Level.PATIENT:
+        # Theirs is no Patient ID: so the index of what tells patients apart finds it.
+        found = found.where(table.c.patient_id == "", table.c.issuer == "")
+    return found
+
+
+def _has_above(level: Level, conditions: list[Condition]) -> ColumnElement[bool]:
+    """That the entities a row belongs to meet the conditions."""
+    at = Level(level - 1)
+    row: FromClause = TABLES[at].alias()
+    rows = {at: row}
+    joined: FromClause = row
+    while at > min(each.level for each in conditions):
+        parent = TABLES[Level(at - 1)].alias()
+        joined = joined.join(parent, parent.c.pk == rows[at].c[_PARENTS[at]])
+        at = Level(at - 1)
+        rows[at] = parent
+    table = TABLES[level]
+    demands = [each.where(rows[each.level]) for each in conditions]
+    linked = row.c.pk == table.c[_PARENTS[level]]
+    return exists(select(true()).select_from(joined).where(linked, *demands).correlate(table))
+
+
+def _has_below(level: Level, conditions: list[Condition]) -> ColumnElement[bool]:
+    """That one and the same entity below a row meets all the conditions, with those above it."""
+    at = Level(level + 1)
+    row: FromClause = TABLES[at].alias()
+    rows = {at: row}
+    joined: FromClause = row
+    while at < max(each.level for each in conditions):
+        child = TABLES[Level(at + 1)].alias()
+        joined = joined.join(child, child.c[_PARENTS[Level(at + 1)]] == rows[at].c.pk)
+        at = Level(at + 1)
+        rows[at] = child
+    table = TABLES[level]
+    demands = [each.where(rows[each.level]) for each in conditions]
+    linked = row.c[_PARENTS[Level(level + 1)]] == table.c.pk
+    return exists(select(true()).select_from(joined).where(linked, *demands).correlate(table))
+
+
+# --- what leads, and conditions that do not
+
+
+def led(level: Level, lead: Condition) -> ColumnElement[bool]:
+    """That a row of ``level`` is, holds or belongs to one of the leading condition's hits."""
+    table = TABLES[level]
+    hits: Any = lead.hits
+    at = lead.level
+    while at > level:
+        child = TABLES[at].alias()
+        hits = select(child.c[_PARENTS[at]]).where(child.c.pk.in_(hits))
+        at = Level(at - 1)
+    while at < level - 1:
+        at = Level(at + 1)
+        child = TABLES[at].alias()
+        hits = select(child.c.pk).where(child.c[_PARENTS[at]].in_(hits))
+    return table.c.pk.in_(hits) if at == level else table.c[_PARENTS[level]].in_(hits)
