@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from isocenter.archive.archive import Archive
 from isocenter.archive.exporting import name_of
-from isocenter.dicomweb import addresses, negotiation, targets
+from isocenter.dicomweb import addresses, metadata, negotiation, targets
 from isocenter.dicomweb.answers import answer
 from isocenter.dicomweb.conditional import etag
 from isocenter.dicomweb.delivery import Stream
@@ -35,6 +35,7 @@ _ALONE = Offer(DICOM)
 _ZIP = Offer(ZIP)
 OF_SEVERAL: Final = (_MULTIPART, _ZIP)
 OF_ONE: Final = (_MULTIPART, _ALONE, _ZIP)
+OF_NO_PATIENT: Final = (_ALONE, *metadata.OFFERS)
 
 
 async def study_or_series(request: Request) -> Response:
@@ -52,7 +53,9 @@ def of_no_patient(category: str) -> Endpoint:
 
     async def retrieve(request: Request) -> Response:
         found = await targets.of_no_patient(request, category)
-        chosen = negotiation.choose(request, (_ALONE,))
+        chosen = negotiation.choose(request, OF_NO_PATIENT)
+        if chosen.media_type != DICOM:
+            return await metadata.of_no_patient(request, found)
         return await given_alone(request, found, chosen.transfer_syntaxes)
 
     return retrieve
@@ -200,7 +203,7 @@ def _category(name: str) -> Resource:
         source="PS3.18 12.4",
         endpoint=of_no_patient(name),
         statuses={number: when for number, when in _STATUSES.items() if number != 413},
-        gives=(DICOM,),
+        gives=tuple(map(str, OF_NO_PATIENT)),
         parameters=(_ACCEPT,),
     )
     return Resource(name=f"Instance of {name}", path=f"/{name}/{{uid}}", methods={"GET": method})
