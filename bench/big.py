@@ -30,11 +30,11 @@ def measure(report: Report, folder: Path, rounds: int) -> None:
     server = Isocenter(folder / "server").start()
     try:
         before = _memory(server)
-        with _peak(server) as during:
+        with peak(server) as during:
             seconds = run_together([isocenter_send(server.address, file)])
         report.limit("4 GB in by C-STORE: memory grows by", _grown(before, during), "MB", ASKED_MB)
         report.add(Result("4 GB in by C-STORE", PIXEL_BYTES / seconds / 1e6, "MB/s"))
-        with _peak(server) as during:
+        with peak(server) as during:
             started = time.perf_counter()
             digest = _get(server.dicom_port, study)
             seconds = time.perf_counter() - started
@@ -93,7 +93,7 @@ def _grown(before: int, during: list[int]) -> float:
 
 
 @contextmanager
-def _peak(server: Isocenter) -> Iterator[list[int]]:
+def peak(server: Isocenter) -> Iterator[list[int]]:
     """Collect the server's resident memory while the block runs."""
     seen = [_memory(server)]
     ended = threading.Event()

@@ -1,12 +1,15 @@
-"""C-FIND on each indexed key of a large archive, first page of 100, and receiving into it."""
+"""C-FIND and QIDO-RS in a large archive, first page of 100 for each key; receiving into it."""
 
 import random
 import time
+import urllib.parse
 from collections.abc import Callable
+from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median, quantiles
 
 import wire
+from bench.big import peak
 from bench.catalogue import FIRST_DAY, MODALITIES, Study, prepare
 from bench.contestants import (
     alternating,
@@ -15,13 +18,14 @@ from bench.contestants import (
     run_together,
     storescu,
 )
-from bench.report import Report
+from bench.report import Report, Result
 from peers import Isocenter
 
 STUDIES = 100_000
 PAGE = 100
 QUERIES = 60
 ASKED_MS = 20.0
+ASKED_MB = 50.0
 ASKED_INGEST = 0.8
 INGESTED = 500
 
@@ -71,14 +75,63 @@ def measure(report: Report, folder: Path, rounds: int, studies: int = STUDIES) -
         with wire.Association(server.dicom_port, contexts) as association:
             for name, choose in KEYS.items():
                 seconds = _seconds(association, choose, studies)
-                p95 = quantiles(seconds, n=20)[-1] * 1000
-                report.limit(f"C-FIND by {name} in {studies:,} studies, p95", p95, "ms", ASKED_MS)
+                _told(report, f"C-FIND by {name} in {studies:,} studies", seconds)
+        web = HTTPConnection("127.0.0.1", server.http_port, timeout=60)
+        for name, choose in KEYS.items():
+            _told(report, f"QIDO-RS by {name} in {studies:,} studies", _web(web, choose, studies))
+        _told(report, f"QIDO-RS, the last page of {studies:,} studies", _last(web, studies))
+        _all(report, server, web, studies)
+        web.close()
         with contestant("Isocenter", folder / "empty") as (_, port):
             full, empty = _ingest((server.dicom_port, port), folder, rounds)
     finally:
         server.stop()
     what = f"receive {INGESTED} CT of 512 KB into {studies:,} studies"
     report.compare(what, full, "empty archive", empty, ASKED_INGEST)
+
+
+def _told(report: Report, what: str, seconds: list[float]) -> None:
+    report.limit(f"{what}, p95", quantiles(seconds, n=20)[-1] * 1000, "ms", ASKED_MS)
+
+
+def _web(web: HTTPConnection, choose: Chooser, studies: int) -> list[float]:
+    """The time of each of many searches, up to the last byte of the first page."""
+    chance = random.Random(4)
+    return [
+        _searched(web, choose(Study(chance.randrange(studies)).values()), limit=str(PAGE))
+        for _ in range(QUERIES)
+    ]
+
+
+def _last(web: HTTPConnection, studies: int) -> list[float]:
+    """The same of the page that has everything before it."""
+    page = {"limit": str(PAGE), "offset": str(studies - PAGE)}
+    return [_searched(web, {}, **page) for _ in range(QUERIES)]
+
+
+def _searched(web: HTTPConnection, keys: dict[int, str], **more: str) -> float:
+    query = {f"{tag:08X}": value for tag, value in keys.items()} | more
+    started = time.perf_counter()
+    web.request("GET", f"/dicom-web/studies?{urllib.parse.urlencode(query)}")
+    answer = web.getresponse()
+    answer.read()
+    assert answer.status in (200, 204), answer.status
+    return time.perf_counter() - started
+
+
+def _all(report: Report, server: Isocenter, web: HTTPConnection, studies: int) -> None:
+    """Every study in one answer: how fast, and how much the server's memory grows."""
+    before = server.process.resident_bytes()
+    with peak(server) as during:
+        started = time.perf_counter()
+        web.request("GET", "/dicom-web/studies")
+        answer = web.getresponse()
+        while answer.read(1 << 20):
+            pass
+        seconds = time.perf_counter() - started
+    report.add(Result(f"QIDO-RS, {studies:,} studies in one answer", studies / seconds, "/s"))
+    grown = max(0, max(during) - before) / 1e6
+    report.limit(f"QIDO-RS, {studies:,} in one answer: memory grows by", grown, "MB", ASKED_MB)
 
 
 def _seconds(association: wire.Association, choose: Chooser, studies: int) -> list[float]:

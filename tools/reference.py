@@ -10,6 +10,7 @@ import itertools
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +23,8 @@ from isocenter.cli.main import COMMANDS
 from isocenter.config import Config
 from isocenter.dicom.sop_classes import SOP_CLASSES
 from isocenter.dicom.syntax import TRANSFER_SYNTAXES, UNCOMPRESSED, lookup
+from isocenter.dicomweb import capabilities, routing
+from isocenter.dicomweb.resources import ANY_METHOD, Method, Resource, merged
 from isocenter.dimse import status
 from isocenter.dimse.negotiation import Offer
 from isocenter.dimse.settings import Limits, Timeouts
@@ -31,6 +34,7 @@ from isocenter.services.status import STATUSES
 from isocenter.services.store import StoreProvider
 from isocenter.storage.attributes import ATTRIBUTES, NEVER_MATCHED, Attribute, Held, Level
 from isocenter.storage.conditions import conditions_of
+from isocenter.storage.non_patient import BY_CATEGORY
 from isocenter.storage.query import Key, Query
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -266,10 +270,29 @@ def how(attribute: Attribute) -> str:
 
 def keys(level: Level) -> str:
     """The keys of one level."""
+    found = (
+        each
+        for each in ATTRIBUTES.values()
+        if each.level is level and each.held is not Held.GIVEN and each.tag not in _only_of_none()
+    )
+    return _keys(found)
+
+
+def _only_of_none() -> set[int]:
+    """Attributes that the index has for instances of no patient alone."""
+    every = (each for attributes in BY_CATEGORY.values() for each in attributes)
+    return {each.tag for each in every if ATTRIBUTES[each.tag] is each}
+
+
+def keys_of_category(name: str) -> str:
+    """The keys of instances of no patient."""
+    return _keys(BY_CATEGORY[name])
+
+
+def _keys(attributes: Iterable[Attribute]) -> str:
     rows = [
         (each.keyword, _tag(each.tag), each.vr, how(each), _items(each))
-        for each in sorted(ATTRIBUTES.values(), key=lambda each: each.tag)
-        if each.level is level and each.held is not Held.GIVEN
+        for each in sorted(attributes, key=lambda each: each.tag)
     ]
     return table(("keyword", "tag", "VR", "how", "keys of its items"), rows)
 
@@ -293,6 +316,70 @@ def _items(attribute: Attribute) -> str:
         f"{each.keyword} ({_items(each)})" if each.items else each.keyword
         for each in attribute.items.values()
     )
+
+
+# --- web services
+
+
+def _served() -> tuple[Resource, ...]:
+    return (capabilities.service(), *sorted(merged(routing.RESOURCES), key=lambda each: each.path))
+
+
+def _methods() -> Iterator[tuple[Resource, str, Method]]:
+    for resource in _served():
+        for name, method in resource.methods.items():
+            yield resource, name, method
+
+
+def web_resources() -> str:
+    """Every resource with its methods, what they take and give, and what they may answer."""
+    rows = [
+        (
+            f"`{resource.path}`",
+            f"{name} {method.transaction}",
+            method.source,
+            _media_types(method.takes),
+            _media_types(method.gives),
+            " ".join(str(code) for code in sorted(method.statuses)),
+        )
+        for resource, name, method in _methods()
+    ]
+    return table(("resource", "transaction", "source", "takes", "gives", "status codes"), rows)
+
+
+def _media_types(listed: Iterable[str]) -> str:
+    return "<br>".join(f"`{each}`" for each in listed)
+
+
+def web_statuses() -> str:
+    """What status codes mean, by transaction; those that mean the same come together."""
+    meanings: dict[tuple[tuple[int, str], ...], list[str]] = {}
+    for _, name, method in _methods():
+        known = meanings.setdefault(tuple(sorted(method.statuses.items())), [])
+        if (called := f"{name} {method.transaction}") not in known:
+            known.append(called)
+    parts = []
+    for statuses, names in meanings.items():
+        rows = [(f"`{code}`", meaning) for code, meaning in statuses]
+        parts.append(f"**{', '.join(names)}**\n\n{table(('status', 'when'), rows)}")
+    return "\n\n".join(parts)
+
+
+def web_any() -> str:
+    """What any request may be answered."""
+    return table(("status", "when"), [(f"`{code}`", when) for code, when in ANY_METHOD.items()])
+
+
+def web_parameters() -> str:
+    """Query parameters, and the transactions that heed them."""
+    heeding: dict[tuple[str, str], list[str]] = {}
+    for _, _, method in _methods():
+        for each in method.parameters:
+            known = heeding.setdefault((each.name, each.source), [])
+            if method.transaction not in known:
+                known.append(method.transaction)
+    rows = [(f"`{name}`", source, ", ".join(names)) for (name, source), names in heeding.items()]
+    return table(("parameter", "source", "transactions"), sorted(rows))
 
 
 # --- the upper layer
@@ -348,6 +435,7 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("settings", settings),
         ("archive", lambda: settings("archive.")),
         ("dimse", lambda: settings("dimse.")),
+        ("http", lambda: settings("http.")),
         ("dicomweb", lambda: settings("dicomweb.")),
     ),
     "reference/commands.md": (("commands", commands),),
@@ -357,12 +445,19 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("transfer syntaxes", syntaxes),
         ("storage", storage),
     ),
+    "reference/dicomweb.md": (
+        ("resources", web_resources),
+        ("statuses", web_statuses),
+        ("any method", web_any),
+        ("parameters", web_parameters),
+    ),
     "reference/query-keys.md": (
         ("patient", lambda: keys(Level.PATIENT)),
         ("study", lambda: keys(Level.STUDY)),
         ("series", lambda: keys(Level.SERIES)),
         ("image", lambda: keys(Level.IMAGE)),
         ("given", given),
+        *((name, partial(keys_of_category, name)) for name in BY_CATEGORY),
     ),
     "explanation/architecture.md": (("states", states), ("transitions", transitions)),
 }

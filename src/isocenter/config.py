@@ -4,6 +4,7 @@ A setting stands here once: the command line, the environment (``ISOCENTER_DICOM
 ``ISOCENTER_DIMSE__IDLE_TIMEOUT``) and the TOML file all use the names of these fields.
 """
 
+import ipaddress
 import re
 import tomllib
 import types
@@ -22,6 +23,7 @@ from isocenter.errors import IsocenterError, Malformed
 ENVIRONMENT_PREFIX = "ISOCENTER_"
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 HIGHEST_PORT = 65535
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,9 @@ class ArchiveConfig:
     """How long a completed or canceled workitem is kept, unless a subscriber holds a deletion lock
     on it (PS3.4 CC.2.3.2)."""
 
+    commitment_retention: Annotated[float, Span(60, 10 * 366 * 24 * 3600)] = 30 * 24 * 3600.0
+    """How long the result of a request of storage commitment can be asked for (PS3.18 13.5)."""
+
     event_retention: Annotated[float, Span(0, 366 * 24 * 3600)] = 24 * 3600.0
     """How long an event of the worklist waits for a subscriber who is not connected."""
 
@@ -128,6 +133,39 @@ class DimseConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HttpConfig:
+    """The HTTP listener."""
+
+    names: tuple[str, ...] = ()
+    """Names this server is called by in URLs, beyond addresses, ``localhost``, the machine's own
+    name and names that only a private network has; ``*``: any. Another name is refused, so that no
+    web page can pass itself off as this server (DNS rebinding)."""
+
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose pages may use this server from a browser, as in ``https://viewer.example``;
+    ``*``: any. Pages of other origins can read nothing and change nothing."""
+
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of reverse proxies: only from them are ``Forwarded`` and
+    ``X-Forwarded-For``, ``-Proto``, ``-Host`` and ``-Prefix`` believed."""
+
+    max_connections: Count = 1000
+    """Connections at once; more are answered 503. Each has one request under way at a time."""
+
+    max_header_size: Annotated[int, Span(4096, 1 << 20)] = 64 << 10
+    """The longest request line with header fields, in bytes."""
+
+    header_timeout: Seconds = 20.0
+    """Wait for the header fields of a request, from its first byte to their end."""
+
+    idle_timeout: Seconds = 30.0
+    """A connection without a request is closed after this."""
+
+    network_timeout: Seconds = 60.0
+    """Wait for a client to send more of a body, or to take more of an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DicomwebConfig:
     """The web services of PS3.18."""
 
@@ -136,6 +174,10 @@ class DicomwebConfig:
 
     max_store_parts: Count = 100_000
     """Instances, or other parts, that one request to store may bring."""
+
+    removal: Literal["local", "always", "never"] = "local"
+    """Whether DELETE removes studies, series and instances. ``local``: only while we listen on
+    loopback alone, so that no stranger on the network can."""
 
     inline_size: Annotated[int, Span(0, 1 << 20)] = 1024
     """Bytes up to which binary values are written into metadata; of longer ones it has the URL."""
@@ -176,6 +218,7 @@ class Config:
 
     archive: ArchiveConfig = ArchiveConfig()
     dimse: DimseConfig = DimseConfig()
+    http: HttpConfig = HttpConfig()
     dicomweb: DicomwebConfig = DicomwebConfig()
     peer: tuple[Address, ...] = ()
     """The applications we know: C-MOVE destinations, and who may call if ``known_callers_only``."""
@@ -221,9 +264,25 @@ def load(
                 " ([dimse] known_callers_only = true) or --allow-anonymous",
             )
         )
+    if config is not None:
+        faults += _http_faults(config.http, settings)
     if faults or config is None:
         raise SettingsError(faults)
     return config
+
+
+def _http_faults(http: HttpConfig, settings: "_Settings") -> Iterator[Fault]:
+    """What is wrong with addresses and origins; their kind is only text."""
+    for each in http.trusted_proxies:
+        try:
+            ipaddress.ip_network(each, strict=False)
+        except ValueError:
+            what = f"http.trusted_proxies: {each!r} is no address and no network"
+            yield Fault(settings.place(("http", "trusted_proxies")), what)
+    for each in http.cors_origins:
+        if each != "*" and not _ORIGIN.fullmatch(each):
+            what = f"http.cors_origins: {each!r} is no origin such as https://viewer.example"
+            yield Fault(settings.place(("http", "cors_origins")), what)
 
 
 class _Settings:
@@ -370,7 +429,9 @@ def _converted(value: object, hint: Any) -> Any:
     return converted
 
 
-def _plain(value: object, hint: type) -> Any:
+def _plain(value: object, hint: Any) -> Any:
+    if hint == tuple[str, ...]:
+        return _texts(value)
     if isinstance(value, _Text) and hint is not str:
         return _from_text(value, hint)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
@@ -379,6 +440,14 @@ def _plain(value: object, hint: type) -> Any:
         return value
     names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
     raise ValueError(f"expected {names.get(hint, hint.__name__)}, not {value!r}")
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """Several texts; from the environment with commas between them. Raises: ValueError."""
+    listed = value.split(",") if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
+        raise ValueError(f"expected a list of texts, not {value!r}")
+    return tuple(stripped for each in listed if (stripped := str(each).strip()))
 
 
 def _from_text(text: str, hint: type) -> Any:
@@ -450,6 +519,8 @@ def _in_words(hint: Any) -> str:
         return f"{kind.__name__}, {span}"
     if typing.get_origin(hint) is Literal:
         return " or ".join(map(repr, typing.get_args(hint)))
+    if hint == tuple[str, ...]:
+        return "list of texts"
     if isinstance(hint, types.GenericAlias):
         return "list of AET@HOST:PORT"
     return str(hint.__name__).lower()

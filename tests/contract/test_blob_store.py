@@ -205,3 +205,28 @@ def test_the_size_of_a_blob_is_told_without_opening_it(store: BlobStore) -> None
     assert store.size(put(store, b"123", b"45")) == 5
     with pytest.raises(NotFound):
         store.size(key())
+
+
+def test_scratch_keeps_what_is_written_until_it_is_closed(store: BlobStore) -> None:
+    scratch = store.scratch()
+
+    places = [scratch.write([b"first", b" and "]), scratch.write([bytes(100_000)])]
+    places.append(scratch.write([b"last"]))
+    window = scratch.window(places[2], scratch.size)
+    scratch.close()
+    scratch.close()
+
+    assert places == [0, 10, 100_010]
+    assert bytes(window) == b"last"
+    assert list(store.all_keys()) == []
+    assert store.recover() == 0
+
+
+def test_bytes_at_hand_are_those_asked_for_or_none(store: BlobStore) -> None:
+    data = os.urandom(20_000)
+    blob = store.open(put(store, data))
+
+    assert blob.at_hand(100, 9000) in (data[100:9000], None)
+    assert blob.at_hand(19_000, 30_000) is None
+    blob.close()
+    assert blob.at_hand(0, 10) is None

@@ -1,18 +1,25 @@
-"""The HTTP listener: whether we live and are ready, and the services it carries."""
+"""The HTTP listener: it starts and stops, and what it carries is put together here."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from isocenter.app import connections
+from isocenter.app.api import OPERATIONS, Api
+from isocenter.app.forwarded import Forwarded
+from isocenter.app.origins import Origins
+from isocenter.config import HttpConfig
 from isocenter.dicomweb import problems
+
+log = logging.getLogger(__name__)
 
 
 class _Server(uvicorn.Server):
@@ -34,15 +41,22 @@ class _Server(uvicorn.Server):
 class HttpListener:
     """Serves ``application`` on a socket that is bound already."""
 
-    def __init__(self, application: ASGIApp, bound: socket.socket) -> None:
+    def __init__(
+        self, application: ASGIApp, bound: socket.socket, config: HttpConfig | None = None
+    ) -> None:
+        config = config or HttpConfig()
+        # What it would log we say ourselves: once, and without what a client sent.
+        logging.getLogger("uvicorn.error").disabled = True
         self._server = _Server(
             uvicorn.Config(
                 application,
+                http=connections.limited(limits_of(config)),
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                timeout_keep_alive=30,
+                proxy_headers=False,
+                timeout_keep_alive=max(1, round(config.idle_timeout)),
                 timeout_graceful_shutdown=5,
             )
         )
@@ -65,36 +79,105 @@ class HttpListener:
             await self._task
 
 
+def limits_of(config: HttpConfig) -> connections.Limits:
+    """What the settings say of limits and waiting."""
+    return connections.Limits(
+        connections=config.max_connections,
+        header_size=config.max_header_size,
+        header_timeout=config.header_timeout,
+        network_timeout=config.network_timeout,
+    )
+
+
 class Gate:
     """Passes requests on to an application that is there only while the archive is open."""
 
     def __init__(self) -> None:
-        self.application: ASGIApp | None = None
+        self._application: ASGIApp | None = None
+        self._under_way: set[asyncio.Task[object]] = set()
+
+    @property
+    def under_way(self) -> int:
+        """Requests that are being answered."""
+        return len(self._under_way)
+
+    def open(self, application: ASGIApp) -> None:
+        """Pass on what comes from now on."""
+        self._application = application
+
+    async def drain(self, timeout: float) -> None:
+        """Refuse what comes from now on; return when what is under way has ended.
+
+        After ``timeout`` seconds it is ended.
+        """
+        self._application = None
+        if not self._under_way:
+            return
+        log.info("finishing requests", extra={"under_way": self.under_way})
+        _, left = await asyncio.wait(self._under_way, timeout=timeout)
+        if left:
+            log.warning("requests broken off", extra={"under_way": len(left)})
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 503 until there is an application, and after it is gone."""
-        application = self.application
+        application = self._application
         if application is None:
-            refusal = problems.problem(503, "starting or stopping", headers={"Retry-After": "5"})
-            await refusal(scope, receive, send)
-        else:
-            await application(scope, receive, send)
+            await _refuse(scope, receive, send)
+            return
+        # A task of its own: ending it is then no cancellation of the server's.
+        task = asyncio.create_task(_run(application, scope, receive, send))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        try:
+            await asyncio.wait({task})
+        finally:
+            task.cancel()
+        task.result()
 
 
-def application(state: Callable[[], str], dicom_web: ASGIApp) -> Starlette:
+async def _run(application: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Let the application answer; if it is ended before it began to, refuse."""
+    has_begun = False
+
+    async def watched(message: Message) -> None:
+        nonlocal has_begun
+        has_begun = True
+        await send(message)
+
+    try:
+        await application(scope, receive, watched)
+    except asyncio.CancelledError:
+        if not has_begun:
+            await _refuse(scope, receive, send)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1012})  # service restart
+        return
+    told = {"retry-after": problems.RETRY_AFTER, "connection": "close"}
+    await problems.problem(503, "starting or stopping", headers=told)(scope, receive, send)
+
+
+def application(
+    state: Callable[[], str], dicom_web: ASGIApp, config: HttpConfig | None = None
+) -> Starlette:
     """Return the HTTP application; ``state`` says ``ready`` when all is up."""
-
-    async def live(_: Request) -> Response:
-        return JSONResponse({"status": "live"})
-
-    async def ready(_: Request) -> Response:
-        now = state()
-        return JSONResponse({"status": now}, status_code=200 if now == "ready" else 503)
-
+    config = config or HttpConfig()
+    api = Api(state)
     return Starlette(
         routes=[
-            Route("/health/live", live),
-            Route("/health/ready", ready),
+            *(Route(each.path, api.serve(each)) for each in OPERATIONS),
             Mount("/dicom-web", dicom_web),
-        ]
+            Route("/wado", dicom_web),  # the URI service has no path below it
+        ],
+        middleware=[
+            Middleware(problems.Guard),
+            Middleware(Forwarded, trusted=config.trusted_proxies),
+            Middleware(Origins, config=config),
+        ],
+        exception_handlers=problems.HANDLERS,
     )

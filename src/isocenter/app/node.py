@@ -66,11 +66,12 @@ class Node:
                 loop.add_signal_handler(number, self.stop)
         config = self._config
         bound = _bind(config.host, config.http_port)
-        http = HttpListener(application(lambda: self.state, self._dicom_web), bound)
+        serving = application(lambda: self.state, self._dicom_web, config.http)
+        http = HttpListener(serving, bound, config.http)
         await http.start()
         try:
             archive = await Archive.open(config.data, config.archive)
-            self._dicom_web.application = routing.application(archive, config)
+            self._dicom_web.open(routing.application(archive, config))
             try:
                 await self._serve(archive, f"{config.host}:{bound.getsockname()[1]}")
             finally:
@@ -103,9 +104,18 @@ class Node:
             await self._stop.wait()
         finally:
             self.state = "draining"
-            log.info("stopping", extra={"associations": server.associations})
+            log.info(
+                "stopping",
+                extra={
+                    "associations": server.associations,
+                    "requests": self._dicom_web.under_way,
+                },
+            )
             await archive.worklist.close()
-            await server.drain(config.shutdown_timeout)
+            await asyncio.gather(
+                server.drain(config.shutdown_timeout),
+                self._dicom_web.drain(config.shutdown_timeout),
+            )
         log.info("stopped")
 
 

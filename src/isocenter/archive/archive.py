@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from isocenter.archive.backpressure import Budget, Share
+from isocenter.archive.commitment import Commitments
+from isocenter.archive.frames import OpenInstances
 from isocenter.archive.ingest import Announced, Ingest, Reception
 from isocenter.archive.metadata import Metadata
 from isocenter.archive.retrieve import Opened, close_unused
@@ -48,6 +50,8 @@ class Archive:
         self.worklist = Worklist(index.worklist, config)
         self.admission = self.ingest.admission
         self.budget = Budget()
+        self.commitments = Commitments(index.commitments, self, self.admission, config)
+        self.opened = OpenInstances(store, copies, workers)
 
     @classmethod
     async def open(cls, folder: Path, config: ArchiveConfig, *, is_shared: bool = False) -> Self:
@@ -82,6 +86,8 @@ class Archive:
 
     async def close(self) -> None:
         """Finish what was begun, then close."""
+        await self.commitments.close()
+        self.opened.close()
         await self.metadata.close()
         await asyncio.to_thread(self._close)
 
@@ -151,6 +157,7 @@ class Archive:
 
     async def _delete_blobs(self) -> None:
         while keys := await self.index.blobs_to_delete():
+            self.opened.drop(keys)
             await self._in_worker(partial(self.store.expunge, keys))
             await self.index.forget_blobs(keys)
 

@@ -25,6 +25,7 @@ from isocenter.dicom.scanner import Scanner
 from isocenter.errors import IsocenterError, Malformed, NotFound, Unavailable
 from isocenter.storage.attributes import WANTED
 from isocenter.storage.blobs import Blob, BlobStore
+from isocenter.storage.carrying import carry_over
 from isocenter.storage.files import FileStore
 from isocenter.storage.index import Index
 from isocenter.storage.ordering import Ordering
@@ -172,13 +173,15 @@ def reindex(
         store.close()
 
 
-def put_in_place(made: Path, index_path: Path) -> None:
-    """Make ``made``, an index that nobody has open, the one at ``index_path``.
+def put_in_place(made: Path, index_path: Path) -> bool:
+    """Make ``made``, an index that nobody has open, the one at ``index_path``; return whether the
+    worklist, which no blob tells, could be taken over into it.
 
     The former one stays beside it, named ``….before``. Cut short between, there is none, which the
     next start tells; never one with the write-ahead log of the other. Raises: Unavailable.
     """
     before = index_path.with_name(f"{index_path.name}.before")
+    is_whole = carry_over(index_path, made)
     try:
         with closing(sqlite3.connect(made)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -190,6 +193,7 @@ def put_in_place(made: Path, index_path: Path) -> None:
         _remove_index(made)
     except (OSError, sqlite3.Error) as error:
         raise Unavailable(f"the new index cannot be put in place: {error}") from error
+    return is_whole
 
 
 def _remove_index(path: Path) -> None:

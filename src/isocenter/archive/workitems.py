@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from isocenter.archive import workitem_checks
 from isocenter.archive.workitem_checks import is_filled
-from isocenter.dicom.procedure_step import UPS_PUSH, StepState
+from isocenter.dicom.procedure_step import FILTERED_WORKLIST, UPS_PUSH, WORKLIST, StepState
 from isocenter.errors import Conflict, Malformed
 from isocenter.storage.workitem_records import (
     Dataset,
@@ -100,6 +100,8 @@ class Created:
 
 def create(uid: str, dataset: Dataset, now: int) -> Created:
     """Make a workitem. Raises: Malformed; Refused. Source: PS3.4 CC.2.5."""
+    if uid in (WORKLIST, FILTERED_WORKLIST):
+        raise Malformed("this UID stands for the whole worklist, not for a workitem")
     given = {tag8: each for tag8, each in dataset.items() if tag8 != SOP_INSTANCE}
     state = given.get(STATE)
     if is_filled(state) and _first(state) != StepState.SCHEDULED.value:

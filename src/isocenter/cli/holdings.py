@@ -169,7 +169,7 @@ async def _verify(config: Config) -> bool:
 
 
 def reindex(data: DataOption = None, config: ConfigOption = None) -> None:
-    """Make the index anew from the blobs alone."""
+    """Make the index anew from the blobs alone; the worklist is taken over."""
     if not _reindex(load_settings(config, data=data)):
         sys.exit(1)
 
@@ -193,9 +193,11 @@ def _reindex(config: Config) -> bool:
                 if checked.fault is not None:
                     faults += 1
                     complain(f"{checked.fault.value}: {checked.key} {checked.reason}".rstrip())
-        put_in_place(made, config.data / INDEX_NAME)
+        is_whole = put_in_place(made, config.data / INDEX_NAME)
+    if not is_whole:
+        complain("the worklist could not be read: it is left in the former index")
     say(f"{steps.count - faults} entered, {faults} faulty")
-    return not faults
+    return is_whole and not faults
 
 
 def _refuse_nothing(folder: Path) -> None:

@@ -24,6 +24,7 @@ COMMANDS = {
     "get": ("retrieve", "get"),
     "move": ("retrieve", "move"),
     "dump": ("dump", "dump"),
+    "undump": ("undump", "undump"),
 }
 """The module of this package and the function in it, by the command's name."""
 INTERRUPTED = 130

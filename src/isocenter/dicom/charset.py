@@ -37,9 +37,17 @@ class Charset:
 
     def decode(self, value: bytes) -> str:
         """Give the text; what cannot be decoded becomes U+FFFD. Never raises."""
+        if value.isascii() and _ESCAPE not in value:
+            return value.decode("ascii")
         if _ESCAPE not in value or self.terms[:1] == (UTF_8,):
             return value.decode(self.encodings[0], "replace")
         return "".join(self._decode_fragment(part) for part in _FRAGMENT.findall(value))
+
+    def is_utf_8(self, value: bytes) -> bool:
+        """Tell whether ``value`` means the same in UTF-8."""
+        if self.terms[:1] == (UTF_8,):
+            return True
+        return value.isascii() and _ESCAPE not in value and self.encodings[0] != "shift_jis"
 
     def encode(self, text: str) -> bytes | None:
         """Give the bytes, or None where this character set cannot express ``text``."""

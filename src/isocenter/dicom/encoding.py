@@ -9,6 +9,7 @@ import zlib
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from struct import Struct, error
 from typing import Any, Final
 
@@ -17,7 +18,8 @@ from isocenter.dicom import charset as charsets
 from isocenter.dicom.bulk import Bulk
 from isocenter.dicom.charset import Charset
 from isocenter.dicom.decimals import decimal_string, integer
-from isocenter.dicom.dictionary import plain_vr
+from isocenter.dicom.dictionary import dictionary_vr, plain_vr
+from isocenter.dicom.json_model import joined_name
 from isocenter.dicom.layout import (
     DEFAULT_LIMITS,
     DELIMITERS,
@@ -42,7 +44,6 @@ LONGEST_SHORT: Final = 0xFFFE
 """Bytes of an even value that a two-byte length field can tell."""
 _LONG: Final = frozenset(LONG_VRS.values())
 _NAMES: Final = {vr: vr.encode("ascii") for vr in _LONG | TEXT_VRS | PLAIN_VRS | {*NUMBERS, "AT"}}
-_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 _TAG: Final = Struct("<HH").pack
 _KEY: Final = re.compile("[0-9A-Fa-f]{8}")
 _NOT_IN_A_DATA_SET: Final = frozenset({0x0000, 0x0002, DELIMITERS})
@@ -69,10 +70,8 @@ class Part:
 
     def pieces(self) -> Iterator[Buffer]:
         """Give what is written. Raises: Malformed, where the size is not as it was said."""
-        pieces = bulks.read(self.bulk)
-        yield from bulks.swapped(pieces, self.swapped_as) if self.swapped_as else pieces
-        if self.padding:
-            yield self.padding
+        pieces = chain(bulks.read(self.bulk), (self.padding,))
+        return bulks.swapped(pieces, self.swapped_as) if self.swapped_as else pieces
 
 
 def encode(
@@ -160,6 +159,8 @@ def _terms(dataset: Dataset, charset: str | tuple[str, ...] | None) -> tuple[str
         named = dataset.get("00080005", {}).get("Value") or ()
         charset = tuple(term or "" for term in named)
     terms = (charset,) if isinstance(charset, str) else charset
+    if not all(isinstance(term, str) for term in terms):
+        raise TypeError("00080005")
     # An empty first term stands for the default repertoire, which others may extend.
     return terms if any(terms) else ()
 
@@ -176,6 +177,7 @@ class _Writer:
         self._short = Struct(f"{order}HH2sH").pack
         self._long = Struct(f"{order}HH2sHI").pack
         self._implicit = Struct(f"{order}HHI").pack
+        self._sequence_end = self._implicit(SEQUENCE_END >> 16, SEQUENCE_END & 0xFFFF, 0)
 
     def dataset(self, dataset: Dataset) -> list[bytes | Part]:
         """Write the outermost data set: the one that names the character set."""
@@ -206,9 +208,7 @@ class _Writer:
             return
         vr = attribute.get("vr") or plain_vr(tag)
         if vr == "SQ":
-            content = self._items(attribute)
-            found.append(self._header(tag, vr, sum(map(len, content))))
-            found += content
+            self._sequence(tag, self._items(attribute), found)
             return
         value = self._value(vr, attribute)
         if isinstance(value, Bulk):
@@ -220,13 +220,21 @@ class _Writer:
                 value += _padding(vr)
             found.append(self._header(tag, vr, len(value)) + self._in_order(vr, value))
 
+    def _sequence(self, tag: int, content: list[bytes | Part], found: list[bytes | Part]) -> None:
+        """Write a sequence. By its delimiter, implicit VR tells one not in the dictionary."""
+        is_told = not self._layout.is_implicit or dictionary_vr(tag) == "SQ"
+        found.append(self._header(tag, "SQ", sum(map(len, content)) if is_told else UNDEFINED))
+        found += content
+        if not is_told:
+            found.append(self._sequence_end)
+
     def _bulk(self, tag: int, vr: str, bulk: Bulk, found: list[bytes | Part]) -> None:
         """Write what is elsewhere, or is pixel data, which may be encapsulated (PS3.5 A.4)."""
         if tag == PIXEL_DATA and not self._depth:
             self._check_encapsulation(bulk)
         if bulk.is_encapsulated and tag == PIXEL_DATA:
             found += [self._header(tag, vr, UNDEFINED), Part(bulk, "", b"")]
-            found.append(self._implicit(SEQUENCE_END >> 16, SEQUENCE_END & 0xFFFF, 0))
+            found.append(self._sequence_end)
             return
         padding = _padding(vr) if bulk.size % 2 else b""
         length = bulk.size + len(padding)
@@ -301,6 +309,8 @@ class _Writer:
             raise Malformed("sequences are nested too deep")
         found: list[bytes | Part] = []
         for item in attribute.get("Value") or ():
+            if not isinstance(item, Mapping | None):
+                raise TypeError("SQ")
             inner: dict[str, Mapping[str, Any]] = dict(item or {})
             inner.pop("00080005", None)
             content = self._elements(inner)
@@ -331,11 +341,7 @@ def _only(value: Any) -> Any:
 
 
 def _person_name(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if not value:
-        return ""
-    return "=".join(value.get(group) or "" for group in _GROUPS).rstrip("=")
+    return value if isinstance(value, str) else joined_name(value or {})
 
 
 def _plain(vr: str, value: Any) -> str:

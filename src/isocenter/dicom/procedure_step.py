@@ -54,10 +54,13 @@ class Usage:
                 return cls(is_allowed=False)
             case "empty":
                 return cls(is_required=True, may_have_value=False)
+            case "blank":
+                return cls(may_have_value=False)
             case "self":
                 return cls(is_ours=True)
         user, _, provider = code.partition("/")
-        return cls(user in ("1", "2"), not provider.startswith("1") and user != "1")
+        is_null_supported = not provider.startswith("1") and user != "1"
+        return cls(user in ("1", "2"), user == "2" or is_null_supported)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,9 @@ For what is to be found in an object of any size. ``elements`` walks what is in 
 ``scanner`` what arrives in pieces; all three go by the rules of ``layout``.
 """
 
+import threading
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
 from isocenter.dicom.dictionary import plain_vr
@@ -13,6 +15,7 @@ from isocenter.dicom.inflation import Inflater
 from isocenter.dicom.layout import (
     DEFAULT_LIMITS,
     DELIMITERS,
+    IMPLICIT_BIG,
     ITEM,
     ITEM_END,
     SEQUENCE_END,
@@ -32,6 +35,7 @@ from isocenter.dicom.paths import AttributePath
 from isocenter.dicom.syntax import TransferSyntax
 from isocenter.errors import Malformed, NotFound
 
+_STOPS: Final[frozenset[int]] = frozenset()
 FIRST_FETCH: Final = 1 << 12
 LARGEST_FETCH: Final = 1 << 18
 """Bytes fetched at once: the more, the longer the walk has passed over nothing."""
@@ -93,18 +97,26 @@ class Walk:
         self._start = 0  # of what is in view
         self._fetch_size = FIRST_FETCH
 
-    def elements(self) -> Iterator[Place]:
-        """Give the elements of the outermost data set, in their order."""
-        return self._elements(self._settled(_Level(0, self.reader.size, self._layout, 0)))
+    def elements(self, wanted: frozenset[int] | None = None) -> Iterator[Place]:
+        """Give the elements of the outermost data set, in their order; perhaps only some of them.
+
+        Those not in ``wanted`` may be left out, which is quicker.
+        """
+        whole = _Level(0, self.reader.size, self._layout, 0)
+        return self._elements(self._settled(whole), wanted)
 
     def find(self, path: AttributePath) -> Place:
         """Find an attribute; the first of its tag. Raises: NotFound, too."""
-        place = _first(path[0], self.elements())
+        place = _first(path[0], self.elements(frozenset(path[:1])))
         for item, tag in zip(path[1::2], path[2::2], strict=True):
             if place.vr != "SQ":
                 raise NotFound("the path to the attribute leads through what is no sequence")
-            place = _first(tag, self._elements(self._item(place, item)))
+            place = _first(tag, self._elements(self._item(place, item), frozenset((tag,))))
         return place
+
+    def everything(self) -> Iterator[tuple[AttributePath, Place]]:
+        """Give every attribute but sequences, those within items too, each with its path."""
+        return self._within((), _Level(0, self.reader.size, self._layout, 0))
 
     def end_of(self, place: Place) -> int:
         """Give where the value of an element ends, without its delimiter."""
@@ -112,9 +124,15 @@ class Walk:
             return place.offset + place.length
         return self._after(place) - (8 if self._has_delimiter(place) else 0)
 
-    def _elements(self, level: _Level) -> Iterator[Place]:
+    def _elements(self, level: _Level, wanted: frozenset[int] | None) -> Iterator[Place]:
         at, end, layout, depth = level
-        while (header := self._header(at, end, layout)) is not None:
+        stops = None if wanted is None else _STOPS | frozenset(map(layout.raw, wanted))
+        while True:
+            if stops is not None:
+                at = self._pass(at, end, layout, stops)
+            header = self._header(at, end, layout)
+            if header is None:
+                break
             tag, _, length, size = header
             if tag == ITEM_END and depth:
                 return
@@ -156,23 +174,36 @@ class Walk:
         head = self._bytes(place.offset, place.offset + 8)
         return len(head) < 8 or is_delimiter(head, 0, place.layout)
 
+    def _within(self, above: AttributePath, level: _Level) -> Iterator[tuple[AttributePath, Place]]:
+        if level.depth > self._limits.nesting:
+            raise Malformed("sequences are nested too deep", offset=level.at)
+        for place in self._elements(self._settled(level), None):
+            path = (*above, place.tag)
+            if place.vr != "SQ":
+                yield path, place
+                continue
+            for number, item in enumerate(self._items(place)):
+                yield from self._within((*path, number), item)
+
     def _item(self, place: Place, index: int) -> _Level:
         """Find an item of a sequence. Raises: NotFound, too."""
+        found = next(islice(self._items(place), index, None), None)
+        if found is None:
+            raise NotFound("the sequence has fewer items than the path to the attribute says")
+        return self._settled(found)
+
+    def _items(self, place: Place) -> Iterator[_Level]:
         end = place.end if place.length is None else place.offset + place.length
         level = self._settled_items(_Level(place.offset, end, place.layout, place.depth + 1))
         at = level.at
-        for number in range(index + 1):
-            header = self._header(at, end, level.layout)
-            if header is None or header.tag == SEQUENCE_END:
-                break
+        while (header := self._header(at, end, level.layout)) is not None:
+            if header.tag == SEQUENCE_END:
+                return
             if header.tag != ITEM:
                 raise Malformed("an item was expected", offset=at)
             inner = self._inside(header, at, end, level)
-            if number == index:
-                return self._settled(inner)
-            is_undefined = header.length == UNDEFINED
-            at = self._end_of_item(inner) if is_undefined else inner.end
-        raise NotFound("the sequence has fewer items than the path to the attribute says")
+            yield inner
+            at = self._end_of_item(inner) if header.length == UNDEFINED else inner.end
 
     def _inside(self, header: Header, at: int, end: int, level: _Level) -> _Level:
         """Give the item whose header stands at ``at``."""
@@ -204,8 +235,7 @@ class Walk:
         """Give where what follows the delimiter of an item begins."""
         at, end, layout, depth = self._settled(level)
         while True:
-            if not layout.is_implicit:
-                at = self._pass_short(at, layout)
+            at = self._pass(at, end, layout, _STOPS)
             header = self._header(at, end, layout)
             if header is None:
                 raise Malformed("an item is cut short", offset=min(at, end))
@@ -221,20 +251,29 @@ class Walk:
             else:
                 at += length
 
-    def _pass_short(self, at: int, layout: Layout) -> int:
+    def _pass(self, at: int, end: int, layout: Layout, stops: frozenset[int]) -> int:
         """Pass over the commonest elements as far as they are in view. The inmost loop."""
-        unpack, vrs = layout.explicit.unpack_from, SHORT_VRS
-        view = self._view
-        local = at - self._start
-        last = len(view) - 8
-        if local < 0:
+        view, start = self._view, self._start
+        local, last = at - start, min(len(view), end - start) - 8
+        if local < 0 or layout == IMPLICIT_BIG:
             return at
-        while local <= last:
-            _, vr, length = unpack(view, local)
-            if vr not in vrs:
-                break
-            local += 8 + length
-        return self._start + local
+        before = local
+        if layout.is_implicit:
+            pair = layout.implicit.unpack_from
+            while local <= last:
+                raw, length = pair(view, local)
+                if raw in stops or length == UNDEFINED or raw & 0xFFFF == DELIMITERS:
+                    break
+                before, local = local, local + 8 + length
+        else:
+            unpack, vrs = layout.explicit.unpack_from, SHORT_VRS
+            while local <= last:
+                raw, vr, length = unpack(view, local)
+                if vr not in vrs or raw in stops:
+                    break
+                before, local = local, local + 8 + length
+        # What reaches beyond the end is looked at again, to be told.
+        return start + (local if start + local <= end else before)
 
     def _settled(self, level: _Level) -> _Level:
         head = self._bytes(level.at, min(level.at + 8, level.end))
@@ -272,7 +311,7 @@ class Walk:
 class Inflated:
     """A deflated data set, read as what it unfolds to: always from its start, a step at a time.
 
-    What lies behind the last window comes without a new start.
+    What lies behind the last window comes without a new start. Threads may share it.
     """
 
     def __init__(self, reader: Reader, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -283,9 +322,14 @@ class Inflated:
         self._steps = self._inflate()
         self._step = b""
         self._at = 0  # of the step in the data set
+        self._lock = threading.Lock()
 
     def window(self, start: int, end: int) -> memoryview:
         """Return bytes ``start`` to ``end`` (exclusive)."""
+        with self._lock:
+            return self._window(start, end)
+
+    def _window(self, start: int, end: int) -> memoryview:
         if start < self._at:
             self._steps, self._step, self._at = self._inflate(), b"", 0
         found = bytearray()

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from isocenter.dicom.decimals import decimal_string
 from isocenter.dicom.dictionary import creator_tag, is_private, is_private_creator, keyword_of
+from isocenter.dicom.json_model import GROUPS, joined_name
 from isocenter.dicom.layout import Buffer
 from isocenter.dicom.values import PLAIN_VRS, TEXT_VRS
 from isocenter.dicom.xml_reading import NAMESPACE, Reader, read
@@ -25,7 +26,6 @@ PIECE: Final = 1 << 16
 """Characters that are collected before they are given out, or thereabouts."""
 BASE64_STEP: Final = 3 << 16
 """Bytes that are encoded at a time: whole groups of three."""
-GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 COMPONENTS: Final = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
 _URN: Final = "urn:uuid:"
 _START: Final = (
@@ -136,7 +136,7 @@ def _text(vr: str, value: Any) -> str:
     if value is None:
         return ""
     if vr == "PN":
-        return "=".join(value.get(group) or "" for group in GROUPS).rstrip("=")
+        return joined_name(value)
     if isinstance(value, str):
         return value
     if vr in TEXT_VRS or (vr in PLAIN_VRS and vr not in ("DS", "IS")):

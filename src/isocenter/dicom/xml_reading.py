@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 from xml.parsers import expat
 
-from isocenter.dicom import charset as charsets
 from isocenter.dicom.decimals import integer
 from isocenter.dicom.dictionary import is_private, is_private_creator, plain_vr
-from isocenter.dicom.json_model import Attribute, Dataset, attribute, json_number
+from isocenter.dicom.json_model import Attribute, Dataset, json_number, person_name
 from isocenter.dicom.layout import DEFAULT_LIMITS, LONG_VRS, SHORT_VRS, Buffer
-from isocenter.dicom.values import NUMBERS, PLAIN_VRS, TEXT_VRS
+from isocenter.dicom.values import NUMBERS, PLAIN_VRS, SINGLE_VRS, TEXT_VRS
 from isocenter.errors import Malformed
 
 NAMESPACE: Final = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
@@ -191,8 +190,8 @@ class Reader:
             return
         last = max(self._components, default=-1)
         parts = [self._components.get(number, "") for number in range(last + 1)]
-        if any(parts):
-            self._name[name] = "^".join(parts)
+        if joined := "^".join(parts):
+            self._name[name] = joined
         self._components = {}
 
     def _attribute(self, attributes: dict[str, str]) -> _Attribute:
@@ -291,13 +290,18 @@ def _is_signed(tag: int, each: _Attribute) -> bool:
     return tag == 0x00280103 and each.values.get(1) == "1"
 
 
-def _inline(vr: str, text: str) -> Attribute:
+def _inline(vr: str, base64: str) -> Attribute:
     """Give binary as such, and text as text: XML had no characters for some of it."""
-    value = b64decode(text, validate=True)
-    if vr in TEXT_VRS or vr in PLAIN_VRS:
-        utf_8 = charsets.of_terms(charsets.UTF_8)
-        return attribute(vr, value, utf_8)
-    return {"vr": vr, "InlineBinary": text} if text else {"vr": vr}
+    value = b64decode(base64, validate=True)
+    if not value:
+        return {"vr": vr}
+    if vr not in TEXT_VRS and vr not in PLAIN_VRS:
+        return {"vr": vr, "InlineBinary": base64}
+    text = value.decode("utf-8", "surrogatepass")
+    found: list[Any] = [text] if vr in SINGLE_VRS else text.split("\\")
+    if vr == "PN":
+        found = [person_name(each) if each else None for each in found]
+    return {"vr": vr, "Value": [each or None for each in found]}
 
 
 def _value(vr: str, value: Any) -> Any:

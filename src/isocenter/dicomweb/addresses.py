@@ -5,21 +5,31 @@ from urllib.parse import quote
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from isocenter.dicom.identity import LONGEST_UID
+from isocenter.dicom.identity import may_be_uid
 from isocenter.dicomweb.non_patient import CATEGORIES
 
 
 def root(request: Request) -> str:
-    """The service's root, without a slash at its end."""
-    return str(request.url.replace(path=request.scope.get("root_path", ""), query="", fragment=""))
+    """The Base URI of the service (PS3.18 8.2), without a slash at its end.
+
+    Scheme, host and prefix are those of the request: behind a proxy we trust, those that the proxy
+    was asked with.
+    """
+    scope = request.scope
+    host = request.headers.get("host")
+    if not host:  # HTTP/1.0
+        name, port = scope.get("server") or ("localhost", None)
+        name = f"[{name}]" if ":" in name else name
+        host = name if port is None else f"{name}:{port}"
+    return f"{scope['scheme']}://{host}{quote(scope.get('root_path', ''))}"
 
 
 def study(root: str, study: str) -> str:
-    return f"{root}/studies/{quote(study)}"
+    return f"{root}/studies/{quote(study, safe='')}"
 
 
 def series_of(root: str, study_uid: str, series: str) -> str:
-    return f"{study(root, study_uid)}/series/{quote(series)}"
+    return f"{study(root, study_uid)}/series/{quote(series, safe='')}"
 
 
 def instance(root: str, sop_class: str, study_uid: str, series: str, instance: str) -> str:
@@ -28,10 +38,10 @@ def instance(root: str, sop_class: str, study_uid: str, series: str, instance: s
     Empty, if it is in none.
     """
     if study_uid:
-        return f"{series_of(root, study_uid, series)}/instances/{quote(instance)}"
+        return f"{series_of(root, study_uid, series)}/instances/{quote(instance, safe='')}"
     for name, classes in CATEGORIES.items():
         if sop_class in classes:
-            return f"{root}/{name}/{quote(instance)}"
+            return f"{root}/{name}/{quote(instance, safe='')}"
     return ""
 
 
@@ -41,6 +51,6 @@ def uid(request: Request, name: str) -> str:
     Raises: HTTPException 400.
     """
     given = str(request.path_params.get(name, ""))
-    if len(given) > LONGEST_UID or not given.isascii() or not given.isprintable() or "\\" in given:
+    if given and not may_be_uid(given):
         raise HTTPException(400, f"the {name} in the path is not a UID")
     return given

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 
 from starlette.responses import Response
@@ -70,11 +70,17 @@ class Stream(Response):
         content = aiter(self._content)
         piece: Buffer | None = await anext(content, None)
         await self._begin(send)
-        sent = 0
+        sent = turned = 0
         try:
             while piece is not None:
+                for part in _slices(piece):
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
                 sent += len(piece)
-                await _send_piece(send, piece)
+                if sent - turned >= SLICE:
+                    # Nothing above need ever have waited: not the content that is at hand, nor the
+                    # transport of a client that is gone. Others must get their turn.
+                    turned = sent
+                    await asyncio.sleep(0)
                 piece = await anext(content, None)
         except Exception as error:  # the answer has begun: all that is left is to break it off
             log.error("answer broken off", exc_info=error)
@@ -100,19 +106,11 @@ class Stream(Response):
             await closing
 
 
-async def _send_piece(send: Send, piece: Buffer) -> None:
+def _slices(piece: Buffer) -> Iterable[Buffer]:
     if len(piece) <= SLICE:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-        return
+        return (piece,)
     view = memoryview(piece)
-    for start in range(0, len(view), SLICE):
-        await send(
-            {
-                "type": "http.response.body",
-                "body": view[start : start + SLICE],
-                "more_body": True,
-            }
-        )
+    return (view[start : start + SLICE] for start in range(0, len(view), SLICE))
 
 
 async def _left(receive: Receive) -> None:

@@ -1,6 +1,6 @@
 """Files of instances, ready to be given: as they are kept, or in another transfer syntax."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -71,11 +71,12 @@ async def _read(archive: Archive, instance: InstanceRef) -> Opened:
         raise NotFound("no such instance: it was removed meanwhile") from error
 
 
-async def each_opened(archive: Archive, instances: Sequence[InstanceRef]) -> AsyncGenerator[Opened]:
+async def each_opened(archive: Archive, instances: Iterable[InstanceRef]) -> AsyncGenerator[Opened]:
     """Yield ``instances``, opened; close each. Raises: Unavailable."""
 
     async def pages() -> AsyncIterator[Sequence[InstanceRef]]:
-        yield instances
+        for instance in instances:
+            yield (instance,)
 
     async with aclosing(opened(archive, pages())) as files:
         async for instance, file in files:

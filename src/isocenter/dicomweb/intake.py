@@ -33,7 +33,7 @@ class Intake:
     def __init__(
         self, archive: Archive, expected: Expected, *, sent_by: str, received_by: str
     ) -> None:
-        self._archive = archive
+        self.archive = archive
         self._expected = expected
         self._sent_by = sent_by
         self._received_by = received_by
@@ -44,7 +44,7 @@ class Intake:
 
     def begin(self) -> Upload:
         """The next instance comes."""
-        self._upload = self._archive.upload(
+        self._upload = self.archive.upload(
             self._share, self._expected, sent_by=self._sent_by, received_by=self._received_by
         )
         return self._upload
@@ -70,13 +70,16 @@ class Intake:
         """Return when more may come."""
         await self._share.room()
 
-    def refuse(self, error: BaseException) -> None:
-        """Note a fault of something that is no instance that we know; what came of one goes."""
+    def refuse(self, error: BaseException, names: tuple[str, str] = ("", "")) -> None:
+        """Note a fault of the instance at hand, of which nothing stays, or of something else.
+
+        ``names`` are its SOP class and instance, if they are not told by its own bytes.
+        """
         upload, self._upload = self._upload, None
-        names = ("", "")
         if upload is not None:
             upload.abandon()
-            names = upload.sop_class, upload.sop_instance
+            if upload.sop_instance:
+                names = upload.sop_class, upload.sop_instance
         self._fates.append(Refused(*names, reasons.reason_of(error), reasons.text_of(error)))
 
     async def receipt(self) -> Receipt:

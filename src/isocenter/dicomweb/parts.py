@@ -7,6 +7,8 @@ each of its bytes again when it is asked for once more. So a transfer that broke
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import tee
+from urllib.parse import quote
 
 from isocenter.archive.archive import Archive
 from isocenter.archive.retrieve import Buffer, each
@@ -46,6 +48,7 @@ class Parts:
         self._boundary = boundary
         self._base = base
         self._end = multipart.end(boundary)
+        self._series = ("", "", "")  # the last one's UIDs and address: most are like those before
         self.size = self._measured() if plan.is_as_kept else None
 
     def content(self, start: int = 0, end: int | None = None) -> AsyncGenerator[Buffer]:
@@ -63,28 +66,26 @@ class Parts:
             yield self._head(instance, lookup(instance.transfer_syntax), instance.size), instance
 
     def _head(self, instance: InstanceRef, syntax: TransferSyntax, size: int | None) -> bytes:
-        location = addresses.instance(
-            self._base,
-            instance.sop_class_uid,
-            instance.study_instance_uid,
-            instance.series_instance_uid,
-            instance.sop_instance_uid,
-        )
-        headers = {"Content-Type": type_of(syntax), "Content-Location": location}
+        headers = {"Content-Type": type_of(syntax), "Content-Location": self._location(instance)}
         if size is not None:
             headers["Content-Length"] = str(size)
         is_first = instance is self._instances[0]
         return multipart.part_head(self._boundary, headers, is_first)
 
+    def _location(self, instance: InstanceRef) -> str:
+        study, series = instance.study_instance_uid, instance.series_instance_uid
+        if self._series[:2] != (study, series):
+            self._series = (study, series, addresses.series_of(self._base, study, series))
+        return f"{self._series[2]}/instances/{quote(instance.sop_instance_uid, safe='')}"
+
     async def _kept(self, start: int, end: int) -> AsyncGenerator[Buffer]:
-        cuts = list(self._cuts(start, end))
+        cuts, wanted = tee(self._cuts(start, end))
         async with aclosing(
-            each_opened(self._archive, [cut.instance for cut in cuts])
+            each_opened(self._archive, (cut.instance for cut in wanted))
         ) as instances:
-            at = 0
             async for instance in instances:
-                cut, at = cuts[at], at + 1
                 try:
+                    cut = next(cuts)
                     yield cut.head
                     async for piece in each(instance.file(cut.start, cut.end)):
                         yield piece

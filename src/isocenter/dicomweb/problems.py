@@ -1,14 +1,16 @@
 """What our errors are called over HTTP: problem details (RFC 9457)."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
+from typing import Any
 
 import orjson
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from isocenter import errors
 
@@ -29,6 +31,9 @@ STATUSES: Mapping[type[errors.IsocenterError], HTTPStatus] = MappingProxyType(
 )
 """The nearest of an error's own classes counts."""
 
+RETRY_AFTER = "5"
+"""Seconds after which what is unavailable may be asked for again."""
+
 
 def problem(
     status: int, detail: str, *, headers: Mapping[str, str] | None = None, **more: object
@@ -41,9 +46,8 @@ def problem(
         "detail": detail,
         **more,
     }
-    return Response(
-        orjson.dumps(content), status, media_type=MEDIA_TYPE, headers=dict(headers or {})
-    )
+    told = {"cache-control": "no-store", **(headers or {})}
+    return Response(orjson.dumps(content), status, media_type=MEDIA_TYPE, headers=told)
 
 
 def response_of(error: BaseException) -> Response:
@@ -54,13 +58,46 @@ def response_of(error: BaseException) -> Response:
         if (status := STATUSES.get(kind)) is not None and status < 500:
             return problem(status, str(error))
         if status is HTTPStatus.SERVICE_UNAVAILABLE:
-            return problem(status, str(error), headers={"Retry-After": "5"})
+            return problem(status, str(error), headers={"retry-after": RETRY_AFTER})
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
 
 
 async def on_error(_: Request, error: Exception) -> Response:
-    """Answer for whatever an endpoint raised."""
+    """Answer for what an endpoint raised on purpose."""
     response = response_of(error)
     if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request failed", exc_info=error)
     return response
+
+
+HANDLERS: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = MappingProxyType(
+    {errors.IsocenterError: on_error, HTTPException: on_error}
+)
+
+
+class Guard:
+    """Answers for what nobody foresaw, and logs it, once.
+
+    It stands within Starlette's own guard, which would raise the error again for the server to log.
+    """
+
+    def __init__(self, within: ASGIApp) -> None:
+        self._within = within
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        has_begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._within(scope, receive, watched)
+        except ClientDisconnect:
+            log.info("client left in mid-request")
+        except Exception as error:  # the top of a request
+            log.error("request failed", exc_info=error)
+            if not has_begun and scope["type"] == "http":
+                await response_of(errors.OutOfTurn())(scope, receive, send)

@@ -3,6 +3,7 @@
 Source: PS3.18 10.4 and 12.4. Metadata, bulk data, frames and renderings are modules of their own.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -35,7 +36,8 @@ _ALONE = Offer(DICOM)
 _ZIP = Offer(ZIP)
 OF_SEVERAL: Final = (_MULTIPART, _ZIP)
 OF_ONE: Final = (_MULTIPART, _ALONE, _ZIP)
-OF_NO_PATIENT: Final = (_ALONE, *metadata.OFFERS)
+OF_NO_PATIENT: Final = (*metadata.OFFERS, _ALONE)
+"""Default and required in PS3.18 Table 12.1.3-1."""
 
 
 async def study_or_series(request: Request) -> Response:
@@ -76,7 +78,7 @@ async def _retrieved(
         raise Unavailable(LOST)
     if chosen.media_type == DICOM and not chosen.is_multipart:
         return _alone(request, given[0], plan)
-    body, tag, media_type = _body(request, chosen, given, plan)
+    body, tag, media_type = await asyncio.to_thread(_body, request, chosen, given, plan)
     if len(given) < len(instances):
         return _partial(body, media_type, len(instances) - len(given), len(instances))
     headers = {}
@@ -135,9 +137,14 @@ def _partial(body: Body, media_type: str, missing: int, count: int) -> Response:
 
 
 async def given_alone(
-    request: Request, instance: InstanceRef, acceptable: Sequence[str | None]
+    request: Request,
+    instance: InstanceRef,
+    acceptable: Sequence[str | None],
+    media_type: str | None = None,
 ) -> Response:
     """Give one instance as application/dicom to who finds transfer syntaxes ``acceptable``.
+
+    ``media_type``: what is said of it; unless given, with its transfer syntax.
 
     Raises: Unavailable; HTTPException 406, 412, 416.
     """
@@ -147,17 +154,19 @@ async def given_alone(
         raise negotiation.not_acceptable([_ALONE, Offer(DICOM, transfer_syntax=AS_KEPT)])
     if await archive.lost([instance]):
         raise Unavailable(LOST)
-    return _alone(request, instance, plan)
+    return _alone(request, instance, plan, media_type)
 
 
-def _alone(request: Request, instance: InstanceRef, plan: Plan) -> Response:
+def _alone(
+    request: Request, instance: InstanceRef, plan: Plan, media_type: str | None = None
+) -> Response:
     archive: Archive = request.app.state.archive
     syntax = plan.target(instance)
     assert syntax is not None
     tag = etag(DICOM, syntax.uid, instance.blob_key, is_weak=not plan.is_as_kept)
     headers = {"content-disposition": _attached(instance, "instance", ".dcm")}
     body = Single(archive, instance, plan)
-    return answer(request, body, tag, content_type(syntax), headers)
+    return answer(request, body, tag, media_type or content_type(syntax), headers)
 
 
 def _level(request: Request) -> str:

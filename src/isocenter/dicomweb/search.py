@@ -12,7 +12,8 @@ from starlette.responses import Response
 
 from isocenter.archive.archive import Archive
 from isocenter.config import Config
-from isocenter.dicomweb import addresses, multipart, xml_model
+from isocenter.dicom import xml_model
+from isocenter.dicomweb import addresses, multipart
 from isocenter.dicomweb.delivery import Stream
 from isocenter.dicomweb.negotiation import DICOM_JSON, DICOM_XML, Chosen, Offer, choose
 from isocenter.dicomweb.non_patient import CATEGORIES

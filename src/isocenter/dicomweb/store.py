@@ -5,7 +5,6 @@ from functools import partial
 from http import HTTPStatus
 from typing import Final
 
-import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -13,18 +12,22 @@ from starlette.responses import Response
 from isocenter.archive.archive import Archive
 from isocenter.archive.upload import Expected
 from isocenter.config import Config
-from isocenter.dicomweb import addresses, bodies, intake, non_patient
+from isocenter.dicomweb import addresses, apart, bodies, intake, metadata_bodies, non_patient
 from isocenter.dicomweb.intake import Intake
 from isocenter.dicomweb.media_types import MediaType
-from isocenter.dicomweb.negotiation import DICOM, DICOM_JSON, Chosen, Offer, choose
+from isocenter.dicomweb.metadata_bodies import MODELS
+from isocenter.dicomweb.negotiation import DICOM, DICOM_JSON, DICOM_XML, Chosen, Offer, choose
 from isocenter.dicomweb.receipt import Receipt
 from isocenter.dicomweb.resources import Method, Resource
-from isocenter.errors import Malformed
+from isocenter.errors import IsocenterError, Malformed
 
 log = logging.getLogger(__name__)
 
-ANSWERS: Final = (Offer(DICOM_JSON),)
-TAKES: Final = ('multipart/related; type="application/dicom"', DICOM)
+ANSWERS: Final = (Offer(DICOM_JSON), Offer(DICOM_XML))
+TAKES: Final = (
+    *(f'multipart/related; type="{kind}"' for kind in (DICOM, DICOM_JSON, DICOM_XML)),
+    *(DICOM, DICOM_JSON, DICOM_XML),
+)
 LONGEST_AE_TITLE: Final = 16
 
 
@@ -52,21 +55,27 @@ async def _store(request: Request, expected: Expected) -> Response:
         await _take(request, coming, content_type, config)
     except ClientDisconnect:
         return await _without_client(coming)
-    except (Malformed, HTTPException) as error:
+    except (IsocenterError, HTTPException) as error:
         broken = error
-        coming.refuse(error if isinstance(error, Malformed) else Malformed(error.detail))
+        coming.refuse(Malformed(error.detail) if isinstance(error, HTTPException) else error)
     finally:
         await coming.close()
     receipt = await coming.receipt()
     if broken is not None and not receipt.taken and len(receipt.refused) == 1:
         raise broken
-    return _response(request, receipt, answer, broken, is_npi=bool(expected.sop_classes))
+    return await _response(request, receipt, answer, broken, is_npi=bool(expected.sop_classes))
 
 
 async def _take(request: Request, coming: Intake, content_type: MediaType, config: Config) -> None:
     limits = config.dicomweb
     body = bodies.pieces(request, limits.max_store_size)
-    if content_type.is_multipart:
+    if content_type.of_parts in MODELS:
+        if content_type.is_multipart:
+            most = limits.max_store_parts
+            await apart.take_parts(coming, body, content_type, most, str(request.url))
+        else:
+            await apart.take_metadata(coming, body, content_type)
+    elif content_type.is_multipart:
         await intake.take_parts(coming, body, content_type, limits.max_store_parts)
     else:
         await intake.take_one(coming, body)
@@ -86,10 +95,10 @@ def _content_type(request: Request) -> MediaType:
     if given is None:
         raise _unsupported("there is no Content-Type")
     media_type = MediaType.parse(given)
-    if media_type.of_parts not in (DICOM, "") or not (
-        media_type.is_multipart or media_type.type == DICOM
-    ):
-        raise _unsupported(f"{media_type.of_parts[:80]} cannot be stored")
+    kind = media_type.of_parts
+    # The type parameter is asked for (PS3.18 8.7.1). Peer quirk: scripts leave it out.
+    if kind != DICOM and kind not in MODELS and not (media_type.is_multipart and not kind):
+        raise _unsupported(f"{kind[:80]} cannot be stored")
     return media_type
 
 
@@ -107,7 +116,7 @@ def _sender(request: Request) -> str:
     return address if len(address) <= LONGEST_AE_TITLE else ""
 
 
-def _response(
+async def _response(
     request: Request, receipt: Receipt, answer: Chosen, broken: Exception | None, *, is_npi: bool
 ) -> Response:
     status = receipt.status()
@@ -116,7 +125,7 @@ def _response(
     if isinstance(broken, HTTPException):
         status = HTTPStatus(broken.status_code)
     root = addresses.root(request)
-    response = Response(orjson.dumps(receipt.module(root)), status, media_type=answer.called)
+    response = await metadata_bodies.answer(receipt.module(root), answer, status)
     if isinstance(broken, HTTPException) and broken.headers:
         response.headers.update(broken.headers)
     if location := receipt.location(root):
@@ -144,7 +153,7 @@ _STORE = Method(
     source="PS3.18 10.5",
     endpoint=studies,
     statuses=_STATUSES,
-    gives=(DICOM_JSON,),
+    gives=(DICOM_JSON, DICOM_XML),
     takes=TAKES,
 )
 
@@ -154,8 +163,11 @@ def _store_non_patient(name: str) -> Method:
         transaction="Store",
         source="PS3.18 12.5",
         endpoint=partial(non_patient_instances, name=name),
-        statuses=_STATUSES | {200: "at least one instance is stored: the payload says which"},
-        gives=(DICOM_JSON,),
+        statuses={
+            **{number: when for number, when in _STATUSES.items() if number != 202},
+            200: "at least one instance is stored: the payload says which",
+        },
+        gives=(DICOM_JSON, DICOM_XML),
         takes=TAKES,
     )
 

@@ -18,6 +18,7 @@ FAR: Final = 1 << 12
 """A header further off than this is fetched alone."""
 NEAR_FETCH: Final = 1 << 16
 ITEM_HEADER: Final = Struct("<HHI")
+ITEM_START: Final = b"\xfe\xff\0\xe0"
 HEADER_SIZE: Final = 8
 TAIL: Final = 10
 """Bytes at a fragment's end in which an end marker is looked for: padding may follow it."""
@@ -105,15 +106,20 @@ def by_pass(
 
 
 def _by_markers(reader: Reader, starts: "array[int]") -> "array[int]":
-    """Where those fragments begin that begin as an image does."""
+    """Where those fragments begin that begin as an image does: all as the first of them."""
     found = array("Q")
-    for start in starts[:-1]:
+    marker = b""
+    for start, end in pairwise(starts):
         content = start + HEADER_SIZE
-        head = bytes(reader.window(content, min(content + LONGEST_MARKER, starts[-1])))
-        if head.startswith(START_MARKERS):
+        head = bytes(reader.window(content, min(content + LONGEST_MARKER, end)))
+        if not found:
+            marker = next((each for each in START_MARKERS if head.startswith(each)), b"")
+            if not marker:
+                break
+        if head.startswith(marker):
             found.append(start)
     found.append(starts[-1])
-    return found if found[0] == starts[0] else array("Q")
+    return found
 
 
 def _by_ends(reader: Reader, starts: "array[int]") -> "array[int]":

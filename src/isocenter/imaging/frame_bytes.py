@@ -1,5 +1,6 @@
 """The bytes of a frame: piece by piece, little endian, from its first bit on (PS3.5 8.1, 8.2)."""
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -18,8 +19,8 @@ _SWAPPED: Final = {2: "OW", 4: "OL", 8: "OV"}
 class Frame:
     """One frame, or the whole of the pixel data: these spans, one after another."""
 
-    spans: tuple[tuple[int, int], ...]
-    """Start and end, in bytes from the start of the (inflated) data set."""
+    spans: "array[int]"
+    """Start and end of each in turn, in bytes from the start of the (inflated) data set."""
     size: int
     """Bytes of the frame as it is given."""
     shift: int = 0
@@ -36,13 +37,18 @@ class Frame:
         """It is given just as it lies."""
         return self.word == 1 and not self.bits
 
+    @property
+    def is_single(self) -> bool:
+        """It lies in one piece."""
+        return len(self.spans) == 2
+
 
 def cut(frame: Frame, size: int) -> Frame:
     """Give a frame of a single span without what is beyond ``size``."""
-    if size >= frame.size or len(frame.spans) != 1:
+    if size >= frame.size or not frame.is_single:
         return frame
-    start, _ = frame.spans[0]
-    return Frame(((start, start + size),), size)
+    start = frame.spans[0]
+    return Frame(array("Q", (start, start + size)), size)
 
 
 def content(
@@ -63,7 +69,8 @@ def content(
 
 def _plain(reader: Reader, frame: Frame, start: int, end: int) -> Iterator[Buffer]:
     before = 0  # bytes of the spans before
-    for first, last in frame.spans:
+    bounds = iter(frame.spans)
+    for first, last in zip(bounds, bounds, strict=True):
         until = min(last, first + end - before)
         for at in range(first + max(0, start - before), until, STREAM):
             yield reader.window(at, min(at + STREAM, until))
@@ -79,7 +86,7 @@ def _realigned(reader: Reader, frame: Frame, first: int, last: int) -> bytes:
 
 
 def _little_endian(reader: Reader, frame: Frame, first: int, last: int) -> Buffer:
-    base, limit = frame.spans[0]
+    base, limit = frame.spans
     start, end = base + first, min(base + last, limit)
     if frame.word == 1:
         return reader.window(start, end)

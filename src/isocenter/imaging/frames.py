@@ -46,6 +46,8 @@ _DEFAULTS: Final = {
 """What tells the size of a frame, and what it counts as where it is absent, empty or 0."""
 _FLOATS: Final = {0x7FE00008: 32, 0x7FE00009: 64}
 """Float and Double Float Pixel Data, and the bits of a sample."""
+_TABLES: Final = frozenset({EXTENDED_OFFSET_TABLE, EXTENDED_OFFSET_TABLE_LENGTHS})
+_TOLD_BY: Final = _TABLES | PIXEL_DATA_TAGS | {PHOTOMETRIC_INTERPRETATION, *_DEFAULTS}
 LONGEST_NUMBER: Final = 16
 """Bytes of such an attribute's value that can mean something."""
 MOST_FRAMES: Final = 2**31 - 1
@@ -111,8 +113,8 @@ class FrameMap:
         if self.is_encapsulated:
             return joined(reader, self.start, self.end)
         end = min(self.end, self.start + _bytes(self.frame_bits * self.count))
-        span = (self.start, end)
-        return Frame((span,), end - self.start, word=self.word, words_from=self.start)
+        span = array("Q", (self.start, end))
+        return Frame(span, end - self.start, word=self.word, words_from=self.start)
 
     def _native(self, number: int) -> Frame:
         first = self.frame_bits * (number - 1)
@@ -122,12 +124,12 @@ class FrameMap:
             raise Malformed(f"frame {number} is cut short", offset=start)
         bits = self.frame_bits if shift or self.frame_bits % 8 else 0
         size = _bytes(self.frame_bits)
-        return Frame(((start, end),), size, shift, bits, self.word, self.start)
+        return Frame(array("Q", (start, end)), size, shift, bits, self.word, self.start)
 
     def _without_padding(self, reader: Reader, number: int, frame: Frame) -> Frame:
         at = self.lengths_at + 8 * (number - 1)
         length = int.from_bytes(reader.window(at, at + 8), "little")
-        if len(frame.spans) != 1 or frame.size - length not in (0, 1):
+        if not frame.is_single or frame.size - length not in (0, 1):
             raise Malformed(f"frame {number} has not the length that its table tells", offset=at)
         return cut(frame, length)
 
@@ -175,7 +177,7 @@ def locate(walk: Walk, syntax: TransferSyntax, *, limits: Limits = DEFAULT_LIMIT
     Raises: NotFound, if there is no pixel data; Malformed.
     """
     found = _Description(walk.reader, syntax, limits)
-    for place in walk.elements():
+    for place in walk.elements(_TOLD_BY):
         if place.tag in PIXEL_DATA_TAGS:
             return found.map(place)
         found.notice(place)
@@ -190,12 +192,28 @@ def repaired(found: FrameMap, reader: Reader, *, limits: Limits = DEFAULT_LIMITS
 
 def joined(reader: Reader, start: int, end: int) -> Frame:
     """Give the fragments between two items as one. Raises: Malformed, if they do not fit there."""
-    found = [
-        (at + HEADER_SIZE, at + HEADER_SIZE + length)
-        for at, length in encapsulation.items(reader, start, until=end)
-        if length > 0
-    ]
-    return Frame(tuple(found), sum(last - first for first, last in found))
+    spans = array("Q")
+    size = 0
+    for at, length in encapsulation.items(reader, start, until=end):
+        if length > 0:
+            spans.extend((at + HEADER_SIZE, at + HEADER_SIZE + length))
+            size += length
+    return Frame(spans, size)
+
+
+def first_fragment(reader: Reader, at: int) -> int:
+    """Give where the item behind the Basic Offset Table begins, which is at ``at``.
+
+    Raises: Malformed, if there is no table, not even an empty one.
+    """
+    head = reader.window(at, at + HEADER_SIZE)
+    if len(head) < HEADER_SIZE:
+        raise Malformed("pixel data is cut short", offset=at)
+    group, element, length = ITEM_HEADER.unpack(head)
+    first = at + HEADER_SIZE + int(length)
+    if group << 16 | element != ITEM or first > reader.size:
+        raise Malformed("an offset table was expected", offset=at)
+    return first
 
 
 class _Description:
@@ -215,7 +233,7 @@ class _Description:
             self._numbers[place.tag] = self._number(place) or _DEFAULTS[place.tag]
         elif place.tag == PHOTOMETRIC_INTERPRETATION:
             self._photometric = self._value(place).decode("latin-1").strip(" \0")
-        elif place.tag in (EXTENDED_OFFSET_TABLE, EXTENDED_OFFSET_TABLE_LENGTHS):
+        elif place.tag in _TABLES:
             self._tables[place.tag] = place
 
     def map(self, place: Place) -> FrameMap:
@@ -245,13 +263,7 @@ class _Description:
 
     def _encapsulated(self, place: Place) -> FrameMap:
         count = self._numbers[NUMBER_OF_FRAMES]
-        head = self._reader.window(place.offset, place.offset + HEADER_SIZE)
-        if len(head) < HEADER_SIZE:
-            raise Malformed("pixel data is cut short", offset=place.offset)
-        group, element, length = ITEM_HEADER.unpack(head)
-        first = place.offset + HEADER_SIZE + length
-        if group << 16 | element != ITEM or first > self._reader.size:
-            raise Malformed("an offset table was expected", offset=place.offset)
+        first = first_fragment(self._reader, place.offset)
         found = FrameMap(
             tag=place.tag,
             count=count,
@@ -266,7 +278,7 @@ class _Description:
         if self._syntax.uid == ENCAPSULATED_UNCOMPRESSED:
             frame_bits = min(self._frame_bits(None), 8 * self._reader.size)
             found = replace(found, frame_bits=frame_bits)
-        told = self._by_extended_table(found) or self._by_basic_table(found, place.offset, length)
+        told = self._by_extended_table(found) or self._by_basic_table(found, place.offset)
         return told or repaired(found, self._reader, limits=self._limits)
 
     def _by_extended_table(self, found: FrameMap) -> FrameMap | None:
@@ -280,8 +292,9 @@ class _Description:
         told = self._by_table(found, table)
         return told and replace(told, lengths_at=lengths.offset)
 
-    def _by_basic_table(self, found: FrameMap, at: int, length: int) -> FrameMap | None:
+    def _by_basic_table(self, found: FrameMap, at: int) -> FrameMap | None:
         """Go by the Basic Offset Table (PS3.5 A.4), if there is one and it can be true."""
+        length = found.start - at - HEADER_SIZE
         if length != 4 * found.count:
             return None
         return self._by_table(found, self._table("I", at + HEADER_SIZE, length))

@@ -7,12 +7,16 @@ Every method blocks; callers on an event loop hand them to a worker. ``Unavailab
 any of them.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from isocenter.errors import Unavailable
+
+NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What the system calls it when there is no room."""
 
 
 class StorageFull(Unavailable):
@@ -69,11 +73,37 @@ class Blob(Protocol):
         """Let go of the blob; windows handed out stay valid."""
 
 
+class Scratch(Protocol):
+    """Bytes that are needed for a while; they are gone when it is closed."""
+
+    size: int
+    """Bytes so far."""
+
+    def write(self, parts: Sequence[Buffer]) -> int:
+        """Append ``parts``; return where they begin. Raises: StorageFull."""
+
+    def window(self, start: int, end: int) -> memoryview:
+        """Return bytes ``start`` to ``end`` (exclusive); valid after ``close``."""
+
+    def close(self) -> None:
+        """Let go of it. Closing again is no error."""
+
+
+class StoredBlob(Blob, Protocol):
+    """A blob of a store, opened for reading."""
+
+    def at_hand(self, start: int, end: int) -> Buffer | None:
+        """Return bytes ``start`` to ``end`` if that takes no waiting, else None. Never raises."""
+
+
 class BlobStore(Protocol):
     """Where blobs are kept."""
 
     def begin(self) -> Draft:
         """Start a blob."""
+
+    def scratch(self) -> Scratch:
+        """Give room for bytes that are needed for a while. Raises: StorageFull."""
 
     def sync(self, keys: Iterable[str]) -> None:
         """Make the names of published ``keys`` durable; after this they survive a power cut."""
@@ -81,7 +111,7 @@ class BlobStore(Protocol):
     def settle(self, keys: Iterable[str]) -> None:
         """Take note that the index knows of ``keys`` (or that they were deleted)."""
 
-    def open(self, key: str) -> Blob:
+    def open(self, key: str) -> StoredBlob:
         """Open ``key`` for reading. Raises: NotFound."""
 
     def size(self, key: str) -> int:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from isocenter.errors import Conflict, NotFound, Unavailable
-from isocenter.storage.blobs import Buffer, StorageFull
+from isocenter.storage.blobs import NO_ROOM, Buffer, StorageFull
+from isocenter.storage.scratch import FileScratch
 
 KEY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{28}/[0-9a-f]{40}")
-NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 LANES: Final = 16
 """Folders that drafts are begun in by turns: a file system makes one file at a time in each."""
 JOURNAL_SIZE: Final = 1 << 20
@@ -23,6 +23,9 @@ MOST_UNSETTLED: Final = 4096
 MOST_FOLDERS: Final = 100_000
 WRITEBACK_STEP: Final = 1 << 17
 BUFFERS_A_CALL: Final = min(os.sysconf("SC_IOV_MAX"), 512) if hasattr(os, "sysconf") else 16
+SMALL_WINDOW: Final = 1 << 16 if hasattr(os, "pread") else 0
+"""Up to this size a window is read rather than mapped: that is quicker."""
+NOT_AT_ONCE: Final = getattr(os, "RWF_NOWAIT", 0)  # Linux: only what is in memory
 MADV_POPULATE_READ: Final = 22  # Linux 5.14; the mmap module has no name for it yet
 
 
@@ -59,9 +62,18 @@ class FileStore:
 
     def begin(self) -> "FileDraft":
         """Start a blob."""
+        return FileDraft(self, self._new_path())
+
+    def scratch(self) -> FileScratch:
+        """Give a file for a while, where drafts are."""
+        try:
+            return FileScratch(self._new_path())
+        except OSError as error:
+            raise _unavailable(error) from error
+
+    def _new_path(self) -> str:
         number = next(self._drafts)
-        lane = f"{self._incoming}/{number % LANES:x}"
-        return FileDraft(self, f"{lane}/{os.getpid()}-{number}.part")
+        return f"{self._incoming}/{number % LANES:x}/{os.getpid()}-{number}.part"
 
     def sync(self, keys: Iterable[str]) -> None:
         """Make the names of ``keys`` durable: one sync for each folder they lie in."""
@@ -319,6 +331,8 @@ class FileBlob:
         end = min(end, self.size)
         if start >= end:
             return memoryview(b"")
+        if end - start <= SMALL_WINDOW:
+            return memoryview(self._read(start, end))
         aligned = start - start % mmap.ALLOCATIONGRANULARITY
         try:
             mapped = mmap.mmap(
@@ -328,6 +342,30 @@ class FileBlob:
         except (OSError, ValueError) as error:
             raise Unavailable(f"storage: blob cannot be read: {error}") from error
         return memoryview(mapped)[start - aligned :]
+
+    def at_hand(self, start: int, end: int) -> Buffer | None:
+        """Return bytes if the page cache has them all."""
+        if not NOT_AT_ONCE or self._descriptor < 0:
+            return None
+        found = bytearray(max(0, end - start))
+        try:
+            size = os.preadv(self._descriptor, [found], start, NOT_AT_ONCE)
+        except OSError:  # not in memory, or a file system that cannot tell
+            return None
+        return found if size == len(found) else None
+
+    def _read(self, start: int, end: int) -> bytes:
+        """Read all of ``start`` to ``end``, which are within the file. Raises: Unavailable."""
+        try:
+            found = os.pread(self._descriptor, end - start, start)
+            while len(found) < end - start:
+                more = os.pread(self._descriptor, end - start - len(found), start + len(found))
+                if not more:
+                    raise Unavailable("storage: blob was cut short")
+                found += more
+        except OSError as error:
+            raise Unavailable(f"storage: blob cannot be read: {error}") from error
+        return found
 
     def close(self) -> None:
         """Let go of the file."""

@@ -17,6 +17,7 @@ from isocenter.errors import NotFound, Unavailable
 from isocenter.storage import retrieving, sqlite
 from isocenter.storage import search as searching
 from isocenter.storage.attributes import Level
+from isocenter.storage.commitments import CommitmentStore
 from isocenter.storage.contents import Snapshot
 from isocenter.storage.engine import upgrade
 from isocenter.storage.entry import entry_of
@@ -48,6 +49,9 @@ SIZES_HOLD: Final = 60.0
 READERS: Final = 4
 """Threads that read, each with a connection of its own."""
 
+MOST_KNOWN: Final = 20_000
+"""Instances whose place is remembered, at half a kilobyte each."""
+
 REMOVED_AT_A_TIME: Final = 1_000
 """Instances removed in one transaction: others do not wait long for theirs."""
 
@@ -59,9 +63,11 @@ class Index:
         self._writing = writing
         self._reading = reading
         self._reader = searching.Reader(self._run, self._size, offset)
+        self._known: dict[str, tuple[int, InstanceRef]] = {}
         self._sizes: dict[Level, tuple[float, int]] = {}
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="index-reader")
         self._writer = Writer(writing)
+        self.commitments = CommitmentStore(self._writer, self._readers, self._run)
         self.worklist = WorklistStore(
             self._writer, self._readers, self._run, Place(writing.dialect, offset)
         )
@@ -164,10 +170,22 @@ class Index:
 
     async def lookup(self, sop_instance_uid: str) -> InstanceRef:
         """Where an instance is. Raises: NotFound."""
-        selection = Selection(instances=(sop_instance_uid,))
-        async for page in self.instances(selection):
-            return page[0]
-        raise NotFound("no such instance")
+        if (known := self.known(sop_instance_uid)) is not None:
+            return known
+        removals = self._writer.removals
+        found = await self._read(lambda: self._one(sop_instance_uid))
+        if found is None:
+            raise NotFound("no such instance")
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        self._known[sop_instance_uid] = removals, found
+        return found
+
+    def known(self, sop_instance_uid: str) -> InstanceRef | None:
+        """Where an instance is, if that was looked up before and still holds; never waits."""
+        # Only this process writes (`FolderLock`), so nothing else can take an instance away.
+        removals, found = self._known.get(sop_instance_uid, (-1, None))
+        return found if removals == self._writer.removals else None
 
     async def instances(self, selection: Selection) -> AsyncIterator[list[InstanceRef]]:
         """The selected instances by study, series number and instance number, in batches.
@@ -208,6 +226,13 @@ class Index:
     async def references(self, pks: Sequence[int]) -> list[InstanceRef]:
         """The instances of rows found in a snapshot, in their order; less those gone meanwhile."""
         return await self._read(lambda: retrieving.references(self._run, pks))
+
+    def _one(self, sop_instance_uid: str) -> InstanceRef | None:
+        try:
+            with self._reading.connect() as connection:
+                return retrieving.one(connection, sop_instance_uid)
+        except SQLAlchemyError as error:
+            raise Unavailable(f"the index cannot be read: {error}") from error
 
     def _in_snapshot(self, work: Callable[[Snapshot], Result]) -> Result:
         try:

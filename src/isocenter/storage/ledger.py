@@ -43,6 +43,8 @@ class Ledger:
         self.places: dict[tuple[str, ...], Place] = {}
         self.now = 0
         self.writes = 0
+        self.has_detached = False
+        """Whether this transaction takes away an instance, or its place in search."""
         self._cursor = cursor
         self._next_key = self._end_of_keys = 0
         self._last_change = 0
@@ -53,6 +55,7 @@ class Ledger:
 
     def begin(self, statement: str) -> None:
         """Begin a transaction."""
+        self.has_detached = False
         self._cursor.execute(statement)
         row = self.one(self.statements.last_change)
         self._last_change = (row and row[0]) or 0

@@ -19,6 +19,9 @@ _OFFSET_AT_END: Final = re.compile(r"-\d{4}\Z", re.ASCII)
 MAX_ALTERNATIVES: Final = 10_000
 """Values in one key."""
 
+LONGEST_PATTERN: Final = 10_240
+"""Characters of a value with wild cards: as long as LT may be (PS3.5 6.2)."""
+
 
 class Wild(Enum):
     """A wild card in a pattern."""
@@ -232,6 +235,8 @@ def _moment(vr: str, text: str, offset: int, *, latest: bool) -> str:
 
 
 def _pattern(value: str, *, folded: bool) -> Pattern | None:
+    if len(value) > LONGEST_PATTERN:
+        raise Malformed(f"wild cards in a value of more than {LONGEST_PATTERN} characters")
     parts: list[str | Wild] = []
     for each in re.split(r"([*?])", _RUN_OF_ANY.sub("*", value)):
         if each in {"*", "?"}:

@@ -1,6 +1,7 @@
 """The statements of one page of a search: which rows match, in the order of their level."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, FromClause, Select, exists, select, true, tuple_
@@ -57,7 +58,8 @@ def page_of(plan: Plan, after: tuple[Any, ...] | None) -> Select[Any]:
     if lead is not None:
         statement = statement.where(led(level, lead))
         if lead.level >= level:
-            statement = statement.with_hint(table, "NOT INDEXED", "sqlite")
+            gathered = "INDEXED BY study_when_ix" if level is Level.STUDY else "NOT INDEXED"
+            statement = statement.with_hint(table, gathered, "sqlite")
         return ordered(level, statement.where(*filters_of(plan.query, rest)))
     for each in rest:
         if each.in_order_of is not None and each.level is level:
@@ -148,6 +150,7 @@ def _of_patients(level: Level, key: ColumnElement[Any]) -> ColumnElement[bool]:
     return key.not_in(_of_none(Level(min(level, Level.SERIES))))
 
 
+@cache
 def _of_none(level: Level) -> Select[tuple[int]]:
     """The keys of the rows under which instances of no patient are kept."""
     table = TABLES[level].alias()

@@ -65,6 +65,7 @@ def detach(ledger: Ledger, uids: Sequence[str], *, keep_versions: bool) -> Remov
     """
     ledger.flush()
     ledger.places.clear()
+    ledger.has_detached = ledger.has_detached or bool(uids)
     above: dict[int, _Above] = {}
     blob_keys: list[str] = []
     for uid in uids:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, func, select, tuple_
+from sqlalchemy import Connection, Row, Select, bindparam, func, select, tuple_
 
 from isocenter.errors import Conflict
 from isocenter.storage.records import Change, ChangeKind, InstanceRef, Selection, Warned
@@ -30,8 +30,21 @@ _JOINED: Final = instance.join(series, series.c.pk == instance.c.series_fk).join
 _WITHIN: Final = (instance.c.instance_number, instance.c.pk)
 
 
+_ONE: Final = (
+    select(*_REFERENCE)
+    .select_from(_JOINED)
+    .where(instance.c.sop_instance_uid == bindparam("sop_instance_uid"))
+)
+
+
 def _references(rows: Sequence[Row[Any]]) -> list[InstanceRef]:
     return [InstanceRef(*row[: len(_REFERENCE)]) for row in rows]
+
+
+def one(connection: Connection, sop_instance_uid: str) -> InstanceRef | None:
+    """Where an instance is; None, if it is not."""
+    row = connection.execute(_ONE, {"sop_instance_uid": sop_instance_uid}).first()
+    return None if row is None else InstanceRef(*row)
 
 
 def selected(run: Run, selection: Selection) -> Iterator[list[InstanceRef]]:

@@ -132,7 +132,8 @@ class _Reading:
         read: Document = orjson.loads(document)
         if self._wanted is None:
             return read
-        return {tag8: read[tag8] for tag8 in read.keys() & self._wanted}
+        wanted = self._wanted
+        return {tag8: element for tag8, element in read.items() if tag8 in wanted}
 
 
 def _element(vr: str, value: int | str) -> Document:

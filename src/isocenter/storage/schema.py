@@ -21,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD: Final = "0003"
+HEAD: Final = "0005"
 """The newest migration in ``migrations/versions``."""
 
 UNNUMBERED: Final = 2**31 - 1
@@ -114,6 +114,8 @@ study = Table(
     UniqueConstraint("patient_fk", "study_uid"),
     Index("study_study_uid_ix", "study_uid"),
     Index("study_order_ix", "study_date", "study_time", "pk"),
+    # The same by key: rows are large, and gathered ones are only to be sorted.
+    Index("study_when_ix", "pk", "study_date", "study_time"),
     Index("study_accession_number_ix", "accession_number"),
     Index("study_study_id_ix", "study_id"),
     Index("study_patient_id_ix", "patient_id"),
@@ -267,6 +269,21 @@ removed = Table(
     Column("size", BigInteger, nullable=False),
     Column("removed_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# What was asked to be committed to, and what became of it (PS3.4 J).
+commitment = Table(
+    "commitment",
+    metadata,
+    _key(),
+    Column("transaction_uid", Text, nullable=False),
+    Column("requested_at", BigInteger, nullable=False),
+    # JSON; empty when it is not needed any more.
+    Column("request", LargeBinary, nullable=False),
+    # JSON; empty until there is one, and again after its time.
+    Column("result", LargeBinary, nullable=False),
+    UniqueConstraint("transaction_uid"),
+    Index("commitment_requested_at_ix", "requested_at"),
 )
 
 # --- the worklist (PS3.4 CC)

@@ -9,7 +9,7 @@ index is walked without reading rows.
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, and_, func, select
@@ -76,6 +76,8 @@ def begin(reader: Reader, query: Query) -> Begun:
     only told whether there are any beyond.
     """
     plan = _plan(reader, query)
+    if plan.lead is not None and not plan.is_by_series and query.limit != 0:
+        return _begin_gathered(reader.run, plan)
     pages = _limited(_pages(reader.run, plan), query.limit)
     first: list[Match] = []
     wanted = min(FIRST_PAGE, query.limit or FIRST_PAGE)
@@ -86,6 +88,22 @@ def begin(reader: Reader, query: Query) -> Begun:
     bound = query.limit - len(first) + (COUNTED if plan.counts_quickly else 1)
     behind = _count_behind(reader.run, plan, first[-1].position, bound)
     return Begun(first, pages, behind, behind < bound)
+
+
+def _begin_gathered(run: Run, plan: Plan) -> Begun:
+    """What leads has few hits, and all of them are looked at to be sorted: count them as well."""
+    query = plan.query
+    size = next(_sizes(query))
+    statement = page_of(plan, query.after).add_columns(func.count().over())
+    rows = run(statement.limit(size).offset(query.skip))
+    if not rows:
+        return Begun([], iter(()), 0, True)
+    positions = [tuple(row[:-1]) for row in rows]
+    limit = None if query.limit is None else query.limit - len(rows)
+    rest = replace(query, after=positions[-1], skip=0, limit=limit)
+    pages = _limited(_pages(run, replace(plan, query=rest)), limit)
+    behind = rows[0][-1] - query.skip - len(rows)
+    return Begun(fetch(run, query, positions), pages if behind else iter(()), behind, True)
 
 
 def count(reader: Reader, query: Query) -> int:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     URL,
     ColumnElement,
     Engine,
+    FromClause,
     Select,
     column,
     create_engine,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     select,
     table,
 )
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.selectable import TableValuedAlias
@@ -80,6 +82,13 @@ def reading_engine(path: Path, size: int) -> Engine:
     return _engine(path, size, "PRAGMA query_only=ON")
 
 
+class _Compiler(SQLiteCompiler):
+    """Writes the hints that go with a table (``INDEXED BY``), which SQLAlchemy leaves out."""
+
+    def get_from_hint_text(self, table: FromClause, text: str | None) -> str | None:
+        return text
+
+
 def _engine(path: Path, size: int, *pragmas: str) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
@@ -87,6 +96,7 @@ def _engine(path: Path, size: int, *pragmas: str) -> Engine:
         max_overflow=2,
         hide_parameters=True,
     )
+    engine.dialect.statement_compiler = _Compiler
 
     def configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         # No transaction but those begun in so many words.

@@ -5,7 +5,6 @@ from typing import Final
 
 from sqlalchemy import (
     ClauseElement,
-    ColumnElement,
     Table,
     bindparam,
     delete,
@@ -22,8 +21,6 @@ from isocenter.storage import schema
 from isocenter.storage.contents import FINGERPRINT_MASK
 from isocenter.storage.engine import Statement
 
-FIRST: Final[ColumnElement[int]] = literal_column("0")
-"""The offset of a limited selection: left out, SQLAlchemy makes a parameter of it on SQLite."""
 STUDY_COLUMNS: Final = (
     "study_date",
     "study_time",
@@ -138,6 +135,12 @@ class Statements:
     delete_words: Statement
     delete_name: Statement
 
+    find_commitment: Statement
+    insert_commitment: Statement
+    finish_commitment: Statement
+    expire_commitments: Statement
+    delete_commitments: Statement
+
     find_workitem: Statement
     find_gone: Statement
     workitem_at: Statement
@@ -156,7 +159,6 @@ class Statements:
     subscribers: Statement
     all_subscribers: Statement
     find_subscription: Statement
-    subscriptions_of: Statement
     insert_subscription: Statement
     update_subscription: Statement
     delete_subscription: Statement
@@ -165,7 +167,6 @@ class Statements:
 
     insert_event: Statement
     insert_delivery: Statement
-    old_events: Statement
     delete_event: Statement
     delete_deliveries: Statement
     find_cursor: Statement
@@ -365,6 +366,27 @@ def _name_clauses() -> dict[str, _Clause]:
     }
 
 
+def _commitment_clauses() -> dict[str, _Clause]:
+    commitment = schema.commitment
+    requested_at = commitment.c.requested_at
+    size = func.length(commitment.c.request) + func.length(commitment.c.result)
+    return {
+        "find_commitment": _select(commitment, "pk", "result", by=("transaction_uid",)),
+        "insert_commitment": _insert(commitment, *commitment.columns.keys()),
+        "finish_commitment": _update(commitment, "request", "result"),
+        "expire_commitments": (
+            update(commitment)
+            .values(request=bindparam("empty"), result=bindparam("none"))
+            .where(requested_at < bindparam("before"), size > literal_column("0")),
+            ("empty", "none", "before"),
+        ),
+        "delete_commitments": (
+            delete(commitment).where(requested_at < bindparam("before")),
+            ("before",),
+        ),
+    }
+
+
 def _workitem_clauses() -> dict[str, _Clause]:
     workitem, value, gone = schema.workitem, schema.workitem_value, schema.workitem_gone
     read = ("pk", "workitem_uid", "state", "transaction_uid", "document")
@@ -394,14 +416,6 @@ def _subscription_clauses() -> dict[str, _Clause]:
         "subscribers": _select(held, "ae", by=("workitem_fk",)),
         "all_subscribers": (to_all, ()),
         "find_subscription": _select(held, "is_locking", by=("workitem_fk", "ae")),
-        "subscriptions_of": (
-            select(held.c.workitem_fk, held.c.origin)
-            .where(held.c.ae == bindparam("title"), held.c.workitem_fk > bindparam("after"))
-            .order_by(held.c.workitem_fk)
-            .limit(bindparam("most"))
-            .offset(FIRST),
-            ("title", "after", "most"),
-        ),
         "insert_subscription": _insert(held, *held.columns.keys()),
         "update_subscription": (
             update(held)
@@ -421,13 +435,6 @@ def _event_clauses() -> dict[str, _Clause]:
     return {
         "insert_event": _insert(event, *event.columns.keys()),
         "insert_delivery": _insert(delivery, *delivery.columns.keys()),
-        "old_events": (
-            select(event.c.seq)
-            .where(event.c.at < bindparam("before"))
-            .limit(bindparam("most"))
-            .offset(FIRST),
-            ("before", "most"),
-        ),
         "delete_event": _delete(event, "seq"),
         "delete_deliveries": _delete(delivery, "seq"),
         "find_cursor": _select(cursor, "seq", by=("ae",)),
@@ -449,6 +456,7 @@ def compile_statements(dialect: Dialect) -> Statements:
         **_instance_clauses(),
         **_gathered_clauses(),
         **_name_clauses(),
+        **_commitment_clauses(),
         **_workitem_clauses(),
         **_subscription_clauses(),
         **_event_clauses(),

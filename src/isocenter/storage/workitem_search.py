@@ -7,17 +7,17 @@ Source: PS3.4 CC.2.8.3.1 and the key columns of Table CC.2.5-3.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import ColumnElement, Select, bindparam, func, select, true, union_all
+from sqlalchemy import ColumnElement, Select, bindparam, func, select, true, tuple_, union_all
 from sqlalchemy.engine import Dialect
 
 from isocenter.dicom.procedure_step import TABLE, Requirement
 from isocenter.storage import schema, values
-from isocenter.storage.attributes import Attribute, Level
+from isocenter.storage.attributes import Attribute, Held, Level
 from isocenter.storage.matching import (
     AllOf,
     AnyOf,
@@ -38,6 +38,9 @@ from isocenter.storage.workitem_records import Dataset
 FEW: Final = 5_000
 """Hits that may be gathered and sorted for one page."""
 
+PAGE: Final = 200
+"""Workitems read at a time."""
+
 START: Final = "00404005"
 _UNINDEXED_VRS: Final = frozenset({"UC", "UR", "UT", "ST", "LT"})
 """Text that may be too long for an index."""
@@ -47,16 +50,24 @@ _table: Final = schema.workitem
 _held: Final = schema.workitem_value
 
 
-def _attributes(table: Mapping[int, Requirement]) -> dict[int, Attribute]:
+def _attribute(each: Requirement) -> Attribute:
+    held = Held.GIVEN if each.match == "-" else Held.DOCUMENT
+    items = {tag: _attribute(item) for tag, item in each.items.items()}
     # A workitem has no levels: which one is given here means nothing.
+    return Attribute(each.tag, each.keyword, each.vr, Level.STUDY, held, items)
+
+
+def _matched(known: Mapping[int, Attribute]) -> dict[int, Attribute]:
     return {
-        tag: Attribute(tag, each.keyword, each.vr, Level.STUDY, items=_attributes(each.items))
-        for tag, each in table.items()
-        if each.match != "-"
+        tag: replace(each, items=_matched(each.items))
+        for tag, each in known.items()
+        if each.held is Held.DOCUMENT
     }
 
 
-MATCHED: Final = _attributes(TABLE)
+KNOWN: Final = {tag: _attribute(each) for tag, each in TABLE.items()}
+"""What a workitem has; what it cannot be found by is ``GIVEN``."""
+MATCHED: Final = _matched(KNOWN)
 """What a workitem can be found by."""
 
 
@@ -71,6 +82,9 @@ def _paths(table: Mapping[int, Requirement], above: str = "") -> Iterator[tuple[
 INDEXED: Final = dict(_paths(TABLE))
 """Paths of the attributes that are found by index, unique and required keys, with their VRs."""
 
+_COLUMNS: Final = {0x00741000: _table.c.state, 0x00404005: _table.c.start_at}
+"""What most searches narrow, in the index of the order itself."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkitemQuery:
@@ -83,6 +97,8 @@ class WorkitemQuery:
     skip: int = 0
     """Matches to leave out, from the first."""
     limit: int | None = None
+    offset: int | None = None
+    """Minutes east of UTC in which the asker's times are; None for the archive's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +142,25 @@ def conditions(query: WorkitemQuery, offset: int) -> list[Condition]:
         fuzzy=query.fuzzy,
         empty_values=query.empty_values,
         multiple_values=query.multiple_values,
-        offset=offset,
+        offset=offset if query.offset is None else query.offset,
     )
     found = []
     for key in query.keys:
         attribute = MATCHED.get(key.tag)
         if attribute is None:
             continue
-        where = in_document(_table.c.compared, attribute, key, rules)
+        where = _where(attribute, key, rules)
         if where is not None:
             found.append(Condition(where, _hits(attribute, key, rules)))
     return found
+
+
+def _where(attribute: Attribute, key: Key, rules: Rules) -> ColumnElement[bool] | None:
+    column = _COLUMNS.get(attribute.tag)
+    if column is None:
+        return in_document(_table.c.compared, attribute, key, rules)
+    matcher = matcher_of(attribute.vr, key.value, rules)
+    return None if matcher is None else matches(column, matcher)
 
 
 def _hits(
@@ -194,37 +218,44 @@ def _named(path: str, named: Named) -> Select[tuple[int]] | None:
 # --- searching
 
 
-def search(run: Run, query: WorkitemQuery, offset: int) -> list[Dataset]:
-    """What matches, in the order of the scheduled start; not more than ``query.limit``.
+def search(run: Run, query: WorkitemQuery, offset: int) -> Iterator[list[Dataset]]:
+    """What matches, in pages, in the order of the scheduled start.
 
-    Raises: Malformed.
+    Raises: Malformed, before the first page.
     """
-    found = _limited(_matching(run, conditions(query, offset), _table.c.document), query)
-    return [orjson.loads(row[0]) for row in run(found)]
+    order = (_table.c.start_at, _table.c.pk)
+    found = _matching(run, conditions(query, offset), *order, _table.c.document).order_by(*order)
+    left, skip = query.limit, query.skip
+    while left is None or left > 0:
+        size = PAGE if left is None else min(left, PAGE)
+        # Pages are asked for by number (PS3.18 8.3.4.4): the first is counted off, others follow.
+        rows = run(found.limit(size).offset(skip))
+        if rows:
+            yield [orjson.loads(row[2]) for row in rows]
+        if len(rows) < size:
+            return
+        found, skip = found.where(tuple_(*order) > tuple_(*rows[-1][:2])), 0
+        left = None if left is None else left - size
 
 
-def count(run: Run, query: WorkitemQuery, offset: int) -> int:
-    """How many match in all. Raises: Malformed."""
-    found = _matching(run, conditions(query, offset), func.count(), is_ordered=False)
-    return int(run(found)[0][0])
+def count(run: Run, query: WorkitemQuery, offset: int, most: int) -> int:
+    """How many match in all, counted no further than ``most``. Raises: Malformed."""
+    found = _matching(run, conditions(query, offset), _table.c.pk)
+    return int(run(select(func.count()).select_from(found.limit(most).subquery()))[0][0])
 
 
 def matching_keys(run: Run, query: WorkitemQuery, offset: int, after: int, size: int) -> list[int]:
     """Up to ``size`` keys of workitems that match, above ``after``, from the lowest."""
-    found = _matching(run, conditions(query, offset), _table.c.pk, is_ordered=False)
+    found = _matching(run, conditions(query, offset), _table.c.pk)
     found = found.where(_table.c.pk > after).order_by(_table.c.pk).limit(size)
     return [row[0] for row in run(found)]
 
 
-def _matching(
-    run: Run, demands: list[Condition], *columns: Any, is_ordered: bool = True
-) -> Select[Any]:
+def _matching(run: Run, demands: list[Condition], *columns: Any) -> Select[Any]:
     lead = _lead(run, demands)
     statement = select(*columns).select_from(_table).where(*(each.where for each in demands))
     if lead is not None and lead.hits is not None:
         statement = statement.where(_table.c.pk.in_(lead.hits))
-    if is_ordered:
-        statement = statement.order_by(_table.c.start_at, _table.c.pk)
     return statement
 
 
@@ -236,13 +267,6 @@ def _lead(run: Run, demands: list[Condition]) -> Condition | None:
             counted.append((run(bounded)[0][0], place))
     hits, place = min(counted, default=(FEW + 1, 0))
     return demands[place] if hits <= FEW else None
-
-
-def _limited(statement: Select[Any], query: WorkitemQuery) -> Select[Any]:
-    # Pages are asked for by number here (PS3.18 8.3.4.4); a worklist is short enough to count off.
-    if query.limit is not None:
-        statement = statement.limit(query.limit)
-    return statement.offset(query.skip) if query.skip else statement
 
 
 # --- filters of subscriptions

@@ -186,18 +186,15 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """Drop some of the events from before a time, in microseconds since 1970."""
+    """Drop events, by their numbers."""
 
-    before: int
+    numbers: tuple[int, ...]
 
-    def __call__(self, ledger: Ledger) -> int:
-        """How many."""
-        statements = ledger.statements
-        rows = ledger.all(statements.old_events, self.before, AT_A_TIME)
-        if rows:
-            ledger.write_many(statements.delete_deliveries, rows)
-            ledger.write_many(statements.delete_event, rows)
-        return len(rows)
+    def __call__(self, ledger: Ledger) -> None:
+        """Whether they were told or not."""
+        rows = [(number,) for number in self.numbers]
+        ledger.write_many(ledger.statements.delete_deliveries, rows)
+        ledger.write_many(ledger.statements.delete_event, rows)
 
 
 # --- who is subscribed
@@ -347,27 +344,33 @@ class Suspend:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
-    """End subscriptions, some at a time: all of them, or with ``is_filtered`` those by filter."""
+class LeaveComing:
+    """Be subscribed to no further workitems, or with ``is_filtered`` not by filter."""
 
     ae: str
     is_filtered: bool
-    after: int = 0
 
-    def __call__(self, ledger: Ledger) -> tuple[bool, int | None]:
-        """Whether there were any, and where to go on; None at the end."""
+    def __call__(self, ledger: Ledger) -> bool:
+        """Whether one would have been."""
         statements = ledger.statements
         kinds = [row[0] for row in ledger.all(statements.worklist_subscribers, self.ae)]
         ended = [kind for kind in kinds if kind or not self.is_filtered]
         for kind in ended:
             ledger.write(statements.delete_worklist_subscription, self.ae, kind)
-        rows = ledger.all(statements.subscriptions_of, self.ae, self.after, AT_A_TIME)
-        gone = [
-            (pk, self.ae) for pk, origin in rows if not self.is_filtered or origin == Origin.FILTER
-        ]
-        if gone:
-            ledger.write_many(statements.delete_subscription, gone)
-        return bool(ended or gone), rows[-1][0] if len(rows) == AT_A_TIME else None
+        return bool(ended)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveHeld:
+    """End subscriptions to workitems, by their keys."""
+
+    ae: str
+    keys: tuple[int, ...]
+
+    def __call__(self, ledger: Ledger) -> None:
+        """Their deletion locks go with them."""
+        rows = [(pk, self.ae) for pk in self.keys]
+        ledger.write_many(ledger.statements.delete_subscription, rows)
 
 
 # --- the end

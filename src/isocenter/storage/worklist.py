@@ -1,7 +1,7 @@
 """The worklist in the index: workitems, subscriptions and events, durable and searchable."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any, Final, TypeVar
 
@@ -20,6 +20,7 @@ from isocenter.storage.workitem_records import (
     EventKind,
     Gone,
     Initial,
+    Origin,
     Report,
     Workitem,
 )
@@ -68,15 +69,20 @@ class WorklistStore:
             raise Gone("the workitem has been removed")
         raise NotFound("there is no such workitem")
 
-    async def search(self, query: WorkitemQuery) -> list[Dataset]:
-        """What matches, by scheduled start. Raises: Malformed."""
-        return await self._read(
-            lambda: workitem_search.search(self._run, query, self._place.offset)
-        )
+    async def search(self, query: WorkitemQuery) -> AsyncIterator[list[Dataset]]:
+        """What matches, in pages, by scheduled start.
 
-    async def count(self, query: WorkitemQuery) -> int:
-        """How many match. Raises: Malformed."""
-        return await self._read(lambda: workitem_search.count(self._run, query, self._place.offset))
+        Raises: Malformed, before the first page.
+        """
+        pages = workitem_search.search(self._run, query, self._place.offset)
+        while (page := await self._read(lambda: next(pages, None))) is not None:
+            yield page
+
+    async def count(self, query: WorkitemQuery, most: int) -> int:
+        """How many match, counted no further than ``most``. Raises: Malformed."""
+        return await self._read(
+            lambda: workitem_search.count(self._run, query, self._place.offset, most)
+        )
 
     # --- subscriptions
 
@@ -127,15 +133,21 @@ class WorklistStore:
 
         Raises: NotFound, where there is none.
         """
-        had_any, after = False, 0
-        while True:
-            some, next_after = await self._writer.write(workitems.Leave(ae, is_filtered, after))
-            had_any |= some
-            if next_after is None:
-                break
-            after = next_after
+        had_any = await self._writer.write(workitems.LeaveComing(ae, is_filtered))
+        while found := await self._held(ae, is_filtered=is_filtered):
+            await self._writer.write(workitems.LeaveHeld(ae, tuple(found)))
+            had_any = True
         if not had_any:
             raise NotFound("there is no such subscription")
+
+    async def _held(self, ae: str, *, is_filtered: bool) -> list[int]:
+        """Keys of some of the workitems that ``ae`` is subscribed to."""
+        table = schema.workitem_subscription
+        statement = select(table.c.workitem_fk).where(table.c.ae == ae).limit(AT_A_TIME)
+        if is_filtered:
+            statement = statement.where(table.c.origin == int(Origin.FILTER))
+        rows = await self._read(lambda: self._run(statement))
+        return [row[0] for row in rows]
 
     # --- events
 
@@ -199,9 +211,11 @@ class WorklistStore:
 
     async def expire(self, before: int) -> int:
         """Drop the events from ``before``, told or not; return how many."""
-        total = 0
-        while count := await self._writer.write(workitems.Expire(before)):
-            total += count
+        table, total = schema.workitem_event, 0
+        statement = select(table.c.seq).where(table.c.at < before).limit(AT_A_TIME)
+        while rows := await self._read(lambda: self._run(statement)):
+            await self._writer.write(workitems.Expire(tuple(row[0] for row in rows)))
+            total += len(rows)
         return total
 
     async def oldest(self) -> tuple[int | None, int | None]:

@@ -55,6 +55,8 @@ class Writer:
     """
 
     def __init__(self, engine: Engine) -> None:
+        self.removals = 0
+        """Transactions that took instances away, or put others in their place."""
         self._engine = engine
         self._waiting: deque[_Ticket] = deque()
         self._turn = threading.Lock()  # held by whoever commits
@@ -132,13 +134,19 @@ class Writer:
             ledger.begin(BEGIN_WRITE)
             for ticket in tickets:
                 _apply(ledger, ticket)
-            ledger.commit()
+            self._commit(ledger)
         except Exception as error:
             self._roll_back(ledger)
             for ticket in tickets:
                 ticket.result, ticket.error = None, self._translated(error)
             return False
         return True
+
+    def _commit(self, ledger: Ledger) -> None:
+        try:
+            ledger.commit()
+        finally:
+            self.removals += ledger.has_detached
 
     def _roll_back(self, ledger: Ledger) -> None:
         ledger.forget()

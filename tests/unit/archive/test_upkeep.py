@@ -15,11 +15,13 @@ from isocenter.archive.archive import INDEX_NAME, Archive
 from isocenter.archive.upkeep import Checked, Fault, put_in_place, reindex, verify
 from isocenter.config import ArchiveConfig
 from isocenter.dicom.layout import Limits
+from isocenter.dicom.procedure_step import StepState
 from isocenter.errors import NotFound, Unavailable
 from isocenter.storage.files import FileStore
 from isocenter.storage.index import Index
 from isocenter.storage.records import Selection
 from made_instances import Kept, image
+from made_workitems import TRANSACTION, UID, workitem
 
 SOMEWHERE = f"ab/{'0' * 28}/{'1' * 40}"
 
@@ -256,3 +258,39 @@ def test_an_order_that_cannot_be_kept_is_told(
 
     with pytest.raises(Unavailable, match="full"):
         list(reindex(folder, folder / "index.sqlite.new"))
+
+
+async def _worklist(folder: Path) -> tuple[str, list[int]]:
+    archive = await Archive.open(folder, ArchiveConfig())
+    dataset = await archive.worklist.retrieve(UID)
+    events = await archive.index.worklist.events("WATCHER", 0)
+    await archive.close()
+    return str(dataset["00741000"]["Value"][0]), [event.seq for event in events]
+
+
+async def test_the_worklist_outlives_the_index(folder: Path) -> None:
+    archive = await Archive.open(folder, ArchiveConfig())
+    await archive.worklist.subscribe_to_all("WATCHER", keys=None, is_locking=True)
+    await archive.worklist.create(UID, workitem())
+    await archive.worklist.change_state(UID, StepState.IN_PROGRESS, TRANSACTION)
+    await archive.close()
+    before = await _worklist(folder)
+
+    run(folder)
+
+    assert await _worklist(folder) == before == ("IN PROGRESS", [1, 2])
+    archive = await Archive.open(folder, ArchiveConfig())
+    await archive.worklist.create("1.2.3", workitem())
+    assert [event.seq for event in await archive.index.worklist.events("WATCHER", 2)] == [3]
+    await archive.close()
+
+
+async def test_a_worklist_that_cannot_be_read_is_told_of(folder: Path) -> None:
+    made = folder / "index.sqlite.new"
+    list(reindex(folder, made))
+    for suffix in ("", "-wal", "-shm"):
+        (folder / f"{INDEX_NAME}{suffix}").write_bytes(b"garbage" * 1000)
+
+    assert not put_in_place(made, folder / INDEX_NAME)
+
+    await everything(folder)

@@ -272,7 +272,8 @@ async def test_who_has_it_already_is_told_so(web: httpx.AsyncClient, kept: Kept,
         seen.add(first.headers["etag"])
         again = await web.get(url, headers={**headers, "if-none-match": first.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
-        assert again.headers["etag"] == first.headers["etag"]
+        # What is compressed on its way out has a weak tag.
+        assert again.headers["etag"] == first.headers["etag"].removeprefix("W/")
     assert len(seen) == 3
 
     other = await web.get(url, headers={"if-none-match": '"other"'})
@@ -396,7 +397,7 @@ async def test_instances_of_no_patient_have_metadata_too(
 
     answer = await web.get("/hanging-protocols/1.2.3.4", headers={"accept": JSON})
     in_xml = await web.get("/hanging-protocols/1.2.3.4", headers={"accept": XML})
-    as_file = await web.get("/hanging-protocols/1.2.3.4")
+    as_file = await web.get("/hanging-protocols/1.2.3.4", headers={"accept": "application/dicom"})
 
     assert answer.json()[0]["00080016"]["Value"] == [HangingProtocolStorage]
     assert "InlineBinary" in answer.json()[0]["7FE00010"]

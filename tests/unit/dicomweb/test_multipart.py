@@ -87,7 +87,11 @@ def test_no_bytes_at_all_do_more_than_be_refused(data: bytes, sizes: list[int]) 
         assert results[0] == results[1]
 
 
-@given(st.lists(st.tuples(headers, contents), min_size=1, max_size=4))
+# The standard library takes a carriage return alone for the end of a line.
+without_return = contents.filter(lambda content: b"\r--b" not in content)
+
+
+@given(st.lists(st.tuples(headers, without_return), min_size=1, max_size=4))
 def test_the_standard_library_reads_what_we_write(parts: list[Part]) -> None:
     top = f"Content-Type: {multipart.content_type('b', 'x/y')}\r\n\r\n"
 

@@ -556,6 +556,25 @@ async def test_only_its_own_category_gives_an_instance(web: httpx.AsyncClient, k
     assert (await web.get("/color-palettes/x")).status_code == 400
 
 
+@pytest.mark.parametrize(
+    "accepted", ["*/*", "application/dicom+json", 'multipart/related; type="application/dicom+xml"']
+)
+async def test_its_metadata_is_what_is_given_by_default(
+    web: httpx.AsyncClient, kept: Kept, accepted: str
+) -> None:
+    nobody = dict.fromkeys(("StudyInstanceUID", "SeriesInstanceUID", "PatientID", "PatientName"))
+    palette = image("1.5.1", SOPClassUID=ColorPaletteStorage, **nobody)
+    await kept.store(palette)
+
+    answer = await web.get("/color-palettes/1.5.1", headers={"accept": accepted})
+
+    assert answer.status_code == 200
+    if "xml" in accepted:
+        assert b"<NativeDicomModel" in parts(answer)[0].content
+    else:
+        assert answer.json() == [palette.to_json_dict()]
+
+
 async def test_an_image_is_in_no_category(web: httpx.AsyncClient, kept: Kept) -> None:
     await kept.store(image())
 

@@ -250,7 +250,8 @@ async def test_who_leaves_midway_leaves_what_was_whole(
 @pytest.mark.parametrize(
     ("content_type", "status"),
     [
-        ("application/json", 415),
+        ("application/json", 400),
+        ("application/octet-stream", 415),
         ("text/plain", 415),
         ("multipart/form-data; boundary=x", 415),
         ('multipart/related; type="image/jpeg"; boundary=x', 415),

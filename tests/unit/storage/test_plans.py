@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Select
-from sqlalchemy.dialects import sqlite as sqlite_dialect
 
 from isocenter.storage import search
 from isocenter.storage.attributes import Level
@@ -55,7 +54,7 @@ class Explainer:
 
     def __call__(self, statement: Select[Any]) -> Sequence[Any]:
         compiled = statement.compile(
-            dialect=sqlite_dialect.dialect(), compile_kwargs={"literal_binds": True}
+            dialect=self._index._reading.dialect, compile_kwargs={"literal_binds": True}
         )
         sql = str(compiled)
         with self._index._reading.connect() as connection:
@@ -173,3 +172,22 @@ def test_walking_finds_the_same_as_gathering(
     number, _ = plans_of(studies, query(level, **asked))
 
     assert number == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "index"),
+    [
+        ({"PatientID": "P17*"}, "study_when_ix"),
+        ({"PatientName": "name17*"}, "study_when_ix"),
+        ({}, "study_order_ix"),
+        ({"StudyDate": "20200101-20200930"}, "study_order_ix"),
+    ],
+)
+def test_studies_are_put_in_order_without_reading_their_rows(
+    studies: Index, asked: dict[str, Any], index: str
+) -> None:
+    _, explainer = plans_of(studies, query(Level.STUDY, **asked))
+
+    assert any(f"study USING COVERING INDEX {index}" in step for step in explainer.plans), (
+        explainer.plans
+    )

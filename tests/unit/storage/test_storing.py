@@ -8,6 +8,7 @@ from isocenter.errors import Conflict, Malformed, NotFound, Unavailable
 from isocenter.storage.attributes import Level
 from isocenter.storage.index import Index
 from isocenter.storage.records import ChangeKind, OnConflict, Outcome, Selection, Stored, Warned
+from isocenter.storage.removing import Remove
 from unit.storage.made import CT, EXPLICIT, MR, found, incoming, query, store, values
 
 STORED = Stored(Outcome.STORED)
@@ -421,3 +422,49 @@ async def test_instances_are_listed_in_the_order_asked_for(index: Index) -> None
     assert await index.count_instances(selection) == 2
     other = Selection(patient_id="P2", instances=("2.3",))
     assert await index.count_instances(other) == 0
+
+
+async def test_what_was_looked_up_is_known_until_something_is_removed(index: Index) -> None:
+    await index.store(incoming(SOPInstanceUID="1.5"))
+    await index.store(incoming(SOPInstanceUID="1.6"))
+    assert index.known("1.5") is None
+
+    there = await index.lookup("1.5")
+
+    assert index.known("1.5") == there
+    await index.store(incoming(SOPInstanceUID="1.7"))
+    assert index.known("1.5") == there
+    await index.remove(Selection(instances=("1.6",)))
+    assert index.known("1.5") is None
+    assert await index.lookup("1.5") == there
+    await index.remove(Selection(instances=("1.5",)))
+    assert index.known("1.5") is None
+    with pytest.raises(NotFound):
+        await index.lookup("1.5")
+
+
+async def test_a_replaced_instance_is_looked_up_anew(index: Index) -> None:
+    await index.store(incoming(SOPInstanceUID="1.5"))
+    before = await index.lookup("1.5")
+
+    await index.store(incoming("other", SOPInstanceUID="1.5"), OnConflict.REPLACE)
+
+    assert index.known("1.5") is None
+    assert (await index.lookup("1.5")).blob_key != before.blob_key
+
+
+async def test_what_was_removed_while_it_was_looked_up_does_not_become_known(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await index.store(incoming(SOPInstanceUID="1.5"))
+    read = index._one
+
+    def slow(uid: str) -> Any:
+        found = read(uid)
+        index._writer.submit(Remove(Selection(instances=(uid,)), 10, index._writing.dialect))
+        return found
+
+    monkeypatch.setattr(index, "_one", slow)
+    await index.lookup("1.5")
+
+    assert index.known("1.5") is None

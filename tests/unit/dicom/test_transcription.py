@@ -16,10 +16,10 @@ from isocenter.dicom import part10
 from isocenter.dicom.elements import elements
 from isocenter.dicom.inflation import inflate
 from isocenter.dicom.json_model import INLINE_SIZE, to_json
-from isocenter.dicom.json_text import Transcriber
 from isocenter.dicom.layout import DEFAULT_LIMITS
 from isocenter.dicom.paths import AttributePath, written
 from isocenter.dicom.syntax import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, TransferSyntax
+from isocenter.dicom.transcription import Transcriber
 from isocenter.errors import IsocenterError, Malformed
 from made_instances import element, encoded, image
 from unit.dicom.test_fuzz import mutated
@@ -174,7 +174,7 @@ def test_text_is_read_in_the_character_set_of_its_own_data_set() -> None:
 
 
 def test_it_forgets_when_it_remembers_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isocenter.dicom.json_text.MOST_REMEMBERED", 3)
+    monkeypatch.setattr("isocenter.dicom.transcription.MOST_REMEMBERED", 3)
     transcriber = Transcriber()
     for number in range(20):
         data = element(0x00080050, "SH", f"{number:06d}".encode())

@@ -1,0 +1,230 @@
+"""A connection of the HTTP listener, with limits and deadlines that the server's own lacks.
+
+A client may be slow, but not for ever: each wait on it ends (PS3.18 8.5 says nothing of it; RFC
+9110 15.5.9, RFC 6585 5). What is refused here never reaches an application.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from isocenter.dicomweb.problems import RETRY_AFTER, problem
+
+log = logging.getLogger(__name__)
+
+LEFTOVER: Final = 4 << 20
+"""Bytes of a body that are still taken after its answer, so that the client gets to read it."""
+
+FAREWELL: Final = 5.0
+"""Seconds in which a refusal must have been taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a client may use up. Durations in seconds, sizes in bytes."""
+
+    connections: int
+    header_size: int
+    header_timeout: float
+    network_timeout: float
+
+
+class Waiting(Enum):
+    """What we wait for."""
+
+    HEADERS = auto()
+    BODY = auto()
+    """The client is to send more of it."""
+    TAKING = auto()
+    """The client is to take more of the answer."""
+    OURSELVES = auto()
+    """Or for nobody, between requests, which the server has a deadline of its own for."""
+
+
+class Connection(HttpToolsProtocol):
+    """One connection."""
+
+    limits: Limits
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._watch: asyncio.TimerHandle | None = None
+        self._header_bytes: int | None = 0
+        """Bytes of the request line and header fields so far; None behind them."""
+        self._leftover = 0
+        self._is_refused = False
+        self._state = Waiting.HEADERS
+        self._since = self._moved = self.loop.time()
+        self._unsent = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin."""
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.connections:
+            log.warning("too many connections", extra={"limit": self.limits.connections})
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
+            return
+        self._look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._stop_watching()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sent."""
+        if self._is_refused:
+            return
+        self._moved = self.loop.time()
+        if self._header_bytes is not None:
+            if self._header_bytes == 0:
+                self._since = self._moved
+            self._header_bytes += len(data)
+        elif self.cycle is not None and self.cycle.response_complete and self._is_body_due:
+            self._leftover += len(data)
+            if self._leftover > LEFTOVER:
+                self.transport.abort()
+                return
+        super().data_received(data)
+        # What came with the end of the header fields was body, or the next request.
+        is_long = self._header_bytes is not None and self._header_bytes > self.limits.header_size
+        if is_long and not self._is_refused:
+            self.refuse(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the header fields are too long"
+            )
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._header_bytes = self._header_bytes or 1
+
+    def on_url(self, url: bytes) -> None:
+        """Some of the request's target."""
+        super().on_url(url)
+        if len(self.url) > self.limits.header_size // 2:
+            self.refuse(HTTPStatus.REQUEST_URI_TOO_LONG, "the URL is too long")
+
+    def on_headers_complete(self) -> None:
+        """The header fields are there."""
+        self._header_bytes = None
+        self._leftover = 0
+        if not self._is_refused:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Some of the body."""
+        if not self._is_refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        if not self._is_refused:
+            super().on_message_complete()
+        self._header_bytes = 0
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        self.refuse(HTTPStatus.BAD_REQUEST, "this is not well-formed HTTP")
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand over to the one who speaks WebSocket, and who has deadlines of its own."""
+        self._stop_watching()
+        super().handle_websocket_upgrade()
+
+    def resume_writing(self) -> None:
+        """The client has taken what there was."""
+        self._moved = self.loop.time()
+        super().resume_writing()
+
+    def refuse(self, status: HTTPStatus, detail: str) -> None:
+        """Answer instead of an application, if none has begun to, and close."""
+        if self._is_refused:
+            return
+        self._is_refused = True
+        cycle = self.cycle
+        is_under_way = cycle is not None and not cycle.response_complete
+        if is_under_way:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if not (is_under_way and cycle.response_started):
+            self.transport.write(_written(status, detail))
+        self.transport.close()
+        self._stop_watching()
+        self._watch = self.loop.call_later(FAREWELL, self.transport.abort)
+
+    # --- deadlines
+
+    @property
+    def _is_body_due(self) -> bool:
+        return self._header_bytes is None
+
+    def _waiting(self) -> Waiting:
+        if self.transport.get_write_buffer_size():
+            return Waiting.TAKING
+        if self._is_body_due:
+            return Waiting.OURSELVES if self.flow.read_paused else Waiting.BODY
+        is_under_way = self.cycle is not None and not self.cycle.response_complete
+        is_between = self.cycle is not None and self._header_bytes == 0
+        return Waiting.OURSELVES if is_under_way or is_between else Waiting.HEADERS
+
+    def _stop_watching(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    def _look(self) -> None:
+        """See what we wait for and for how long; look again when that may be too long."""
+        now = self.loop.time()
+        if (state := self._waiting()) is not self._state:
+            if state is Waiting.HEADERS:
+                self._since = now  # it came while an answer was still under way
+            self._state, self._moved = state, now
+        unsent = self.transport.get_write_buffer_size()
+        if unsent < self._unsent:
+            self._moved = now
+        self._unsent = unsent
+        if state is Waiting.HEADERS:
+            left = self._since + self.limits.header_timeout - now
+        elif state is Waiting.OURSELVES:
+            left = self.limits.network_timeout
+        else:
+            left = self._moved + self.limits.network_timeout - now
+        if left <= 0:
+            self._give_up(state)
+        else:
+            step = min(self.limits.header_timeout, self.limits.network_timeout) / 4
+            self._watch = self.loop.call_later(min(left, step), self._look)
+
+    def _give_up(self, state: Waiting) -> None:
+        log.info("client fell silent", extra={"awaited": state.name.lower()})
+        if state is Waiting.TAKING:
+            self.transport.abort()  # closing would wait for the client to take the rest
+        elif self._header_bytes == 0 and self.cycle is None:
+            self.transport.close()  # it said nothing, so it asked nothing
+        else:
+            self.refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not come to an end in time")
+
+
+def limited(limits: Limits) -> type[Connection]:
+    """Return connections with such limits: the server makes them itself, of a class."""
+
+    class Limited(Connection):
+        pass
+
+    Limited.limits = limits
+    return Limited
+
+
+def _written(status: HTTPStatus, detail: str) -> bytes:
+    headers = {"connection": "close"}
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["retry-after"] = RETRY_AFTER
+    answer = problem(status, detail, headers=headers)
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode()]
+    lines += [name + b": " + value for name, value in answer.raw_headers]
+    return b"\r\n".join([*lines, b"", bytes(answer.body)])

@@ -1,0 +1,99 @@
+"""DELETE on a study, a series, an instance: removal for good.
+
+PS3.18 has no such transaction. Other archives do, with these paths and these answers.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from isocenter.archive.archive import Archive
+from isocenter.config import Config
+from isocenter.dicomweb import targets
+from isocenter.dicomweb.non_patient import CATEGORIES
+from isocenter.dicomweb.resources import Endpoint, Method, Resource
+from isocenter.errors import Denied
+from isocenter.storage.records import Selection
+
+log = logging.getLogger(__name__)
+
+
+async def remove(request: Request) -> Response:
+    """DELETE /studies/{study} and below. Raises: Denied, Malformed, NotFound, Conflict."""
+    refuse_if_forbidden(request.app.state.config)
+    uids = request.path_params
+    if not await _removed(request, targets.selection_of(uids)):
+        raise targets.absent(uids)
+    return Response(status_code=204)
+
+
+def of_no_patient(category: str) -> Endpoint:
+    """Return the endpoint of DELETE /{npi-name}/{uid} for one category."""
+
+    async def remove_one(request: Request) -> Response:
+        refuse_if_forbidden(request.app.state.config)
+        found = await targets.of_no_patient(request, category)
+        await _removed(request, Selection(instances=(found.sop_instance_uid,)))
+        return Response(status_code=204)
+
+    return remove_one
+
+
+def refuse_if_forbidden(config: Config) -> None:
+    """Raises: Denied, where the settings keep callers of the web services from removing."""
+    policy = config.dicomweb.removal
+    if policy == "never" or (policy == "local" and config.is_exposed):
+        raise Denied(
+            "nothing is removed by the web services of this server"
+            f' (its setting [dicomweb] removal is "{policy}")'
+        )
+
+
+async def _removed(request: Request, selection: Selection) -> int:
+    archive: Archive = request.app.state.archive
+    removed = await archive.remove(selection)
+    if removed.instances:
+        by = request.client.host if request.client else ""
+        log.warning("removed", extra={"instances": removed.instances, "by": by})
+    return removed.instances
+
+
+_STATUSES: Final = {
+    204: "it is removed, with all below it",
+    400: "a UID is not well formed",
+    403: "the settings forbid it",
+    404: "there is no such thing",
+    409: "several patients have this study",
+    503: "the index or the disk cannot be written",
+}
+
+
+_OF_NO_PATIENT: Final = {number: when for number, when in _STATUSES.items() if number != 409}
+
+
+def _method(endpoint: Endpoint, statuses: Mapping[int, str] = _STATUSES) -> Method:
+    return Method(
+        transaction="Remove", source="beyond PS3.18", endpoint=endpoint, statuses=statuses
+    )
+
+
+def _resource(name: str, path: str) -> Resource:
+    return Resource(name=name, path=path, methods={"DELETE": _method(remove)})
+
+
+RESOURCES: Final[tuple[Resource, ...]] = (
+    _resource("Instance", "/studies/{study}/series/{series}/instances/{instance}"),
+    _resource("Series Instances", "/studies/{study}/series/{series}"),
+    _resource("Study Instances", "/studies/{study}"),
+    *(
+        Resource(
+            name=f"Instance of {name}",
+            path=f"/{name}/{{uid}}",
+            methods={"DELETE": _method(of_no_patient(name), _OF_NO_PATIENT)},
+        )
+        for name in CATEGORIES
+    ),
+)

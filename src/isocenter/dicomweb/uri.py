@@ -1,0 +1,145 @@
+"""The URI service, WADO-URI: one instance, named in the query (PS3.18 chapter 9)."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from isocenter.archive.archive import Archive
+from isocenter.dicom.identity import is_uid
+from isocenter.dicomweb import rendered, retrieve, targets
+from isocenter.dicomweb.media_types import MediaType
+from isocenter.dicomweb.negotiation import AS_KEPT, DICOM, NEVER_ON_THE_WEB
+from isocenter.dicomweb.resources import Method, Parameter, Resource
+
+UIDS: Final = {"studyUID": "study", "seriesUID": "series", "objectUID": "instance"}
+"""What the parameters are called in the paths of the studies service."""
+
+
+async def get(request: Request) -> Response:
+    """GET /wado?requestType=WADO&studyUID=…&seriesUID=…&objectUID=… (PS3.18 9.4, 9.5).
+
+    Raises: HTTPException 400, 406, 501; Malformed, NotFound, Unavailable.
+    """
+    if _one(request, "requestType") != "WADO":
+        raise HTTPException(400, "requestType must be WADO")
+    uids = {level: _one(request, name) for name, level in UIDS.items()}
+    is_dicom = _is_dicom(request)
+    _refuse_to_anonymize(request)
+    syntax = _transfer_syntax(request) if is_dicom else None
+    archive: Archive = request.app.state.archive
+    (instance, *_) = await targets.found(archive, uids)
+    if not is_dicom:
+        rendered.refuse()
+    return await retrieve.given_alone(request, instance, (syntax,), media_type=DICOM)
+
+
+def _one(request: Request, name: str) -> str:
+    """Return the value of a mandatory parameter. Raises: HTTPException 400."""
+    given = request.query_params.getlist(name)
+    if len(given) != 1 or not given[0]:
+        raise HTTPException(400, f"the query needs {name}, once")
+    return given[0]
+
+
+def _is_dicom(request: Request) -> bool:
+    """Whether the instance itself is wanted, not a rendering of it (PS3.18 9.1.2.2.1, 9.3).
+
+    Raises: HTTPException 400, 406.
+    """
+    asked = ", ".join(request.query_params.getlist("contentType"))
+    ranges = MediaType.parse_list(asked)
+    if asked.strip() and not ranges:
+        raise HTTPException(400, "contentType has no media type in it")
+    for each in ranges:
+        if each.parameters.keys() & {"transfer-syntax", "charset"}:
+            raise HTTPException(400, "contentType may not have transfer-syntax or charset within")
+    accepted = MediaType.parse_list(", ".join(request.headers.getlist("accept")))
+    is_dicom = _chosen(ranges or accepted)
+    if is_dicom is None:
+        raise HTTPException(
+            406,
+            f"to be had is application/dicom; or a rendering: {', '.join(rendered.MEDIA_TYPES)}",
+        )
+    return is_dicom
+
+
+def _chosen(ranges: Sequence[MediaType]) -> bool | None:
+    """True for application/dicom, False for a rendering, None for neither.
+
+    What takes anything takes a rendering. Raises: HTTPException 400.
+    """
+    wanted = [each.type for each in ranges if each.q > 0]
+    is_dicom = DICOM in wanted
+    is_rendered = any(each in rendered.MEDIA_TYPES for each in wanted)
+    if is_dicom and is_rendered:
+        raise HTTPException(400, "application/dicom and renderings are asked for at once")
+    if is_dicom or "application/*" in wanted:
+        return True
+    is_open = not ranges or any(each in ("*/*", "image/*", "text/*", "video/*") for each in wanted)
+    return False if is_rendered or is_open else None
+
+
+def _refuse_to_anonymize(request: Request) -> None:
+    """Raises: HTTPException 400; 501, for we cannot, and must not give out what is asked not to be
+    (PS3.18 9.4.2.3)."""
+    asked = request.query_params.getlist("anonymize")
+    if asked and asked != ["yes"]:
+        raise HTTPException(400, "anonymize can only be yes, once")
+    if asked:
+        raise HTTPException(501, "this server does not anonymize yet: nothing is given out")
+
+
+def _transfer_syntax(request: Request) -> str | None:
+    """Return the transfer syntax that is asked for. Raises: HTTPException 400, 406."""
+    asked = request.query_params.getlist("transferSyntax")
+    if not asked:
+        return None
+    if len(asked) > 1 or not (asked[0] == AS_KEPT or is_uid(asked[0])):
+        raise HTTPException(400, "transferSyntax must be one UID")
+    if asked[0] in NEVER_ON_THE_WEB:
+        raise HTTPException(406, f"{asked[0]} is not used with web services (PS3.18 8.7.3)")
+    return asked[0]
+
+
+def _parameter(name: str, source: str) -> Parameter:
+    return Parameter(name=name, source=source)
+
+
+RESOURCES: Final[tuple[Resource, ...]] = (
+    Resource(
+        name="URI Service",
+        path="/wado",
+        methods={
+            "GET": Method(
+                transaction="Retrieve DICOM Instance",
+                source="PS3.18 9.4, 9.5",
+                endpoint=get,
+                statuses={
+                    200: "the instance",
+                    206: "the range of it that is asked for",
+                    304: "the client has it already",
+                    400: "a parameter is missing, not well formed, or there too often",
+                    404: "there is no such instance",
+                    406: "it cannot be had in this media type or transfer syntax",
+                    412: "it is not as If-Match says",
+                    416: "the range lies outside",
+                    501: "it would be rendered or anonymized; neither is done yet",
+                    503: "the bytes cannot be read",
+                },
+                gives=(DICOM,),
+                parameters=(
+                    _parameter("requestType", "PS3.18 9.1.2.1.1"),
+                    _parameter("studyUID", "PS3.18 9.1.2.1.2"),
+                    _parameter("seriesUID", "PS3.18 9.1.2.1.3"),
+                    _parameter("objectUID", "PS3.18 9.1.2.1.4"),
+                    _parameter("contentType", "PS3.18 9.1.2.2.1"),
+                    _parameter("anonymize", "PS3.18 9.4.1.2.1"),
+                    _parameter("transferSyntax", "PS3.18 9.4.1.2.3"),
+                ),
+            )
+        },
+    ),
+)
