@@ -21,6 +21,8 @@ from isocenter import config, errors
 from isocenter.archive.archive import Archive
 from isocenter.cli.main import COMMANDS
 from isocenter.config import Config
+from isocenter.dicom import procedure_step
+from isocenter.dicom.procedure_step import Requirement, Usage
 from isocenter.dicom.sop_classes import SOP_CLASSES
 from isocenter.dicom.syntax import TRANSFER_SYNTAXES, UNCOMPRESSED, lookup
 from isocenter.dicomweb import capabilities, routing
@@ -36,6 +38,7 @@ from isocenter.storage.attributes import ATTRIBUTES, NEVER_MATCHED, Attribute, H
 from isocenter.storage.conditions import conditions_of
 from isocenter.storage.non_patient import BY_CATEGORY
 from isocenter.storage.query import Key, Query
+from isocenter.storage.workitem_search import INDEXED
 
 DOCS = Path(__file__).parent.parent / "docs"
 BEGIN, END = "<!-- drawn by tools/reference.py: {} -->", "<!-- end of {} -->"
@@ -382,6 +385,65 @@ def web_parameters() -> str:
     return table(("parameter", "source", "transactions"), sorted(rows))
 
 
+# --- workitems
+
+
+def workitem() -> str:
+    """The attributes of a workitem, those in sequences below them."""
+    return table(
+        ("attribute", "tag", "to create", "to set", "needed to be", "key", "returned"),
+        _requirements(procedure_step.TABLE),
+    )
+
+
+def _requirements(
+    held: Mapping[int, Requirement], above: str = "", path: str = ""
+) -> Iterator[Row]:
+    for each in held.values():
+        name = f"{above}{each.keyword}"
+        yield (
+            name,
+            _tag(each.tag),
+            _usage(each.on_create),
+            _usage(each.on_set),
+            _final(each.final),
+            _match(each, f"{path}{each.tag8}"),
+            "" if path else _returned(each),
+        )
+        yield from _requirements(each.items, f"{above}> ", f"{path}{each.tag8}.")
+
+
+def _usage(usage: Usage) -> str:
+    if usage.is_ours:
+        return "ours"
+    if not usage.is_allowed:
+        return "no"
+    if not usage.may_have_value:
+        return "empty"
+    if usage.is_required:
+        return "there" if usage.may_be_empty else "value"
+    return "may be empty" if usage.may_be_empty else "optional"
+
+
+def _final(code: str) -> str:
+    states = {"R": "COMPLETED, CANCELED", "P": "COMPLETED", "X": "CANCELED"}
+    return "COMPLETED, if only empty" if code == "P2" else states.get(code, "")
+
+
+def _match(requirement: Requirement, path: str) -> str:
+    if path in INDEXED:
+        return "index"
+    return "no" if requirement.match == "-" else "yes"
+
+
+def _returned(requirement: Requirement) -> str:
+    if not requirement.on_create.may_have_value and not requirement.on_create.is_required:
+        return "never"
+    if requirement.returned in ("1", "2"):
+        return "always"
+    return "if there" if requirement.returned in ("1C", "2C") else "asked"
+
+
 # --- the upper layer
 
 
@@ -459,6 +521,7 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("given", given),
         *((name, partial(keys_of_category, name)) for name in BY_CATEGORY),
     ),
+    "reference/workitem-attributes.md": (("workitem", workitem),),
     "explanation/architecture.md": (("states", states), ("transitions", transitions)),
 }
 
