@@ -37,6 +37,8 @@ class Charset:
 
     def decode(self, value: bytes) -> str:
         """Give the text; what cannot be decoded becomes U+FFFD. Never raises."""
+        if value.isascii() and _ESCAPE not in value:
+            return value.decode("ascii")
         if _ESCAPE not in value or self.terms[:1] == (UTF_8,):
             return value.decode(self.encodings[0], "replace")
         return "".join(self._decode_fragment(part) for part in _FRAGMENT.findall(value))

@@ -1,8 +1,7 @@
 """Numbers written as text: DS and IS (PS3.5 6.2)."""
 
-import math
-from contextlib import suppress
-from decimal import Decimal
+from decimal import ROUND_DOWN, Context, Decimal
+from math import isfinite
 from typing import Final
 
 DS_LENGTH: Final = 16
@@ -11,16 +10,17 @@ _NUMERALS: Final = "0123456789+-.eE"
 
 def number(text: str) -> int | float | str:
     """Give a DS or IS value as a number, or as it is where it is none, or none of finite size."""
-    if text.strip(_NUMERALS):
-        return text
     try:
-        return int(text)
+        if text.isdigit():
+            return int(text)
+        if text.strip(_NUMERALS):
+            return text
+        if "." not in text and "e" not in text and "E" not in text:
+            return int(text)
+        found = float(text)
     except ValueError:
-        pass
-    with suppress(ValueError):
-        if math.isfinite(found := float(text)):
-            return found
-    return text
+        return text
+    return found if isfinite(found) else text
 
 
 def decimal_string(value: float) -> str:
@@ -28,12 +28,15 @@ def decimal_string(value: float) -> str:
 
     Raises: ValueError, for what is not finite.
     """
+    if not isfinite(value):
+        raise ValueError("not finite")
     text = repr(value)
-    if not math.isfinite(value):
-        raise ValueError(text)
     digits = DS_LENGTH + 1
     while len(text) > DS_LENGTH:
-        text = _shortest(Decimal(f"{value:.{digits}g}"))
+        rounded = Context(digits).create_decimal(value)
+        if not isfinite(float(rounded)):
+            rounded = Context(digits, ROUND_DOWN).create_decimal(value)
+        text = _shortest(rounded)
         digits -= 1
     return text
 
@@ -57,6 +60,6 @@ def integer(value: object) -> int:
     if isinstance(value, float):
         if not value.is_integer():
             raise ValueError("not an integer")
-    elif not isinstance(value, int | str):
+    elif isinstance(value, bool) or not isinstance(value, int | str):
         raise TypeError("not an integer")
     return int(value)

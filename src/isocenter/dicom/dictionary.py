@@ -17,6 +17,8 @@ from isocenter.dicom.layout import (
 
 _VRS: Final = {tag: row[0] for tag, row in DicomDictionary.items()}
 """VR by tag as the dictionary writes it, ``US or SS`` and the like included."""
+NOTICED: Final = frozenset({BITS_ALLOCATED, PIXEL_REPRESENTATION})
+"""What later elements hang on, besides private creators."""
 _KNOWN_VRS: Final = frozenset(SHORT_VRS.values()) | frozenset(LONG_VRS.values())
 
 

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from mmap import mmap
 from typing import Final, NamedTuple
 
-from isocenter.dicom.dictionary import ImplicitVRs, dictionary_vr
+from isocenter.dicom.dictionary import NOTICED, ImplicitVRs, dictionary_vr
 from isocenter.dicom.inflation import inflate
 from isocenter.dicom.layout import (
     DEFAULT_LIMITS,
+    DELIMITERS,
     ITEM,
     ITEM_END,
     SEQUENCE_END,
+    SHORT_VRS,
     UNDEFINED,
     Buffer,
     Header,
@@ -151,33 +153,63 @@ def _walk(
     view: memoryview, layout: Layout, base: int, vrs: ImplicitVRs, depth: int, walk: Walk
 ) -> Iterator[Element]:
     at, end = 0, len(view)
-    while (header := read_header(view, at, end, layout)) is not None:
-        tag, vr, length, size = header
-        value = at + size
-        if tag >> 16 == 0xFFFE:
-            raise Malformed("an item or delimiter where none can be", offset=base + at)
-        if length == UNDEFINED and depth and _is_naked(view, value, end, layout, header):
-            close = following = end
-        elif length == UNDEFINED:
-            following = _end_of_items(view, value, end, layout, header, base, depth + 1, walk)
-            close = following - 8
-            if is_sequence(tag, vr):
-                vr = "SQ"
-        else:
+    is_explicit, unpack = not layout.is_implicit, layout.explicit.unpack_from
+    is_little = layout.is_little_endian
+    while end - at >= 8:
+        raw, code, length = unpack(view, at)
+        vr = SHORT_VRS.get(code) if is_explicit else None
+        tag = (raw & 0xFFFF) << 16 | raw >> 16 if is_little else raw
+        if vr is not None and tag < 0xFFFE0000:
+            # The most frequent kind by far, so that it is worth a way of its own.
+            value, is_undefined = at + 8, False
             close = following = value + length
+        else:
+            header = read_header(view, at, end, layout)
+            if header is None:
+                break
+            if header.tag >> 16 == DELIMITERS:
+                raise Malformed("an item or delimiter where none can be", offset=base + at)
+            tag, length, value = header.tag, header.length, at + header.size
+            vr, close, following = _extent(view, at, end, layout, header, base, depth, walk)
+            if vr is None or is_replaceable(vr, length, layout):
+                vr = vrs.vr(tag)
+            is_undefined = following != close
         if following > end:
             raise Malformed(f"a value of {length} bytes is cut short", offset=base + at)
         content = view[value:close]
-        if vr is None or is_replaceable(vr, length, layout):
-            vr = vrs.vr(tag)
-        vrs.notice(tag, content)
-        is_undefined = following != close
-        yield Element(
-            tag, vr, content, base + at, base + value, is_undefined, layout, vrs, depth, walk
+        if tag & 0x1FF00 == 0x10000 or tag in NOTICED:  # a private creator, or one of those
+            vrs.notice(tag, content)
+        yield _element(
+            Element,
+            (tag, vr, content, base + at, base + value, is_undefined, layout, vrs, depth, walk),
         )
         at = following
     if any(view[at:end]):
         raise Malformed("an element is cut short", offset=base + at)
+
+
+_element = tuple.__new__  # what the class does, without its detour
+
+
+def _extent(
+    view: memoryview,
+    at: int,
+    end: int,
+    layout: Layout,
+    header: Header,
+    base: int,
+    depth: int,
+    walk: Walk,
+) -> tuple[str | None, int, int]:
+    """Give the VR as far as it is told, where the value ends, and where the next element begins."""
+    tag, vr, length, size = header
+    value = at + size
+    if length != UNDEFINED:
+        return vr, value + length, value + length
+    if depth and _is_naked(view, value, end, layout, header):
+        return vr, end, end
+    following = _end_of_items(view, value, end, layout, header, base, depth + 1, walk)
+    return "SQ" if is_sequence(tag, vr) else vr, following - 8, following
 
 
 def _is_naked(view: memoryview, at: int, end: int, layout: Layout, header: Header) -> bool:

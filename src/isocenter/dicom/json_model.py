@@ -16,7 +16,7 @@ from isocenter.dicom.decimals import number
 from isocenter.dicom.elements import Element, items_of
 from isocenter.dicom.layout import EXPLICIT_LITTLE, SPECIFIC_CHARACTER_SET, Buffer, Layout
 from isocenter.dicom.scanner import RawValue
-from isocenter.dicom.values import BYTES_VRS, TEXT_VRS, WORD_SIZES, decode, swap, texts
+from isocenter.dicom.values import BYTES_VRS, NUMBERS, TEXT_VRS, decode, swap, texts
 
 Attribute = dict[str, Any]
 """``vr`` and one of ``Value``, ``InlineBinary`` and ``BulkDataURI``, or none of them."""
@@ -79,22 +79,33 @@ def to_json(
 def _model(elements: Iterable[Element], charset: Charset | None, offer: Offer | None) -> Dataset:
     found: dict[int, Attribute] = {}
     current = charset or charsets.DEFAULT
+    small = min(offer.inline_size, offer.value_size) if offer else 0
+    last = -1
+    is_sorted = True
     for element in elements:
-        tag, vr = element.tag, element.vr
+        # By number, as this is done for every element of every instance.
+        tag, vr, value = element[0], element[1], element[2]
         if not tag & 0xFFFF:
             continue  # group lengths are not part of the model
-        if tag == SPECIFIC_CHARACTER_SET:
-            current = charsets.of_value(bytes(element.value))
-            if charset is None:
-                found[tag] = _specific_character_set(current)
-        elif vr == "SQ":
+        is_sorted = is_sorted and tag > last
+        last = tag
+        if vr == "SQ":
             items = [_model(item.elements(), current, offer) for item in element.items()]
             found[tag] = {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
-        elif offer and offer.takes(element, current):
+        elif tag == SPECIFIC_CHARACTER_SET:
+            current = charsets.of_value(bytes(value))
+            if charset is None:
+                found[tag] = _specific_character_set(current)
+        elif (
+            offer is not None
+            and (len(value) > small or element.is_undefined_length)
+            and offer.takes(element, current)
+        ):
             found[tag] = {"vr": vr, "BulkDataURI": offer.bulk(element)}
         else:
-            found[tag] = attribute(vr, element.value, current, element.layout)
-    return {f"{tag:08X}": found[tag] for tag in sorted(found)}
+            found[tag] = attribute(vr, value, current, element.layout)
+    ordered = found.items() if is_sorted else sorted(found.items())
+    return {f"{tag:08X}": each for tag, each in ordered}
 
 
 def unfolding(
@@ -192,35 +203,47 @@ def attribute(
     """Give one attribute of the model; sequences excepted. Never raises."""
     if not value:
         return {"vr": vr}
-    if vr in _TEXT:
-        found: list[Any] = texts(vr, bytes(value), charset)
-        convert = _TEXT[vr]
-        if convert is not None:
-            found = [convert(text) if text else None for text in found]
-        elif "" in found:
-            found = [text or None for text in found]
+    convert = _TEXT.get(vr)
+    if convert is not None:
+        found: list[Any] = convert(texts(vr, bytes(value), charset))
         return {"vr": vr, "Value": found} if found else {"vr": vr}
-    if vr in WORD_SIZES and vr not in BYTES_VRS:
-        found = decode(vr, value, is_little_endian=layout.is_little_endian)
-        if not isinstance(found[0], bytes):
-            return {"vr": vr, "Value": [json_number(vr, each) for each in found]}
+    if vr in NUMBERS or vr == "AT":
+        numbers = decode(vr, value, is_little_endian=layout.is_little_endian)
+        if not isinstance(numbers[0], bytes):
+            return {"vr": vr, "Value": numbers if vr in _PLAIN else _json_numbers(vr, numbers)}
         vr = "UN"  # too short for even one number: kept, not guessed at
     elif not layout.is_little_endian:
         value = swap(value, vr)
     return {"vr": vr, "InlineBinary": b64encode(value).decode("ascii")}
 
 
-def _decimal(text: str) -> int | float | str:
-    """Give a DS as a number if that is exact for every reader (PS3.18 F.2.3), else the text."""
-    found = number(text)
-    is_large = isinstance(found, int) and not -LARGEST_EXACT <= found <= LARGEST_EXACT
-    return text if is_large else found
+def _texts(values: list[str]) -> list[Any]:
+    return [value or None for value in values] if "" in values else values
 
 
-def _integer(text: str) -> int | str:
-    """Give an IS likewise. What is no integer stays text: it could not be an IS again."""
-    found = _decimal(text)
-    return text if isinstance(found, float) else found
+def _decimals(values: list[str]) -> list[Any]:
+    """Give DS as numbers where these are exact for every reader (PS3.18 F.2.3), else as text."""
+    found: list[Any] = []
+    for value in values:
+        given = number(value) if value else None
+        is_large = type(given) is int and not -LARGEST_EXACT <= given <= LARGEST_EXACT
+        found.append(value if is_large else given)
+    return found
+
+
+def _integers(values: list[str]) -> list[Any]:
+    """Give IS likewise. What is no integer stays text: it could not be an IS again."""
+    found = _decimals(values)
+    if float in map(type, found):
+        return [
+            value if isinstance(given, float) else given
+            for value, given in zip(values, found, strict=True)
+        ]
+    return found
+
+
+def _names(values: list[str]) -> list[Any]:
+    return [person_name(value) if value else None for value in values]
 
 
 def person_name(text: str) -> dict[str, str] | None:
@@ -235,6 +258,10 @@ def joined_name(groups: Mapping[str, str]) -> str:
     """Give a name as it is encoded (PS3.5 6.2.1)."""
     last = max((n for n, group in enumerate(GROUPS, 1) if groups.get(group)), default=0)
     return "=".join(groups.get(group) or "" for group in GROUPS[:last])
+
+
+def _json_numbers(vr: str, values: list[Any]) -> list[Any]:
+    return [json_number(vr, each) for each in values]
 
 
 def json_number(vr: str, value: Any) -> int | float | str:
@@ -254,11 +281,13 @@ def _specific_character_set(charset: Charset) -> Attribute:
     return {"vr": "CS", "Value": [charsets.UTF_8]}
 
 
-_TEXT: Final[dict[str, Callable[[str], Any] | None]] = {
+_PLAIN: Final = frozenset(("SL", "SS", "UL", "US"))
+"""Numbers that JSON can have as they are."""
+_TEXT: Final[dict[str, Callable[[list[str]], list[Any]]]] = {
     **dict.fromkeys(
-        ("AE", "AS", "CS", "DA", "DT", "LO", "LT", "SH", "ST", "TM", "UC", "UI", "UR", "UT")
+        ("AE", "AS", "CS", "DA", "DT", "LO", "LT", "SH", "ST", "TM", "UC", "UI", "UR", "UT"), _texts
     ),
-    "DS": _decimal,
-    "IS": _integer,
-    "PN": person_name,
+    "DS": _decimals,
+    "IS": _integers,
+    "PN": _names,
 }

@@ -2,7 +2,7 @@
 
 import sys
 from array import array
-from collections.abc import Callable
+from struct import Struct, iter_unpack
 from typing import Final
 
 from isocenter.dicom.charset import DEFAULT, Charset
@@ -31,6 +31,7 @@ WORD_SIZES: Final = (
     | dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), 8)
 )
 """Bytes that swap places between little and big endian, by VR (PS3.5 7.3)."""
+_ONE: Final = {vr: Struct(f"<{code}") for vr, code in NUMBERS.items()}
 _IS_LITTLE_HOST: Final = sys.byteorder == "little"
 
 
@@ -56,7 +57,7 @@ def decode(
     if not value:
         return []
     if vr in NUMBERS:
-        return list(_numbers(vr, value, is_little_endian)) or [bytes(value)]
+        return _numbers(vr, value, is_little_endian) or [bytes(value)]
     if vr == "AT":
         return list(_tags(value, is_little_endian)) or [bytes(value)]
     if vr in TEXT_VRS or vr in PLAIN_VRS:
@@ -73,29 +74,24 @@ def texts(vr: str, value: bytes, charset: Charset = DEFAULT) -> list[str]:
     text = text.rstrip(" \0")
     if not text:
         return []
-    strip: Callable[[str], str] = _strip_end if vr in LEADING_SPACE_VRS else _strip
-    if vr in SINGLE_VRS or "\\" not in text:
-        return [strip(text)]
-    return [strip(part) for part in text.split("\\")]
+    if "\\" not in text or vr in SINGLE_VRS:
+        return [text if vr in LEADING_SPACE_VRS else text.lstrip(" \0")]
+    strip = str.rstrip if vr in LEADING_SPACE_VRS else str.strip
+    return [strip(part, " \0") for part in text.split("\\")]
 
 
-def _strip(text: str) -> str:
-    return text.strip(" \0")
-
-
-def _strip_end(text: str) -> str:
-    return text.rstrip(" \0")
-
-
-def _numbers(vr: str, value: Buffer, is_little_endian: bool) -> "array[int] | array[float]":
-    code = NUMBERS[vr]
-    found: array[int] | array[float] = array(code)
-    found.frombytes(value[: len(value) - len(value) % found.itemsize])
+def _numbers(vr: str, value: Buffer, is_little_endian: bool) -> list[Value]:
+    one = _ONE[vr]
+    if is_little_endian and len(value) == one.size:
+        return list(one.unpack(value))
+    found: array[int] | array[float] = array(NUMBERS[vr])
+    found.frombytes(value[: len(value) - len(value) % one.size])
     if is_little_endian != _IS_LITTLE_HOST:
         found.byteswap()
-    return found
+    return [*found]
 
 
 def _tags(value: Buffer, is_little_endian: bool) -> list[int]:
-    halves = _numbers("US", value[: len(value) - len(value) % 4], is_little_endian)
-    return [int(halves[i]) << 16 | int(halves[i + 1]) for i in range(0, len(halves), 2)]
+    order = "<" if is_little_endian else ">"
+    halves = iter_unpack(f"{order}HH", value[: len(value) - len(value) % 4])
+    return [group << 16 | element for group, element in halves]

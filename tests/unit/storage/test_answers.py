@@ -170,3 +170,17 @@ async def test_a_patients_instance_of_such_a_class_is_none_of_them(index: Index)
 
     assert await found(index, query(Level.IMAGE, non_patient=(HANGING,))) == []
     assert len(await found(index, query(Level.IMAGE))) == 1
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("level", [Level.STUDY, Level.SERIES, Level.IMAGE])
+async def test_what_is_left_out_is_not_counted_as_behind(
+    filled: Index, level: Level, asked: dict[str, Any]
+) -> None:
+    there = await filled.count(query(level, **asked))
+    skip = there // 3
+
+    answer = await filled.answer(query(level, skip=skip, limit=1, **asked))
+
+    told = skip + len(answer.first) + answer.behind
+    assert told == there if answer.is_counted else told == skip + 2 <= there
