@@ -1,49 +1,53 @@
 """What the registry of DICOMweb claims, and how to see each claim come true.
 
 For every method of every resource, and every status code it says it may answer, ``probes`` has
-requests that ought to bring it about. A new transaction adds what is its own: bodies to ``BODIES``,
-what stands in its path to ``FILLED``, and to ``PROBES`` what the general ways do not provoke.
+requests that ought to bring it about. A new transaction adds what is its own: what is sent to
+``sent_data``, what stands in its path to ``FILLED``, to ``SPECIAL`` what nothing else provokes.
 """
 
 from __future__ import annotations
 
-import itertools
+import asyncio
+import io
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pydicom
 import pytest
-from pydicom.dataset import Dataset
 
+from datasets import Node
 from isocenter.archive.archive import Archive
-from isocenter.archive.commitment import Reference
 from isocenter.config import ArchiveConfig, Config, DicomwebConfig
 from isocenter.dicom import xml_model
-from isocenter.dicomweb import bodies, commitment, routing, targets
+from isocenter.dicomweb import bodies, commitment, routing, targets, workitem_payloads
 from isocenter.dicomweb.media_types import MediaType
 from isocenter.dicomweb.non_patient import CATEGORIES
 from isocenter.dicomweb.resources import Method, Resource, merged
+from isocenter.errors import Unavailable
 from isocenter.storage.blobs import StorageFull
-from made_instances import Kept, image, part10
+from made_instances import CT, Kept, image, part10
+from made_pixels import description, encapsulated
+from made_workitems import PERFORMED, TRANSACTION, Dataset, element, state, workitem
 
 BOUNDARY = "a-boundary"
 LONG = "1." * 40
 """No UID: too long (PS3.5 9.1)."""
 NOWHERE = "1.2.999"
+JSON = {"content-type": "application/dicom+json"}
 
 OF_NO_PATIENT = dict.fromkeys(
     ("StudyInstanceUID", "SeriesInstanceUID", "PatientID", "PatientName", "StudyDate"), None
 )
 
 
-def of_category(name: str, uid: str) -> Dataset:
+def of_category(name: str, uid: str) -> pydicom.Dataset:
     """An instance of a category of those that belong to no patient."""
     return image(uid, SOPClassUID=min(CATEGORIES[name]), **OF_NO_PATIENT)
 
@@ -53,14 +57,37 @@ FILLED: Mapping[str, str] = {
     "series": "1.2.3",
     "instance": "1.2.3.4",
     "frames": "1",
-    "transaction": "1.2.4.1",
+    "workitem": "1.2.7.1",
+    "aetitle": "READER",
+    "transaction": "1.2.8.1",
 }
 """What stands in paths for what is there; ``uid`` is that of the category."""
 
-EXPIRED = "1.2.4.2"
-"""A Transaction UID of storage commitment whose result is not kept any more."""
-
 UIDS = {name: f"1.2.5.{number}" for number, name in enumerate(CATEGORIES)}
+
+
+COMPRESSED = "1.2.9"
+"""The study of which instance n has its only frame in the nth of these transfer syntaxes."""
+
+KEPT_AS: Mapping[str, str] = {
+    f"image/{kind}": f"1.2.840.10008.1.2.{last}"
+    for kind, last in (
+        ("jpeg", "4.50"),
+        ("jls", "4.80"),
+        ("jp2", "4.90"),
+        ("jpx", "4.92"),
+        ("jphc", "4.201"),
+        ("jxl", "4.110"),
+        ("dicom-rle", "5"),
+    )
+}
+"""By the media type that frames so kept are given in (PS3.18 Table 8.7.3-5)."""
+
+
+def _compressed(uid: str) -> bytes:
+    uids = {0x00080016: CT, 0x00080018: uid, 0x0020000D: COMPRESSED, 0x0020000E: f"{COMPRESSED}.9"}
+    nodes = [Node(tag, "UI", each.encode() + bytes(len(each) % 2)) for tag, each in uids.items()]
+    return encapsulated([[b"frame "]], [*nodes, *description(1)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +98,12 @@ class Probe:
     query: str = ""
     filled: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
-    state: Callable[[World, pytest.MonkeyPatch], None] | None = None
+    state: State | None = None
     config: DicomwebConfig = field(default_factory=DicomwebConfig)
+
+
+State = Callable[["World", Resource, pytest.MonkeyPatch], Awaitable[None]]
+"""Bring something about, for a request to a resource."""
 
 
 @dataclass(frozen=True)
@@ -94,19 +125,12 @@ class World:
 
     archive: Archive
     kept: Kept
-    transactions: Iterator[int] = field(default_factory=itertools.count)
 
     async def ask(self, resource: Resource, method: str, probe: Probe) -> Seen:
         """Send one request; hold the answer against what any answer must be."""
-        filled = {**FILLED, "uid": UIDS.get(resource.path.split("/")[1], ""), **probe.filled}
-        if method == "POST" and "transaction" not in probe.filled:
-            filled["transaction"] = f"1.2.4.3.{next(self.transactions)}"  # each may be used once
-        path = re.sub(r"\{(\w+)(:\w+)?\}", lambda found: filled[found[1]], resource.path)
+        path = path_of(resource, probe.filled)
         url = f"{path}?{probe.query}" if probe.query else path
-        served = routing.application(self.archive, Config(dicomweb=probe.config))
-        transport = httpx.ASGITransport(served, raise_app_exceptions=True)
-        async with httpx.AsyncClient(transport=transport, base_url="http://archive") as web:
-            answer = await web.request(method, url, headers=dict(probe.headers), content=probe.body)
+        answer = await self.send(method, url, probe.body, probe.headers, probe.config)
         media_type = answer.headers.get("content-type", "")
         if method == "HEAD":
             assert not answer.content
@@ -117,6 +141,31 @@ class World:
             assert answer.json()["status"] == answer.status_code
         taken = written(probe.headers.get("content-type", ""))
         return Seen(resource.path, method, answer.status_code, written(media_type), taken)
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        config: DicomwebConfig | None = None,
+    ) -> httpx.Response:
+        """Send one request."""
+        served = routing.application(self.archive, Config(dicomweb=config or DicomwebConfig()))
+        transport = httpx.ASGITransport(served, raise_app_exceptions=True)
+        async with httpx.AsyncClient(transport=transport, base_url="http://archive") as web:
+            return await web.request(method, url, headers=dict(headers or {}), content=body)
+
+    async def put_in(self, method: str, url: str, dataset: Dataset) -> None:
+        """Send a data set that must be taken."""
+        answer = await self.send(method, url, json.dumps(dataset), JSON)
+        assert answer.status_code < 300, answer.text
+
+
+def path_of(resource: Resource, filled: Mapping[str, str]) -> str:
+    """The path, with what is there, or is not, in the places of its parameters."""
+    values = {**FILLED, "uid": UIDS.get(resource.path.split("/")[1], ""), **filled}
+    return re.sub(r"\{(\w+)(:\w+)?\}", lambda found: values[found[1]], resource.path)
 
 
 def is_report(media_type: str) -> bool:
@@ -137,21 +186,32 @@ def resources() -> tuple[Resource, ...]:
     return merged(routing.RESOURCES)
 
 
-REFERENCES = [Reference(image().SOPClassUID, "1.2.3.4"), Reference(image().SOPClassUID, NOWHERE)]
-
-
 @asynccontextmanager
-async def world(folder: Path) -> AsyncIterator[World]:
-    """Make an archive in ``folder``."""
+async def world(folder: Path, seed: Path) -> AsyncIterator[World]:
+    """Open a copy of what ``sow`` made in ``seed``."""
+    shutil.copytree(seed, folder)
     archive = await Archive.open(folder, ArchiveConfig(file_threads=2))
     try:
-        kept = Kept(archive)
-        await kept.store_all(("1.2.3.4", "1.2.3.5"), NumberOfFrames=1, BitsAllocated=16)
+        yield World(archive, Kept(archive))
+    finally:
+        await archive.close()
+
+
+FRAME = {"NumberOfFrames": 1, "BitsAllocated": 16, "SamplesPerPixel": 1}
+
+
+async def sow(folder: Path) -> None:
+    """Make an archive with something of everything."""
+    archive = await Archive.open(folder, ArchiveConfig(file_threads=2))
+    try:
+        made = World(archive, Kept(archive))
+        await made.kept.store_all(("1.2.3.4", "1.2.3.5"), **FRAME)
         for name, uid in UIDS.items():
-            await kept.store(of_category(name, uid))
-        await archive.commitments.request(FILLED["transaction"], REFERENCES, 10)
-        await archive.index.commitments.enter(EXPIRED, b"", 3600)
-        yield World(archive, kept)
+            await made.kept.store(of_category(name, uid))
+        for number, syntax in enumerate(KEPT_AS.values()):
+            uid = f"{COMPRESSED}.{number}"
+            await made.kept.begin(_compressed(uid), syntax=syntax, sop_instance=uid).finish()
+        await made.put_in("POST", f"/workitems?workitem={FILLED['workitem']}", workitem())
     finally:
         await archive.close()
 
@@ -159,39 +219,35 @@ async def world(folder: Path) -> AsyncIterator[World]:
 # --- states
 
 
-def lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No blob can be found."""
+def _each(state: Callable[[World, pytest.MonkeyPatch], None]) -> State:
+    async def bring_about(world: World, _: Resource, monkeypatch: pytest.MonkeyPatch) -> None:
+        state(world, monkeypatch)
+
+    return bring_about
+
+
+def _lose(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for key in list(world.archive.store.all_keys()):
         world.archive.store.delete(key)
 
 
-def full(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk is full."""
-
+def _fill(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def begin() -> Any:
         raise StorageFull("storage: no space left")
 
     monkeypatch.setattr(world.archive.store, "begin", begin)
 
 
-def small(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer takes no instance."""
-    monkeypatch.setattr(targets, "MOST_INSTANCES", 0)
+def _break_index(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: Any, **__: Any) -> Any:
+        raise Unavailable("the index cannot be written")
+
+    monkeypatch.setattr(world.archive.index, "remove", fail)
+    monkeypatch.setattr(world.archive.commitments, "request", fail)
+    monkeypatch.setattr(world.archive.commitments, "result", fail)
 
 
-def impatient(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body that stops is not waited for."""
-    monkeypatch.setattr(bodies, "PATIENCE", 0.05)
-
-
-def tiny(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request for commitment may be hardly anything."""
-    monkeypatch.setattr(commitment, "LARGEST", 10)
-
-
-def slow(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commitment takes long."""
-
+def _hesitate(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing_yet(*_: Any) -> None:
         return None
 
@@ -199,7 +255,73 @@ def slow(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(world.archive.commitments, "result", nothing_yet)
 
 
-# --- bodies
+lost = _each(_lose)
+"""No blob can be found."""
+full = _each(_fill)
+"""The disk is full."""
+broken = _each(_break_index)
+"""The index cannot be used."""
+hesitating = _each(_hesitate)
+"""What is asked for takes long."""
+small = _each(lambda world, patch: patch.setattr(targets, "MOST_INSTANCES", 0))
+"""An answer takes no instance."""
+impatient = _each(lambda world, patch: patch.setattr(bodies, "PATIENCE", 0.05))
+"""A body that stops is not waited for."""
+
+
+async def half_lost(world: World, _: Resource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of the blobs of a series cannot be found."""
+    first, *_others = await world.kept.refs()
+    world.archive.store.delete(first.blob_key)
+
+
+async def of_two_patients(world: World, _: Resource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two patients have the same study."""
+    await world.kept.store(image("1.2.3.7", PatientID="P2", PatientName="Other"))
+
+
+async def subscribed(world: World, resource: Resource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a subscription."""
+    path = path_of(resource, {}).removesuffix("/suspend")
+    answer = await world.send("POST", f"{path}?{SUBSCRIBING}")
+    assert answer.status_code == 201, answer.text
+
+
+async def claimed(world: World, _: Resource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody works on the workitem."""
+    await world.put_in("PUT", f"{WORKITEM}/state", state("IN PROGRESS"))
+
+
+async def completed(world: World, of: Resource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The workitem is done."""
+    await claimed(world, of, monkeypatch)
+    await world.put_in("POST", f"{WORKITEM}?{TRANSACTION}", PERFORMED)
+    await world.put_in("PUT", f"{WORKITEM}/state", state("COMPLETED"))
+
+
+async def retired(world: World, of: Resource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The workitem was done long ago."""
+    await completed(world, of, monkeypatch)
+    assert await world.archive.index.worklist.retire(1 << 60)
+
+
+async def asked(world: World, of: Resource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commitment was asked for."""
+    await world.put_in("POST", path_of(of, {}), COMMITMENT)
+
+
+async def expired(world: World, of: Resource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commitment was asked for long ago."""
+    await world.archive.index.commitments.enter(FILLED["transaction"], b"", 3600)
+
+
+# --- what is sent
+
+WORKITEM = f"/workitems/{FILLED['workitem']}"
+SUBSCRIBING = "filter=PatientID=P1"
+COMMITMENT: Dataset = {
+    "00081199": element("SQ", {"00081150": element("UI", CT), "00081155": element("UI", "1.2.3.4")})
+}
 
 
 def parts(*contents: bytes, kind: str = "application/dicom") -> bytes:
@@ -217,50 +339,33 @@ def instance_for(resource: Resource, number: int = 9, **attributes: Any) -> byte
     return part10(of_category(category, uid))
 
 
-def _alone(resource: Resource) -> bytes:
-    return instance_for(resource)
+def sent_data(resource: Resource) -> Dataset:
+    """A data set that may be sent to a resource as JSON or XML."""
+    if resource.path.startswith("/commitment"):
+        return COMMITMENT
+    if not resource.path.startswith("/workitems"):
+        made = pydicom.dcmread(io.BytesIO(instance_for(resource)))
+        return {**made.file_meta.to_json_dict(), **made.to_json_dict()}
+    match resource.path:
+        case "/workitems":
+            return workitem()
+        case "/workitems/{workitem}/state":
+            return state("IN PROGRESS")
+        case "/workitems/{workitem}/cancelrequest":
+            return {"00741238": element("LT", "Sent home")}
+    return {"00741204": element("LO", "Read it at once")}
 
 
-def _in_parts(resource: Resource) -> bytes:
-    return parts(instance_for(resource))
-
-
-def _model(resource: Resource) -> Dataset:
-    """A data set that may be sent to a resource as metadata."""
-    if "commitment" in resource.path:
-        item = Dataset()
-        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = image().SOPClassUID, "1.2.3.4"
-        module = Dataset()
-        module.ReferencedSOPSequence = [item]
-        return module
-    return pydicom.dcmread(BytesIO(instance_for(resource)))
-
-
-def _as_json(resource: Resource) -> bytes:
-    return json.dumps([_model(resource).to_json_dict()]).encode()
-
-
-def _as_xml(resource: Resource) -> bytes:
-    return b"".join(xml_model.write(_model(resource).to_json_dict()))
-
-
-def _json_in_parts(resource: Resource) -> bytes:
-    return parts(_as_json(resource), kind="application/dicom+json")
-
-
-def _xml_in_parts(resource: Resource) -> bytes:
-    return parts(_as_xml(resource), kind="application/dicom+xml")
-
-
-BODIES: dict[str, Callable[[Resource], bytes]] = {
-    "application/dicom": _alone,
-    'multipart/related; type="application/dicom"': _in_parts,
-    "application/dicom+json": _as_json,
-    "application/dicom+xml": _as_xml,
-    'multipart/related; type="application/dicom+json"': _json_in_parts,
-    'multipart/related; type="application/dicom+xml"': _xml_in_parts,
-}
-"""A good body of each media type that is taken."""
+def body_of(resource: Resource, media_type: str) -> bytes:
+    """A good body of a media type."""
+    kind = MediaType.parse(media_type).of_parts
+    if kind == "application/dicom":
+        content = instance_for(resource)
+    elif kind.endswith("json"):
+        content = json.dumps([sent_data(resource)]).encode()
+    else:
+        content = b"".join(xml_model.write(sent_data(resource)))
+    return parts(content, kind=kind) if "multipart" in media_type else content
 
 
 def content_type(media_type: str) -> str:
@@ -269,8 +374,6 @@ def content_type(media_type: str) -> str:
 
 
 async def _stopping() -> AsyncIterator[bytes]:
-    import asyncio
-
     yield b"--a-boundary\r\n"
     await asyncio.sleep(5)
 
@@ -279,49 +382,93 @@ async def _stopping() -> AsyncIterator[bytes]:
 
 Prober = Callable[[Resource, Method], Iterator[Probe]]
 
+QUERIES: Mapping[tuple[str, str], str] = {
+    ("GET", "/wado"): "requestType=WADO&studyUID=1.2&seriesUID=1.2.3&objectUID=1.2.3.4"
+    "&contentType=application/dicom",
+    ("POST", "/workitems"): "workitem=1.2.7.2",
+    ("POST", "/workitems/1.2.840.10008.5.1.4.34.5.1/subscribers/{aetitle}"): SUBSCRIBING,
+}
+"""What any good request to a resource asks for."""
 
-def _sent(resource: Resource, method: Method) -> Probe:
-    """A good body of the first kind that is taken; nothing, where nothing is."""
+
+def _sent(resource: Resource, method: Method, taken: str | None = None) -> Probe:
+    """A good request, with a body of a kind that is taken, the first if no other is named."""
+    name = next(name for name, each in resource.methods.items() if each is method)
+    query = QUERIES.get((name, resource.path), "")
     if not method.takes:
-        return Probe()
-    taken = method.takes[0]
-    return Probe(headers={"content-type": content_type(taken)}, body=BODIES[taken](resource))
+        return Probe(query=query)
+    taken = taken or method.takes[0]
+    headers = {"content-type": content_type(taken)}
+    return Probe(headers=headers, body=body_of(resource, taken), query=query)
+
+
+def _kept_as(media_type: str) -> Mapping[str, str]:
+    """An instance of which there are frames of a media type."""
+    kind = MediaType.parse(media_type).of_parts
+    if kind not in KEPT_AS:
+        return {}
+    instance = f"{COMPRESSED}.{list(KEPT_AS).index(kind)}"
+    return {"study": COMPRESSED, "series": f"{COMPRESSED}.9", "instance": instance}
 
 
 def _good(resource: Resource, method: Method) -> Iterator[Probe]:
     for given in method.gives:
         sent = _sent(resource, method)
-        yield replace(sent, headers={"accept": given, **sent.headers})
+        filled = _kept_as(given) if resource.path.endswith("/frames/{frames}") else {}
+        yield replace(sent, headers={"accept": given, **sent.headers}, filled=filled)
     for taken in method.takes:
-        headers = {"content-type": content_type(taken)}
-        yield Probe(headers=headers, body=BODIES[taken](resource))
+        yield _sent(resource, method, taken)
     if not (method.gives or method.takes):
-        yield Probe()
+        yield _sent(resource, method)
 
 
-def _nothing(resource: Resource, method: Method) -> Iterator[Probe]:
-    yield Probe(query=f"SOPInstanceUID={NOWHERE}" if method.parameters else "")
-    yield Probe(query=f"StudyInstanceUID={NOWHERE}" if method.parameters else "")
-
-
-def _with(**headers: str) -> Prober:
-    told = {name.replace("_", "-"): value for name, value in headers.items()}
+def _in(state: State, **changes: Any) -> Prober:
+    """What is good otherwise, in a state."""
 
     def probes(resource: Resource, method: Method) -> Iterator[Probe]:
-        sent = _sent(resource, method)
-        yield replace(sent, headers={**sent.headers, **told})
+        for probe in _good(resource, method):
+            yield replace(probe, state=state, **changes)
 
     return probes
 
 
+def _once(**changes: Any) -> Prober:
+    """A good request, with changes; header fields come on top."""
+    headers = changes.pop("headers", {})
+
+    def probes(resource: Resource, method: Method) -> Iterator[Probe]:
+        sent = _sent(resource, method)
+        yield replace(sent, headers={**sent.headers, **headers}, **changes)
+
+    return probes
+
+
+def _range(wanted: str) -> Prober:
+    def probes(resource: Resource, method: Method) -> Iterator[Probe]:
+        for accept in ("*/*", "application/dicom"):
+            yield from _once(headers={"range": wanted, "accept": accept})(resource, method)
+
+    return probes
+
+
+def _as_json(dataset: Dataset, **changes: Any) -> Prober:
+    return _once(body=json.dumps(dataset).encode(), headers=JSON, **changes)
+
+
+def _nothing(resource: Resource, method: Method) -> Iterator[Probe]:
+    for keyword in ("SOPInstanceUID", "StudyInstanceUID", "WorklistLabel"):
+        yield Probe(query=f"{keyword}={NOWHERE}" if method.parameters else "")
+
+
 def _malformed(resource: Resource, method: Method) -> Iterator[Probe]:
-    names = re.findall(r"\{(\w+)", resource.path)
-    for name in names:
+    for name in re.findall(r"\{(\w+)", resource.path):
         yield replace(_sent(resource, method), filled={name: LONG})
     if any(each.name == "limit" for each in method.parameters):
         yield Probe(query="limit=many")
     if method.takes:
         yield replace(_sent(resource, method), body=b"nonsense")
+    else:
+        yield Probe()
 
 
 def _absent(resource: Resource, method: Method) -> Iterator[Probe]:
@@ -331,6 +478,7 @@ def _absent(resource: Resource, method: Method) -> Iterator[Probe]:
 
 def _unavailable(resource: Resource, method: Method) -> Iterator[Probe]:
     yield replace(_sent(resource, method), state=full if method.takes else lost)
+    yield replace(_sent(resource, method), state=broken)
 
 
 def _partly(resource: Resource, method: Method) -> Iterator[Probe]:
@@ -348,62 +496,74 @@ def _none(resource: Resource, method: Method) -> Iterator[Probe]:
     yield Probe(headers=headers, body=part10(image("1.2.3.9", StudyInstanceUID="1.2.8")))
 
 
-def _too_much(resource: Resource, method: Method) -> Iterator[Probe]:
-    if "commitment" in resource.path:
-        yield replace(_sent(resource, method), state=tiny)
-    elif method.takes:
-        config = DicomwebConfig(max_store_size=1 << 20)
-        yield replace(_sent(resource, method), body=bytes(2 << 20), config=config)
-    else:
-        yield Probe(state=small)
-
-
 def _stalled(resource: Resource, method: Method) -> Iterator[Probe]:
     yield replace(_sent(resource, method), body=_stopping(), state=impatient)
 
 
-def _still_working(resource: Resource, method: Method) -> Iterator[Probe]:
-    if "commitment" in resource.path:
-        yield replace(_sent(resource, method), state=slow)
-    else:
-        yield from _partly(resource, method)
+def _too_much(resource: Resource, method: Method) -> Iterator[Probe]:
+    if not method.takes:
+        yield Probe(state=small)
+        yield Probe(filled={"frames": ",".join("1" * 20_000)})
+        return
+    config = DicomwebConfig(max_store_size=1 << 20)
+    size = max(2 << 20, workitem_payloads.LARGEST + 1)
+    if resource.path.startswith("/commitment"):
+        size = commitment.LARGEST + 1
+    yield replace(_sent(resource, method), body=bytes(size), config=config)
 
 
-def _again(resource: Resource, method: Method) -> Iterator[Probe]:
-    if "commitment" in resource.path:
-        used = {"transaction": FILLED["transaction"]}
-        yield replace(_sent(resource, method), filled=used)
-    else:
-        yield from _none(resource, method)
-
-
-def _expired(resource: Resource, method: Method) -> Iterator[Probe]:
-    yield Probe(filled={"transaction": EXPIRED})
-
-
-PROBES: dict[int, tuple[Prober, ...]] = {
+PROBES: Mapping[int, tuple[Prober, ...]] = {
     200: (_good,),
-    202: (_still_working,),
+    201: (_good,),
+    202: (_good,),
     204: (_nothing,),
-    206: (_with(range="bytes=0-0"),),
-    304: (_with(if_none_match="*"),),
+    206: (_range("bytes=0-0"), _once(state=half_lost)),
+    304: (_once(headers={"if-none-match": "*"}),),
     400: (_malformed,),
     404: (_absent,),
-    406: (_with(accept="application/x-nothing"),),
+    406: (_once(headers={"accept": "application/x-nothing"}),),
     408: (_stalled,),
-    409: (_again,),
-    410: (_expired,),
-    412: (_with(if_match='"other"'),),
+    410: (_once(state=retired),),
+    412: (_once(headers={"if-match": '"other"'}),),
     413: (_too_much,),
-    415: (_with(content_type="image/x-nothing"),),
-    416: (_with(range="bytes=999999999-"),),
+    415: (_once(headers={"content-type": "image/x-nothing"}),),
+    416: (_range("bytes=999999999-"),),
     501: (_good,),
     503: (_unavailable,),
 }
 """Ways to provoke a status; it is enough that one of them does."""
 
+SPECIAL: Mapping[str, Mapping[int, tuple[Prober, ...]]] = {
+    "Store": {202: (_partly,), 409: (_none,)},
+    "Remove": {
+        204: (_good,),
+        403: (_once(config=DicomwebConfig(removal="never")),),
+        409: (_once(state=of_two_patients),),
+    },
+    "Retrieve DICOM Instance": {
+        400: (_once(query="requestType=WADO"),),
+        404: (_once(query=QUERIES["GET", "/wado"].replace("1.2.3.4", NOWHERE)),),
+        406: (_once(query=QUERIES["GET", "/wado"].replace("application/dicom", "x/y")),),
+        501: (_once(query=QUERIES["GET", "/wado"].replace("application/dicom", "image/jpeg")),),
+    },
+    "Request": {202: (_once(state=hesitating),), 409: (_once(state=asked),)},
+    "Result Check": {
+        200: (_in(asked),),
+        202: (_once(state=hesitating),),
+        410: (_once(state=expired),),
+    },
+    "Unsubscribe": {200: (_once(state=subscribed),)},
+    "Suspend Global Subscription": {200: (_once(state=subscribed),)},
+    "Create Workitem": {409: (_once(query=f"workitem={FILLED['workitem']}"),)},
+    "Update Workitem": {409: (_once(query=TRANSACTION),)},
+    "Change Workitem State": {409: (_as_json(state("COMPLETED"), state=claimed),)},
+    "Request Cancellation": {409: (_once(state=completed),)},
+}
+"""What the general ways do not provoke, by transaction."""
+
 
 def probes(resource: Resource, method: Method, status: int) -> Iterator[Probe]:
     """Yield requests that ought to be answered with ``status``."""
-    for prober in PROBES.get(status, ()):
+    ways = SPECIAL.get(method.transaction, {}).get(status) or PROBES.get(status, ())
+    for prober in ways:
         yield from prober(resource, method)

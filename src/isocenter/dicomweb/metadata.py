@@ -27,6 +27,7 @@ from isocenter.dicom.syntax import TransferSyntax
 from isocenter.dicom.transcription import Transcriber
 from isocenter.dicom.windowed import Reader
 from isocenter.dicomweb import addresses, bulkdata, conditional, multipart, targets
+from isocenter.dicomweb.compression import accepts_gzip
 from isocenter.dicomweb.conditional import Validator
 from isocenter.dicomweb.delivery import Stream
 from isocenter.dicomweb.negotiation import DICOM_JSON, DICOM_XML, Chosen, Offer, choose
@@ -131,7 +132,7 @@ class _Given:
         fields = _fields(request)
         chosen = choose(request, OFFERS)
         is_changed = fields is not None or chosen.media_type != DICOM_JSON
-        return cls(chosen, fields, is_gzip=not is_changed and _takes_gzip(request))
+        return cls(chosen, fields, is_gzip=not is_changed and accepts_gzip(request.headers))
 
     def validator(self, etag: str) -> Validator:
         """Tell representations of the same texts apart."""
@@ -217,16 +218,6 @@ def _fields(request: Request) -> frozenset[str] | None:
     return frozenset(found)
 
 
-def _takes_gzip(request: Request) -> bool:
-    """Say whether the client takes gzip (RFC 9110 12.5.3)."""
-    weights: dict[str, str] = {}
-    for each in ",".join(request.headers.getlist("accept-encoding")).lower().split(","):
-        name, _, parameter = each.partition(";")
-        weights[name.strip()] = parameter.replace(" ", "")
-    weight = weights.get("gzip", weights.get("x-gzip", weights.get("*", "q=0")))
-    return weight.removeprefix("q=").strip("0.") != "" or weight == ""
-
-
 _STATUSES: Final = {
     200: "all of it",
     206: "with a Warning: some instances cannot be read",
@@ -239,12 +230,13 @@ _STATUSES: Final = {
 }
 
 
-def _resource(name: str, path: str, endpoint: Endpoint) -> Resource:
+def _resource(name: str, path: str, endpoint: Endpoint, never: int) -> Resource:
+    """``never``: the status that cannot come of it."""
     method = Method(
         transaction=f"Retrieve {name}",
         source="PS3.18 10.4.1.1.2",
         endpoint=endpoint,
-        statuses=_STATUSES,
+        statuses={number: when for number, when in _STATUSES.items() if number != never},
         gives=tuple(map(str, OFFERS)),
         parameters=(
             Parameter(name="accept", source="PS3.18 8.3.3.1"),
@@ -257,8 +249,11 @@ def _resource(name: str, path: str, endpoint: Endpoint) -> Resource:
 
 RESOURCES: Final[tuple[Resource, ...]] = (
     _resource(
-        "Instance Metadata", "/studies/{study}/series/{series}/instances/{instance}", instance
+        "Instance Metadata",
+        "/studies/{study}/series/{series}/instances/{instance}",
+        instance,
+        never=206,
     ),
-    _resource("Series Metadata", "/studies/{study}/series/{series}", study_or_series),
-    _resource("Study Metadata", "/studies/{study}", study_or_series),
+    _resource("Series Metadata", "/studies/{study}/series/{series}", study_or_series, never=503),
+    _resource("Study Metadata", "/studies/{study}", study_or_series, never=503),
 )

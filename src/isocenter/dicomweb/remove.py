@@ -4,6 +4,7 @@ PS3.18 has no such transaction. Other archives do, with these paths and these an
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 from starlette.requests import Request
@@ -70,9 +71,12 @@ _STATUSES: Final = {
 }
 
 
-def _method(endpoint: Endpoint) -> Method:
+_OF_NO_PATIENT: Final = {number: when for number, when in _STATUSES.items() if number != 409}
+
+
+def _method(endpoint: Endpoint, statuses: Mapping[int, str] = _STATUSES) -> Method:
     return Method(
-        transaction="Remove", source="beyond PS3.18", endpoint=endpoint, statuses=_STATUSES
+        transaction="Remove", source="beyond PS3.18", endpoint=endpoint, statuses=statuses
     )
 
 
@@ -88,7 +92,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         Resource(
             name=f"Instance of {name}",
             path=f"/{name}/{{uid}}",
-            methods={"DELETE": _method(of_no_patient(name))},
+            methods={"DELETE": _method(of_no_patient(name), _OF_NO_PATIENT)},
         )
         for name in CATEGORIES
     ),
