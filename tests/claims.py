@@ -57,6 +57,7 @@ FILLED: Mapping[str, str] = {
     "series": "1.2.3",
     "instance": "1.2.3.4",
     "frames": "1",
+    "path": "7FE00010",
     "workitem": "1.2.7.1",
     "aetitle": "READER",
     "transaction": "1.2.8.1",
@@ -70,15 +71,18 @@ COMPRESSED = "1.2.9"
 """The study of which instance n has its only frame in the nth of these transfer syntaxes."""
 
 KEPT_AS: Mapping[str, str] = {
-    f"image/{kind}": f"1.2.840.10008.1.2.{last}"
+    kind: f"1.2.840.10008.1.2.{last}"
     for kind, last in (
-        ("jpeg", "4.50"),
-        ("jls", "4.80"),
-        ("jp2", "4.90"),
-        ("jpx", "4.92"),
-        ("jphc", "4.201"),
-        ("jxl", "4.110"),
-        ("dicom-rle", "5"),
+        ("image/jpeg", "4.50"),
+        ("image/jls", "4.80"),
+        ("image/jp2", "4.90"),
+        ("image/jpx", "4.92"),
+        ("image/jphc", "4.201"),
+        ("image/jxl", "4.110"),
+        ("image/dicom-rle", "5"),
+        ("video/mpeg", "4.100"),
+        ("video/mp4", "4.102"),
+        ("video/h265", "4.107"),
     )
 }
 """By the media type that frames so kept are given in (PS3.18 Table 8.7.3-5)."""
@@ -101,6 +105,9 @@ class Probe:
     state: State | None = None
     config: DicomwebConfig = field(default_factory=DicomwebConfig)
 
+
+PIXELS = re.compile("/(frames/{frames}|bulkdata(/{path:path})?|pixeldata)$")
+"""Paths of what may be compressed."""
 
 State = Callable[["World", Resource, pytest.MonkeyPatch], Awaitable[None]]
 """Bring something about, for a request to a resource."""
@@ -197,7 +204,14 @@ async def world(folder: Path, seed: Path) -> AsyncIterator[World]:
         await archive.close()
 
 
-FRAME = {"NumberOfFrames": 1, "BitsAllocated": 16, "SamplesPerPixel": 1}
+FRAME = {
+    "NumberOfFrames": 1,
+    "BitsAllocated": 16,
+    "SamplesPerPixel": 1,
+    "Rows": 32,
+    "Columns": 32,
+    "PixelData": bytes(2048),  # more than metadata holds inline
+}
 
 
 async def sow(folder: Path) -> None:
@@ -414,8 +428,9 @@ def _kept_as(media_type: str) -> Mapping[str, str]:
 def _good(resource: Resource, method: Method) -> Iterator[Probe]:
     for given in method.gives:
         sent = _sent(resource, method)
-        filled = _kept_as(given) if resource.path.endswith("/frames/{frames}") else {}
-        yield replace(sent, headers={"accept": given, **sent.headers}, filled=filled)
+        filled = _kept_as(given) if PIXELS.search(resource.path) else {}
+        headers = {"accept": given, **sent.headers}
+        yield replace(sent, headers=headers, filled=filled)
     for taken in method.takes:
         yield _sent(resource, method, taken)
     if not (method.gives or method.takes):

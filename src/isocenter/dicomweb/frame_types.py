@@ -24,14 +24,14 @@ _COMPRESSED: Final = (
     (r"1\.2\.840\.10008\.1\.2\.5", "image/dicom-rle"),
     (r"1\.2\.840\.10008\.1\.2\.4\.10[01](\.1)?", "video/mpeg"),
     (r"1\.2\.840\.10008\.1\.2\.4\.10[2-6](\.1)?", "video/mp4"),
-    (r"1\.2\.840\.10008\.1\.2\.4\.10[78]", "video/H265"),
+    (r"1\.2\.840\.10008\.1\.2\.4\.10[78]", "video/h265"),
 )
 IMAGES: Final = (
     OCTET_STREAM,
     *("image/jpeg", "image/jls", "image/jp2", "image/jpx", "image/jphc", "image/jxl"),
     "image/dicom-rle",
 )
-MEDIA_TYPES: Final = (*IMAGES, "video/mpeg", "video/mp4", "video/H265")
+MEDIA_TYPES: Final = (*IMAGES, "video/mpeg", "video/mp4", "video/h265")
 """All that pixel data may be given as."""
 MOST_REMEMBERED: Final = 1_000
 """Decisions; clients say the same thing again and again."""

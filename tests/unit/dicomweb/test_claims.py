@@ -133,14 +133,6 @@ async def test_head_answers_as_get_does(tmp_path: Path, seed: Path) -> None:
                 assert (head.status, head.media_type) == (get.status, get.media_type)
 
 
-AWAITED = {
-    f"GET {path}/{kind}"
-    for path in ("/studies/{}", "/studies/{}/series/{}", "/studies/{}/series/{}/instances/{}")
-    for kind in ("bulkdata", "pixeldata")
-}
-"""Of the standard's resources, those that are still being made."""
-
-
 def test_every_resource_of_the_standard_is_served() -> None:
     listed = (Path(__file__).parents[2] / "data" / "web_resources.txt").read_text().splitlines()
     standard = {line for line in listed if line and not line.startswith("#")}
@@ -150,4 +142,4 @@ def test_every_resource_of_the_standard_is_served() -> None:
         for name in resource.methods
     }
 
-    assert standard - served == AWAITED
+    assert standard <= served
