@@ -222,37 +222,6 @@ def test_scratch_keeps_what_is_written_until_it_is_closed(store: BlobStore) -> N
     assert store.recover() == 0
 
 
-def test_what_is_put_aside_goes_with_the_blob(store: BlobStore) -> None:
-    name, other = put(store, b"content"), put(store, b"other")
-
-    store.put_aside(name, b"worked out")
-
-    assert store.aside(name) == b"worked out"
-    assert store.aside(other) is None
-    assert sorted(store.all_keys()) == sorted([name, other])
-    store.delete(name)
-    assert store.aside(name) is None
-
-
-def test_what_is_put_aside_for_a_deleted_blob_is_not_kept(store: BlobStore) -> None:
-    name = put(store, b"content")
-    store.delete(name)
-
-    store.put_aside(name, b"too late")
-
-    assert store.aside(name) is None
-
-
-def test_what_was_put_aside_is_replaced_by_the_next(store: BlobStore, reopen: Reopen) -> None:
-    name = put(store, b"content")
-
-    store.put_aside(name, b"first")
-    store.put_aside(name, b"second, and longer")
-
-    assert store.aside(name) == b"second, and longer"
-    assert reopen().aside(name) == b"second, and longer"
-
-
 def test_bytes_at_hand_are_those_asked_for_or_none(store: BlobStore) -> None:
     data = os.urandom(20_000)
     blob = store.open(put(store, data))

@@ -51,7 +51,7 @@ class Archive:
         self.admission = self.ingest.admission
         self.budget = Budget()
         self.commitments = Commitments(index.commitments, self, self.admission, config)
-        self.opened = OpenInstances(store, workers)
+        self.opened = OpenInstances(store, copies, workers)
 
     @classmethod
     async def open(cls, folder: Path, config: ArchiveConfig, *, is_shared: bool = False) -> Self:

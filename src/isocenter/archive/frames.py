@@ -6,16 +6,20 @@ says each time.
 """
 
 import asyncio
+import hashlib
 import threading
 from array import array
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from functools import partial
+from itertools import islice
 from typing import Final, TypeVar
 
+from isocenter.dicom.layout import PIXEL_DATA_TAGS
 from isocenter.dicom.paths import AttributePath
 from isocenter.dicom.syntax import EXPLICIT_LE, lookup
+from isocenter.dicom.values import WORD_SIZES
 from isocenter.dicom.windowed import Inflated, Place, Reader, Walk
 from isocenter.errors import IsocenterError, Malformed, NotFound, Unavailable
 from isocenter.imaging import frame_bytes, frames
@@ -23,6 +27,7 @@ from isocenter.imaging.encapsulation import HEADER_SIZE, ITEM_HEADER, ITEM_START
 from isocenter.imaging.frame_bytes import Frame
 from isocenter.imaging.frames import FrameMap
 from isocenter.storage.blobs import BlobStore, Buffer
+from isocenter.storage.copies import CopyStore
 from isocenter.storage.records import InstanceRef
 
 T = TypeVar("T")
@@ -35,6 +40,8 @@ DEAR: Final = 1 << 16
 """Bytes fetched to locate the frames from which on the result is kept for good."""
 SMALL: Final = 1 << 20
 """Bytes of a frame that are looked for in memory before a worker is troubled."""
+BATCH: Final = 256
+"""Attributes that a worker looks for at a time."""
 STEP: Final = 1 << 20
 """Bytes a worker fetches at a time."""
 
@@ -49,14 +56,16 @@ class OpenInstance:
     Its methods raise Unavailable, besides what they say.
     """
 
-    def __init__(self, store: BlobStore, workers: Executor, instance: InstanceRef) -> None:
+    def __init__(
+        self, store: BlobStore, copies: CopyStore, workers: Executor, instance: InstanceRef
+    ) -> None:
         """Blocks. Raises: NoFrames."""
         self.instance = instance
         self.syntax = lookup(instance.transfer_syntax)
         self.users = 0
         self.is_dropped = False
         self.on_located: Callable[[], None] = lambda: None
-        self._store = store
+        self._copies = copies
         self._workers = workers
         self._map: FrameMap | None = None
         self._locating: asyncio.Future[FrameMap] | None = None
@@ -105,19 +114,28 @@ class OpenInstance:
     async def whole(self) -> Frame:
         """Find all of the pixel data. Raises: NotFound, NoFrames."""
         found = await self.frame_map()
-        return await self._begin(partial(_told, partial(found.whole, self._reader)))
+        return await self._told(lambda: found.whole(self._reader))
 
     async def find(self, path: AttributePath) -> Place:
         """Find an attribute. Raises: NotFound."""
-        return await self._begin(lambda: _told(lambda: self._walk().find(path)))
+        return await self._told(lambda: self._walk().find(path))
 
-    async def value(self, place: Place, word: int = 1) -> Frame:
-        """Give the bytes of an attribute, fragments joined; ``word`` bytes change places."""
-        return await self._begin(lambda: _told(lambda: self._value(place, word)))
+    async def pixel_data(self) -> Place:
+        """Find the pixel data, of whichever kind. Raises: NotFound."""
+        return await self._told(self._pixel_data)
 
-    async def survey(self, pick: Callable[[Walk], T]) -> T:
-        """Have a worker walk the data set."""
-        return await self._begin(lambda: _told(lambda: pick(self._walk())))
+    async def places(
+        self, wanted: Callable[[Place], bool]
+    ) -> AsyncGenerator[tuple[AttributePath, Place]]:
+        """Give the attributes that are ``wanted``, those within items too."""
+        found = (each for each in self._walk().everything() if wanted(each[1]))
+        while batch := await self._told(lambda: list(islice(found, BATCH))):
+            for each in batch:
+                yield each
+
+    async def value(self, place: Place) -> Frame:
+        """Give the bytes of an attribute, little endian; fragments joined."""
+        return await self._told(lambda: self._value(place))
 
     def at_hand(self, number: int) -> Buffer | None:
         """Give a frame if that takes no waiting: it is located, small, and in memory."""
@@ -147,29 +165,50 @@ class OpenInstance:
         is_inflated = self._reader is not self._data_set
         return Walk(self._reader, EXPLICIT_LE if is_inflated else self.syntax)
 
-    def _value(self, place: Place, word: int) -> Frame:
+    def _pixel_data(self) -> Place:
+        for place in self._walk().elements(PIXEL_DATA_TAGS):
+            if place.tag in PIXEL_DATA_TAGS:
+                return place
+        raise NotFound("the instance has no pixel data")
+
+    def _value(self, place: Place) -> Frame:
         if place.is_encapsulated:
-            table = self._reader.window(place.offset, place.offset + HEADER_SIZE)
-            if len(table) < HEADER_SIZE:
-                raise Malformed("pixel data is cut short", offset=place.offset)
-            first = place.offset + HEADER_SIZE + ITEM_HEADER.unpack(table)[2]
+            first = frames.first_fragment(self._reader, place.offset)
             return frames.joined(self._reader, first, self._walk().end_of(place))
         end = place.offset + (place.length or 0)
+        word = 1 if place.layout.is_little_endian else WORD_SIZES.get(place.vr, 1)
+        if self._map is not None and self._map.start == place.offset:
+            word = self._map.word
         span = array("Q", (place.offset, end))
         return Frame(span, end - place.offset, word=word, words_from=place.offset)
 
     def _locate(self) -> FrameMap:
-        key = self.instance.blob_key
-        if kept := self._store.aside(key):
-            try:
-                return FrameMap.from_bytes(kept)
-            except Malformed:
-                pass  # of another version of ours
+        if (kept := self._kept_map()) is not None:
+            return kept
         fetched = self._data_set.fetched
         found = _told(lambda: frames.locate(self._walk(), self.syntax))
         if self._data_set.fetched - fetched > DEAR:
-            self._store.put_aside(key, found.to_bytes())
+            self._keep_map(found)
         return found
+
+    def _kept_map(self) -> FrameMap | None:
+        copy = self._copies.open(self._copy_name)
+        if copy is None:
+            return None
+        try:
+            return FrameMap.from_bytes(copy.read(0, copy.size))
+        except IsocenterError:
+            return None  # of another version of ours
+        finally:
+            copy.close()
+
+    def _keep_map(self, found: FrameMap) -> None:
+        self._copies.write(self._copy_name, [found.to_bytes()])
+
+    @property
+    def _copy_name(self) -> str:
+        named = f"frames\0{self.instance.blob_key}".encode()
+        return hashlib.blake2b(named, digest_size=20).hexdigest()
 
     def _located(self, locating: "asyncio.Future[FrameMap]") -> None:
         self._locating = None
@@ -189,7 +228,7 @@ class OpenInstance:
         # The offset table has been found to lie.
         mended = _told(lambda: frames.repaired(found, self._reader))
         self._map = mended
-        self._store.put_aside(self.instance.blob_key, mended.to_bytes())
+        self._keep_map(mended)
         return _told(lambda: mended.frame(self._reader, number))
 
     def _fragment_at_hand(self, found: FrameMap, number: int) -> Buffer | None:
@@ -206,6 +245,9 @@ class OpenInstance:
             return None
         return memoryview(item)[HEADER_SIZE:]
 
+    def _told(self, work: Callable[[], T]) -> "asyncio.Future[T]":
+        return self._begin(partial(_told, work))
+
     def _begin(self, work: Callable[[], T]) -> "asyncio.Future[T]":
         return asyncio.get_running_loop().run_in_executor(self._workers, self._work, work)
 
@@ -217,8 +259,9 @@ class OpenInstance:
 class OpenInstances:
     """The instances that are open. Belongs to one event loop."""
 
-    def __init__(self, store: BlobStore, workers: Executor) -> None:
+    def __init__(self, store: BlobStore, copies: CopyStore, workers: Executor) -> None:
         self._store = store
+        self._copies = copies
         self._workers = workers
         self._open: OrderedDict[str, OpenInstance] = OrderedDict()
         self._opening: dict[str, asyncio.Future[OpenInstance]] = {}
@@ -238,7 +281,7 @@ class OpenInstances:
             return found
         opening = self._opening.get(key)
         if opening is None:
-            work = partial(OpenInstance, self._store, self._workers, instance)
+            work = partial(OpenInstance, self._store, self._copies, self._workers, instance)
             opening = asyncio.get_running_loop().run_in_executor(self._workers, work)
             opening.add_done_callback(partial(self._opened, key))
             self._opening[key] = opening

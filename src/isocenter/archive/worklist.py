@@ -6,7 +6,7 @@ The rules are in ``workitems``; here they meet the store, and subscribers are wo
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -99,9 +99,9 @@ class Worklist:
         self._news.set()
         return done.answer
 
-    async def search(self, query: WorkitemQuery) -> list[Dataset]:
-        """What matches, by scheduled start. Raises: Malformed."""
-        return await self._store.search(query)
+    def search(self, query: WorkitemQuery) -> AsyncIterator[list[Dataset]]:
+        """Yield what matches, in pages, by scheduled start. Raises: Malformed, before the first."""
+        return self._store.search(query)
 
     async def count(self, query: WorkitemQuery, most: int) -> int:
         """How many match, counted no further than ``most``. Raises: Malformed."""

@@ -6,6 +6,7 @@ For what is to be found in an object of any size. ``elements`` walks what is in 
 
 import threading
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
 from isocenter.dicom.dictionary import plain_vr
@@ -113,6 +114,10 @@ class Walk:
             place = _first(tag, self._elements(self._item(place, item), frozenset((tag,))))
         return place
 
+    def everything(self) -> Iterator[tuple[AttributePath, Place]]:
+        """Give every attribute but sequences, those within items too, each with its path."""
+        return self._within((), _Level(0, self.reader.size, self._layout, 0))
+
     def end_of(self, place: Place) -> int:
         """Give where the value of an element ends, without its delimiter."""
         if place.length is not None:
@@ -169,23 +174,36 @@ class Walk:
         head = self._bytes(place.offset, place.offset + 8)
         return len(head) < 8 or is_delimiter(head, 0, place.layout)
 
+    def _within(self, above: AttributePath, level: _Level) -> Iterator[tuple[AttributePath, Place]]:
+        if level.depth > self._limits.nesting:
+            raise Malformed("sequences are nested too deep", offset=level.at)
+        for place in self._elements(self._settled(level), None):
+            path = (*above, place.tag)
+            if place.vr != "SQ":
+                yield path, place
+                continue
+            for number, item in enumerate(self._items(place)):
+                yield from self._within((*path, number), item)
+
     def _item(self, place: Place, index: int) -> _Level:
         """Find an item of a sequence. Raises: NotFound, too."""
+        found = next(islice(self._items(place), index, None), None)
+        if found is None:
+            raise NotFound("the sequence has fewer items than the path to the attribute says")
+        return self._settled(found)
+
+    def _items(self, place: Place) -> Iterator[_Level]:
         end = place.end if place.length is None else place.offset + place.length
         level = self._settled_items(_Level(place.offset, end, place.layout, place.depth + 1))
         at = level.at
-        for number in range(index + 1):
-            header = self._header(at, end, level.layout)
-            if header is None or header.tag == SEQUENCE_END:
-                break
+        while (header := self._header(at, end, level.layout)) is not None:
+            if header.tag == SEQUENCE_END:
+                return
             if header.tag != ITEM:
                 raise Malformed("an item was expected", offset=at)
             inner = self._inside(header, at, end, level)
-            if number == index:
-                return self._settled(inner)
-            is_undefined = header.length == UNDEFINED
-            at = self._end_of_item(inner) if is_undefined else inner.end
-        raise NotFound("the sequence has fewer items than the path to the attribute says")
+            yield inner
+            at = self._end_of_item(inner) if header.length == UNDEFINED else inner.end
 
     def _inside(self, header: Header, at: int, end: int, level: _Level) -> _Level:
         """Give the item whose header stands at ``at``."""

@@ -26,6 +26,13 @@ _COMPRESSED: Final = (
     (r"1\.2\.840\.10008\.1\.2\.4\.10[2-6](\.1)?", "video/mp4"),
     (r"1\.2\.840\.10008\.1\.2\.4\.10[78]", "video/H265"),
 )
+IMAGES: Final = (
+    OCTET_STREAM,
+    *("image/jpeg", "image/jls", "image/jp2", "image/jpx", "image/jphc", "image/jxl"),
+    "image/dicom-rle",
+)
+MEDIA_TYPES: Final = (*IMAGES, "video/mpeg", "video/mp4", "video/H265")
+"""All that pixel data may be given as."""
 MOST_REMEMBERED: Final = 1_000
 """Decisions; clients say the same thing again and again."""
 

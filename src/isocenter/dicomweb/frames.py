@@ -19,7 +19,7 @@ from isocenter.dicomweb import addresses, frame_types, multipart, targets
 from isocenter.dicomweb.answers import answer
 from isocenter.dicomweb.conditional import etag
 from isocenter.dicomweb.delivery import Buffer
-from isocenter.dicomweb.negotiation import OCTET_STREAM, Chosen
+from isocenter.dicomweb.negotiation import Chosen
 from isocenter.dicomweb.pieces import Pieces
 from isocenter.dicomweb.resources import Method, Parameter, Resource
 from isocenter.imaging.frame_bytes import Frame
@@ -148,12 +148,6 @@ _STATUSES: Final = {
     416: "the range lies outside",
     503: "the bytes cannot be read",
 }
-MEDIA_TYPES: Final = (
-    OCTET_STREAM,
-    *("image/jpeg", "image/jls", "image/jp2", "image/jpx", "image/jphc", "image/jxl"),
-    "image/dicom-rle",
-)
-
 RESOURCES: Final[tuple[Resource, ...]] = (
     Resource(
         name="Frame Pixel Data",
@@ -166,7 +160,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
                 statuses=_STATUSES,
                 gives=tuple(
                     given
-                    for media_type in MEDIA_TYPES
+                    for media_type in frame_types.IMAGES
                     for given in (f'multipart/related; type="{media_type}"', media_type)
                 ),
                 parameters=(Parameter(name="accept", source="PS3.18 8.3.3.1"),),

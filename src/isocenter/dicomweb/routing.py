@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from isocenter.archive.archive import Archive
 from isocenter.config import Config
 from isocenter.dicomweb import (
+    bulkdata,
     capabilities,
     commitment,
     frames,
@@ -31,10 +32,11 @@ from isocenter.dicomweb.compression import Compression
 from isocenter.dicomweb.resources import Resource, merged
 
 RESOURCES: tuple[Resource, ...] = (
+    *frames.RESOURCES,
+    *bulkdata.RESOURCES,
     *search.RESOURCES,
     *workitems.RESOURCES,
     *metadata.RESOURCES,
-    *frames.RESOURCES,
     *rendered.RESOURCES,
     *retrieve.RESOURCES,
     *remove.RESOURCES,

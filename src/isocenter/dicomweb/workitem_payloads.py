@@ -5,7 +5,7 @@ Source: PS3.18 11.1.3.
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
@@ -19,6 +19,7 @@ from isocenter.dicom.encoding import encode
 from isocenter.dicom.layout import DEFAULT_LIMITS, LONG_VRS, SHORT_VRS
 from isocenter.dicom.syntax import EXPLICIT_LE
 from isocenter.dicomweb import bodies, multipart
+from isocenter.dicomweb.delivery import Stream
 from isocenter.dicomweb.media_types import MULTIPART, MediaType
 from isocenter.dicomweb.negotiation import DICOM_JSON, DICOM_XML, Chosen, Offer
 from isocenter.errors import Malformed
@@ -169,17 +170,41 @@ def _vr(tag8: str, element: Mapping[str, Any]) -> str:
 # --- answers
 
 
-def answer(chosen: Chosen, datasets: Sequence[Dataset]) -> Response:
-    """Data sets as an array or as parts, in the media type that was chosen."""
+def answer(chosen: Chosen, dataset: Dataset) -> Response:
+    """One data set, in the media type that was chosen."""
     if not chosen.is_multipart:
-        return Response(orjson.dumps(list(datasets)), media_type=chosen.called)
+        return Response(orjson.dumps([dataset]), media_type=chosen.called)
     boundary = multipart.boundary()
-    body = b"".join(_parts(datasets, boundary))
+    body = b"".join([*_part(dataset, boundary, is_first=True), multipart.end(boundary)])
     return Response(body, headers={"content-type": multipart.content_type(boundary, DICOM_XML)})
 
 
-def _parts(datasets: Sequence[Dataset], boundary: str) -> Iterator[bytes]:
-    for number, dataset in enumerate(datasets):
-        yield multipart.part_head(boundary, {"Content-Type": DICOM_XML}, first=not number)
-        yield from xml_model.write(dataset)
+def stream(chosen: Chosen, pages: AsyncIterator[list[Dataset]]) -> Response:
+    """Data sets as an array or as parts, in the media type that was chosen."""
+    if not chosen.is_multipart:
+        return Stream(_array(pages), media_type=chosen.called)
+    boundary = multipart.boundary()
+    kind = multipart.content_type(boundary, DICOM_XML)
+    return Stream(_parts(pages, boundary), headers={"content-type": kind})
+
+
+async def _array(pages: AsyncIterator[list[Dataset]]) -> AsyncIterator[bytes]:
+    before = b"["
+    async for page in pages:
+        yield before + orjson.dumps(page)[1:-1]
+        before = b","
+    yield b"]"
+
+
+async def _parts(pages: AsyncIterator[list[Dataset]], boundary: str) -> AsyncIterator[bytes]:
+    is_first = True
+    async for page in pages:
+        for dataset in page:
+            yield b"".join(_part(dataset, boundary, is_first=is_first))
+            is_first = False
     yield multipart.end(boundary)
+
+
+def _part(dataset: Dataset, boundary: str, *, is_first: bool) -> Iterator[bytes]:
+    yield multipart.part_head(boundary, {"Content-Type": DICOM_XML}, first=is_first)
+    yield from xml_model.write(dataset)

@@ -1,11 +1,13 @@
 """Search for workitems (PS3.18 11.9)."""
 
+from collections.abc import AsyncIterator
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from isocenter.archive.worklist import Worklist
+from isocenter.config import Config
 from isocenter.dicom.procedure_step import TABLE
 from isocenter.dicomweb import workitem_payloads
 from isocenter.dicomweb.negotiation import choose
@@ -13,10 +15,8 @@ from isocenter.dicomweb.resources import Method, Parameter
 from isocenter.dicomweb.search_parameters import Asked, read
 from isocenter.dicomweb.workitem_answers import warn
 from isocenter.storage.workitem_records import Dataset
-from isocenter.storage.workitem_search import KNOWN, WorkitemQuery
+from isocenter.storage.workitem_search import KNOWN, PAGE, WorkitemQuery
 
-MOST_RESULTS: Final = 1_000
-"""Workitems in one answer."""
 COUNTED: Final = 10_000
 """Further matches are counted up to here."""
 NAMED: Final = 20
@@ -33,14 +33,17 @@ _PERFORMED_IF_THERE: Final = frozenset(
 async def search(request: Request) -> Response:
     """GET /workitems."""
     worklist: Worklist = request.app.state.archive.worklist
+    config: Config = request.app.state.config
     chosen = choose(request, workitem_payloads.OFFERS)
     asked = read(request.scope["query_string"], KNOWN)
-    limit = MOST_RESULTS if asked.limit is None else min(asked.limit, MOST_RESULTS)
+    most = config.dicomweb.max_results
+    limit = most if asked.limit is None else min(asked.limit, most)
     query = _query(asked, limit)
-    found = await worklist.search(query) if limit else []
-    if found:
-        response = workitem_payloads.answer(chosen, [returned(each, asked) for each in found])
-        if len(found) == limit:
+    pages = worklist.search(query)
+    first: list[Dataset] = await anext(aiter(pages), [])
+    if first:
+        response = workitem_payloads.stream(chosen, _returned(first, pages, asked))
+        if len(first) == min(limit, PAGE):
             await _tell_more(request, response, worklist, query)
     else:
         response = Response(status_code=204)
@@ -73,6 +76,15 @@ async def _tell_more(
     if remaining > 0:
         number = f"{'at least ' if remaining == COUNTED else ''}{remaining}"
         warn(request, response, f"There are {number} additional results that can be requested")
+
+
+async def _returned(
+    first: list[Dataset], pages: AsyncIterator[list[Dataset]], asked: Asked
+) -> AsyncIterator[list[Dataset]]:
+    """What the answer tells, page by page."""
+    yield [returned(each, asked) for each in first]
+    async for page in pages:
+        yield [returned(each, asked) for each in page]
 
 
 def returned(workitem: Dataset, asked: Asked) -> Dataset:

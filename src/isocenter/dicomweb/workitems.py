@@ -59,7 +59,7 @@ async def retrieve(request: Request) -> Response:
     uid = addresses.uid(request, "workitem")
     with refusing(request, {}):
         dataset = await _worklist(request).retrieve(uid)
-    response = workitem_payloads.answer(chosen, [dataset])
+    response = workitem_payloads.answer(chosen, dataset)
     response.headers["Content-Location"] = f"{addresses.root(request)}/workitems/{quote(uid)}"
     response.headers["Cache-Control"] = "no-cache"
     return response

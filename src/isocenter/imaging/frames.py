@@ -201,6 +201,21 @@ def joined(reader: Reader, start: int, end: int) -> Frame:
     return Frame(spans, size)
 
 
+def first_fragment(reader: Reader, at: int) -> int:
+    """Give where the item behind the Basic Offset Table begins, which is at ``at``.
+
+    Raises: Malformed, if there is no table, not even an empty one.
+    """
+    head = reader.window(at, at + HEADER_SIZE)
+    if len(head) < HEADER_SIZE:
+        raise Malformed("pixel data is cut short", offset=at)
+    group, element, length = ITEM_HEADER.unpack(head)
+    first = at + HEADER_SIZE + int(length)
+    if group << 16 | element != ITEM or first > reader.size:
+        raise Malformed("an offset table was expected", offset=at)
+    return first
+
+
 class _Description:
     """What the data set says of its pixels, as far as the walk has come."""
 
@@ -248,13 +263,7 @@ class _Description:
 
     def _encapsulated(self, place: Place) -> FrameMap:
         count = self._numbers[NUMBER_OF_FRAMES]
-        head = self._reader.window(place.offset, place.offset + HEADER_SIZE)
-        if len(head) < HEADER_SIZE:
-            raise Malformed("pixel data is cut short", offset=place.offset)
-        group, element, length = ITEM_HEADER.unpack(head)
-        first = place.offset + HEADER_SIZE + length
-        if group << 16 | element != ITEM or first > self._reader.size:
-            raise Malformed("an offset table was expected", offset=place.offset)
+        first = first_fragment(self._reader, place.offset)
         found = FrameMap(
             tag=place.tag,
             count=count,
@@ -269,7 +278,7 @@ class _Description:
         if self._syntax.uid == ENCAPSULATED_UNCOMPRESSED:
             frame_bits = min(self._frame_bits(None), 8 * self._reader.size)
             found = replace(found, frame_bits=frame_bits)
-        told = self._by_extended_table(found) or self._by_basic_table(found, place.offset, length)
+        told = self._by_extended_table(found) or self._by_basic_table(found, place.offset)
         return told or repaired(found, self._reader, limits=self._limits)
 
     def _by_extended_table(self, found: FrameMap) -> FrameMap | None:
@@ -283,8 +292,9 @@ class _Description:
         told = self._by_table(found, table)
         return told and replace(told, lengths_at=lengths.offset)
 
-    def _by_basic_table(self, found: FrameMap, at: int, length: int) -> FrameMap | None:
+    def _by_basic_table(self, found: FrameMap, at: int) -> FrameMap | None:
         """Go by the Basic Offset Table (PS3.5 A.4), if there is one and it can be true."""
+        length = found.start - at - HEADER_SIZE
         if length != 4 * found.count:
             return None
         return self._by_table(found, self._table("I", at + HEADER_SIZE, length))

@@ -120,15 +120,6 @@ class BlobStore(Protocol):
     def delete(self, key: str) -> None:
         """Remove ``key``. Removing what is not there succeeds."""
 
-    def put_aside(self, key: str, data: Buffer) -> None:
-        """Keep beside ``key`` what was worked out from it, to be spared the work. Never raises.
-
-        It goes with the blob, and may be lost at any time.
-        """
-
-    def aside(self, key: str) -> bytes | None:
-        """Return what was put aside for ``key``, if it is there and whole."""
-
     def expunge(self, keys: Iterable[str]) -> None:
         """Remove ``keys`` for good: after this not even a power cut brings them back."""
 

@@ -5,9 +5,7 @@ import itertools
 import mmap
 import os
 import re
-import struct
 import threading
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -27,10 +25,6 @@ WRITEBACK_STEP: Final = 1 << 17
 BUFFERS_A_CALL: Final = min(os.sysconf("SC_IOV_MAX"), 512) if hasattr(os, "sysconf") else 16
 SMALL_WINDOW: Final = 1 << 16 if hasattr(os, "pread") else 0
 """Up to this size a window is read rather than mapped: that is quicker."""
-ASIDE: Final = ".aside"
-"""What follows a blob's name in that of what was worked out from it."""
-ASIDE_CHECK: Final = struct.Struct("<4sI")
-ASIDE_MAGIC: Final = b"ASD1"
 NOT_AT_ONCE: Final = getattr(os, "RWF_NOWAIT", 0)  # Linux: only what is in memory
 MADV_POPULATE_READ: Final = 22  # Linux 5.14; the mmap module has no name for it yet
 
@@ -121,42 +115,14 @@ class FileStore:
         """Remove ``key``, and the folder of its study when that was the last."""
         path = self.path(key)
         try:
-            for each in (path, path + ASIDE):
-                with suppress(FileNotFoundError):
-                    os.unlink(each)
+            with suppress(FileNotFoundError):
+                os.unlink(path)
             with self._lock:
                 self._folders.discard(key.rpartition("/")[0])
                 with suppress(OSError):  # blobs of the same study are left
                     os.rmdir(os.path.dirname(path))
         except OSError as error:
             raise _unavailable(error) from error
-
-    def put_aside(self, key: str, data: Buffer) -> None:
-        """Keep ``data`` in a file beside the blob, which nobody waits for to be durable."""
-        number = next(self._drafts)
-        draft = f"{self._incoming}/{number % LANES:x}/{os.getpid()}-{number}.part"
-        path = self.path(key)
-        check = ASIDE_CHECK.pack(ASIDE_MAGIC, zlib.crc32(data))
-        try:
-            with open(draft, "xb") as file:
-                file.write(check)
-                file.write(data)
-            os.replace(draft, path + ASIDE)
-            if not os.path.exists(path):  # deleted meanwhile
-                os.unlink(path + ASIDE)
-        except OSError:  # the work will be done again
-            with suppress(OSError):
-                os.unlink(draft)
-
-    def aside(self, key: str) -> bytes | None:
-        """Read the file beside the blob."""
-        try:
-            with open(self.path(key) + ASIDE, "rb") as file:
-                kept = file.read()
-        except OSError:
-            return None
-        data = kept[ASIDE_CHECK.size :]
-        return data if kept.startswith(ASIDE_CHECK.pack(ASIDE_MAGIC, zlib.crc32(data))) else None
 
     def expunge(self, keys: Iterable[str]) -> None:
         """Remove ``keys``, and see that no power cut brings them back."""

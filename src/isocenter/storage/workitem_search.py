@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import ColumnElement, Select, bindparam, func, select, true, union_all
+from sqlalchemy import ColumnElement, Select, bindparam, func, select, true, tuple_, union_all
 from sqlalchemy.engine import Dialect
 
 from isocenter.dicom.procedure_step import TABLE, Requirement
@@ -37,6 +37,9 @@ from isocenter.storage.workitem_records import Dataset
 
 FEW: Final = 5_000
 """Hits that may be gathered and sorted for one page."""
+
+PAGE: Final = 200
+"""Workitems read at a time."""
 
 START: Final = "00404005"
 _UNINDEXED_VRS: Final = frozenset({"UC", "UR", "UT", "ST", "LT"})
@@ -78,6 +81,9 @@ def _paths(table: Mapping[int, Requirement], above: str = "") -> Iterator[tuple[
 
 INDEXED: Final = dict(_paths(TABLE))
 """Paths of the attributes that are found by index, unique and required keys, with their VRs."""
+
+_COLUMNS: Final = {0x00741000: _table.c.state, 0x00404005: _table.c.start_at}
+"""What most searches narrow, in the index of the order itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,10 +149,18 @@ def conditions(query: WorkitemQuery, offset: int) -> list[Condition]:
         attribute = MATCHED.get(key.tag)
         if attribute is None:
             continue
-        where = in_document(_table.c.compared, attribute, key, rules)
+        where = _where(attribute, key, rules)
         if where is not None:
             found.append(Condition(where, _hits(attribute, key, rules)))
     return found
+
+
+def _where(attribute: Attribute, key: Key, rules: Rules) -> ColumnElement[bool] | None:
+    column = _COLUMNS.get(attribute.tag)
+    if column is None:
+        return in_document(_table.c.compared, attribute, key, rules)
+    matcher = matcher_of(attribute.vr, key.value, rules)
+    return None if matcher is None else matches(column, matcher)
 
 
 def _hits(
@@ -204,37 +218,44 @@ def _named(path: str, named: Named) -> Select[tuple[int]] | None:
 # --- searching
 
 
-def search(run: Run, query: WorkitemQuery, offset: int) -> list[Dataset]:
-    """What matches, in the order of the scheduled start; not more than ``query.limit``.
+def search(run: Run, query: WorkitemQuery, offset: int) -> Iterator[list[Dataset]]:
+    """What matches, in pages, in the order of the scheduled start.
 
-    Raises: Malformed.
+    Raises: Malformed, before the first page.
     """
-    found = _limited(_matching(run, conditions(query, offset), _table.c.document), query)
-    return [orjson.loads(row[0]) for row in run(found)]
+    order = (_table.c.start_at, _table.c.pk)
+    found = _matching(run, conditions(query, offset), *order, _table.c.document).order_by(*order)
+    left, skip = query.limit, query.skip
+    while left is None or left > 0:
+        size = PAGE if left is None else min(left, PAGE)
+        # Pages are asked for by number (PS3.18 8.3.4.4): the first is counted off, others follow.
+        rows = run(found.limit(size).offset(skip))
+        if rows:
+            yield [orjson.loads(row[2]) for row in rows]
+        if len(rows) < size:
+            return
+        found, skip = found.where(tuple_(*order) > tuple_(*rows[-1][:2])), 0
+        left = None if left is None else left - size
 
 
 def count(run: Run, query: WorkitemQuery, offset: int, most: int) -> int:
     """How many match in all, counted no further than ``most``. Raises: Malformed."""
-    found = _matching(run, conditions(query, offset), _table.c.pk, is_ordered=False)
+    found = _matching(run, conditions(query, offset), _table.c.pk)
     return int(run(select(func.count()).select_from(found.limit(most).subquery()))[0][0])
 
 
 def matching_keys(run: Run, query: WorkitemQuery, offset: int, after: int, size: int) -> list[int]:
     """Up to ``size`` keys of workitems that match, above ``after``, from the lowest."""
-    found = _matching(run, conditions(query, offset), _table.c.pk, is_ordered=False)
+    found = _matching(run, conditions(query, offset), _table.c.pk)
     found = found.where(_table.c.pk > after).order_by(_table.c.pk).limit(size)
     return [row[0] for row in run(found)]
 
 
-def _matching(
-    run: Run, demands: list[Condition], *columns: Any, is_ordered: bool = True
-) -> Select[Any]:
+def _matching(run: Run, demands: list[Condition], *columns: Any) -> Select[Any]:
     lead = _lead(run, demands)
     statement = select(*columns).select_from(_table).where(*(each.where for each in demands))
     if lead is not None and lead.hits is not None:
         statement = statement.where(_table.c.pk.in_(lead.hits))
-    if is_ordered:
-        statement = statement.order_by(_table.c.start_at, _table.c.pk)
     return statement
 
 
@@ -246,13 +267,6 @@ def _lead(run: Run, demands: list[Condition]) -> Condition | None:
             counted.append((run(bounded)[0][0], place))
     hits, place = min(counted, default=(FEW + 1, 0))
     return demands[place] if hits <= FEW else None
-
-
-def _limited(statement: Select[Any], query: WorkitemQuery) -> Select[Any]:
-    # Pages are asked for by number here (PS3.18 8.3.4.4); a worklist is short enough to count off.
-    if query.limit is not None:
-        statement = statement.limit(query.limit)
-    return statement.offset(query.skip) if query.skip else statement
 
 
 # --- filters of subscriptions

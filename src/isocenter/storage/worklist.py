@@ -1,7 +1,7 @@
 """The worklist in the index: workitems, subscriptions and events, durable and searchable."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any, Final, TypeVar
 
@@ -69,11 +69,14 @@ class WorklistStore:
             raise Gone("the workitem has been removed")
         raise NotFound("there is no such workitem")
 
-    async def search(self, query: WorkitemQuery) -> list[Dataset]:
-        """What matches, by scheduled start. Raises: Malformed."""
-        return await self._read(
-            lambda: workitem_search.search(self._run, query, self._place.offset)
-        )
+    async def search(self, query: WorkitemQuery) -> AsyncIterator[list[Dataset]]:
+        """What matches, in pages, by scheduled start.
+
+        Raises: Malformed, before the first page.
+        """
+        pages = workitem_search.search(self._run, query, self._place.offset)
+        while (page := await self._read(lambda: next(pages, None))) is not None:
+            yield page
 
     async def count(self, query: WorkitemQuery, most: int) -> int:
         """How many match, counted no further than ``most``. Raises: Malformed."""

@@ -18,7 +18,7 @@ from isocenter.errors import Conflict, IsocenterError, NotFound
 from isocenter.storage.query import Key
 from isocenter.storage.workitem_records import EventKind
 from isocenter.storage.workitem_search import WorkitemQuery
-from made_workitems import PERFORMED, element, workitem
+from made_workitems import PERFORMED, Dataset, element, workitem
 
 UIDS = st.sampled_from(["1.2.1", "1.2.2", "1.2.3"])
 AES = st.sampled_from(["ONE", "TWO"])
@@ -200,6 +200,9 @@ class WorklistMachine(RuleBasedStateMachine):
             for each in events
         ][:100]
 
+    async def _found(self, query: WorkitemQuery) -> list[Dataset]:
+        return [each async for page in self.worklist.search(query) for each in page]
+
     @invariant()
     def every_workitem_is_as_the_model_has_it(self) -> None:
         for uid, item in self.items.items():
@@ -211,7 +214,7 @@ class WorklistMachine(RuleBasedStateMachine):
     @rule(state=st.sampled_from(["SCHEDULED", "IN PROGRESS", "COMPLETED", "CANCELED"]))
     def search(self, state: str) -> None:
         query = WorkitemQuery(keys=(Key(0x00741000, state),))
-        found = self.runner.run(self.worklist.search(query))
+        found = self.runner.run(self._found(query))
 
         expected = {uid for uid, item in self.items.items() if item.state == state}
         assert {each["00080018"]["Value"][0] for each in found} == expected

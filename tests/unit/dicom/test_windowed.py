@@ -63,6 +63,19 @@ def test_every_attribute_is_found_by_its_path(nodes, syntax):
 
 
 @given(datasets, SYNTAXES)
+def test_every_attribute_is_given_with_its_path(nodes, syntax):
+    data = written(nodes, syntax)
+
+    given = [(path, place.offset) for path, place in Walk(InMemory(data), syntax).everything()]
+
+    assert given == [
+        (path, element.value_offset)
+        for path, element in all_paths(elements(data, syntax))
+        if element.vr != "SQ"
+    ]
+
+
+@given(datasets, SYNTAXES)
 def test_what_is_not_there_is_not_found(nodes, syntax):
     walk = Walk(InMemory(written(nodes, syntax)), syntax)
 
@@ -132,3 +145,5 @@ def test_sequences_nested_without_end_are_malformed() -> None:
 
     with pytest.raises(Malformed, match="nested too deep"):
         Walk(InMemory(data), EXPLICIT_LE).find((0x7FE00010,))
+    with pytest.raises(Malformed, match="nested too deep"):
+        list(Walk(InMemory(data), EXPLICIT_LE).everything())

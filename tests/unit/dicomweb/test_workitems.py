@@ -538,3 +538,22 @@ async def test_what_has_changed_is_found_by_what_it_is_now(
     station = "ScheduledStationNameCodeSequence.CodeValue"
     assert await found(web, f"{station}=CT2") == []
     assert await found(web, f"{station}=US9") == ["1.2.2"]
+
+
+async def test_more_than_a_page_is_told_in_order(web: httpx.AsyncClient) -> None:
+    uids = [f"1.2.{number}" for number in range(450)]
+    for number, uid in enumerate(uids):
+        start = element("DT", f"2024010112{number % 60:02d}{number // 60:02d}")
+        await created(web, uid, t00404005=start)
+    expected = sorted(uids, key=lambda uid: ((n := int(uid[4:])) % 60, n // 60))
+
+    assert await found(web, "") == expected
+    assert await found(web, "limit=401") == expected[:401]
+    assert await found(web, "offset=33&limit=300") == expected[33:333]
+    answer = await web.get("/workitems?limit=430")
+    assert answer.headers["warning"].endswith(
+        "There are 20 additional results that can be requested"
+    )
+    wanted = {"Accept": 'multipart/related; type="application/dicom+xml"'}
+    parts = (await web.get("/workitems?limit=250", headers=wanted)).content
+    assert parts.count(b"<NativeDicomModel") == 250

@@ -327,19 +327,3 @@ def test_bytes_reach_the_disk_before_their_name_and_the_name_before_sync_returns
     order = [f"fsync {part}", f"rename {part} {blob}", f"fsync {folder}"]
     assert [call for call in calls if call in order][:2] == order[:2]
     assert calls[-1] == order[2]
-
-
-def test_what_was_put_aside_and_not_written_whole_counts_as_lost(tmp_path: Path) -> None:
-    store = FileStore(tmp_path)
-    key = new_key("1.2", "1.2.3", "1.2.3.4", b"x")
-    draft = store.begin()
-    draft.write([b"content"])
-    draft.publish(key, "1.2.3.4")
-    store.put_aside(key, b"worked out" * 1000)
-    beside = Path(store.path(key) + ".aside")
-
-    for damaged in (beside.read_bytes()[:-1], b"", bytes(100)):
-        beside.write_bytes(damaged)
-
-        assert store.aside(key) is None
-    store.close()
