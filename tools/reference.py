@@ -18,6 +18,7 @@ from typing import Any, cast
 import typer
 
 from isocenter import config, errors
+from isocenter.archive import commitment
 from isocenter.archive.archive import Archive
 from isocenter.cli.main import COMMANDS
 from isocenter.config import Config
@@ -25,7 +26,7 @@ from isocenter.dicom import procedure_step
 from isocenter.dicom.procedure_step import Requirement, Usage
 from isocenter.dicom.sop_classes import SOP_CLASSES
 from isocenter.dicom.syntax import TRANSFER_SYNTAXES, UNCOMPRESSED, lookup
-from isocenter.dicomweb import capabilities, routing
+from isocenter.dicomweb import capabilities, reasons, routing
 from isocenter.dicomweb.resources import ANY_METHOD, Method, Resource, merged
 from isocenter.dimse import status
 from isocenter.dimse.negotiation import Offer
@@ -58,14 +59,14 @@ def table(headings: Row, rows: Iterable[Row]) -> str:
 
 
 def _meanings(section: type) -> Mapping[str, str]:
-    """What is said of each field on the line below it."""
+    """What is said of each field or member on the line below it."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(section)))
     body = cast(ast.ClassDef, tree.body[0]).body
     found = {}
     for field, below in itertools.pairwise(body):
         match field, below:
             case (
-                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
                 ast.Expr(value=ast.Constant(value=str(text))),
             ):
                 found[name] = " ".join(text.replace("``", "`").split())
@@ -373,6 +374,32 @@ def web_any() -> str:
     return table(("status", "when"), [(f"`{code}`", when) for code, when in ANY_METHOD.items()])
 
 
+def web_reasons() -> str:
+    """Failure and Warning Reasons of responses to requests to store."""
+    by_reason: dict[int, list[str]] = {}
+    for error, reason in reasons.REASONS.items():
+        by_reason.setdefault(reason, []).append(f"`{error.__name__}`")
+    rows = [
+        (f"`{reason:04X}` ({reason})", meaning, ", ".join(by_reason.get(reason, ())))
+        for reason, meaning in sorted(reasons.MEANINGS.items())
+    ]
+    return table(("reason", "meaning", "error"), rows)
+
+
+def commitment_reasons() -> str:
+    """Failure Reasons of responses to requests for storage commitment."""
+    meanings = _meanings(commitment.Reason)
+    rows = [
+        (
+            f"`{each.value:04X}` ({each.value})",
+            each.name.replace("_", " ").lower(),
+            meanings[each.name],
+        )
+        for each in sorted(commitment.Reason)
+    ]
+    return table(("reason", "name", "when"), rows)
+
+
 def web_parameters() -> str:
     """Query parameters, and the transactions that heed them."""
     heeding: dict[tuple[str, str], list[str]] = {}
@@ -511,6 +538,8 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("resources", web_resources),
         ("statuses", web_statuses),
         ("any method", web_any),
+        ("reasons", web_reasons),
+        ("commitment", commitment_reasons),
         ("parameters", web_parameters),
     ),
     "reference/query-keys.md": (

@@ -8,11 +8,16 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydicom
 import pytest
+from dicomweb_client.api import DICOMwebClient
+from pydicom.uid import UID
+from wsidicom import WsiDicom, WsiDicomWebClient
 
 from instances import make_study, write_files
 from peers import Isocenter
+from slides import TILE, colour, make_slide
 
 NODE = Path(__file__).parents[1] / "node"
 
@@ -60,3 +65,21 @@ def test_the_javascript_client_makes_all_its_calls(tmp_path: Path, javascript: A
     assert len(set(found["ofSeries"])) == len(set(found["ofStudy"])) == 3
     assert found["instance"] in found["ofStudy"]
     assert found["missing"] == 404
+
+
+def test_wsidicom_opens_a_slide_and_reads_across_its_tiles(server: Isocenter) -> None:
+    slide = make_slide()
+    client = DICOMwebClient(f"{server.url}/dicom-web")
+    client.store_instances([slide.read()])
+
+    with WsiDicom.open_web(
+        WsiDicomWebClient(client), UID(slide.study), [UID(slide.series)]
+    ) as opened:
+        size = opened.size
+        region = np.asarray(opened.read_region((TILE, TILE), 0, (2 * TILE, TILE))).astype(int)
+        tile = np.asarray(opened.read_tile(0, (3, 2))).astype(int)
+
+    assert (size.width, size.height) == (4 * TILE, 3 * TILE)
+    assert np.abs(region[:, :TILE] - colour(1, 1)).max() <= 4
+    assert np.abs(region[:, TILE:] - colour(1, 2)).max() <= 4
+    assert np.abs(tile - colour(2, 3)).max() <= 4

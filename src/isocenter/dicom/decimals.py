@@ -1,6 +1,6 @@
 """Numbers written as text: DS and IS (PS3.5 6.2)."""
 
-from decimal import Decimal
+from decimal import ROUND_DOWN, Context, Decimal
 from math import isfinite
 from typing import Final
 
@@ -28,12 +28,15 @@ def decimal_string(value: float) -> str:
 
     Raises: ValueError, for what is not finite.
     """
-    text = repr(value)
     if not isfinite(value):
-        raise ValueError(text)
+        raise ValueError("not finite")
+    text = repr(value)
     digits = DS_LENGTH + 1
     while len(text) > DS_LENGTH:
-        text = _shortest(Decimal(f"{value:.{digits}g}"))
+        rounded = Context(digits).create_decimal(value)
+        if not isfinite(float(rounded)):
+            rounded = Context(digits, ROUND_DOWN).create_decimal(value)
+        text = _shortest(rounded)
         digits -= 1
     return text
 
@@ -57,6 +60,6 @@ def integer(value: object) -> int:
     if isinstance(value, float):
         if not value.is_integer():
             raise ValueError("not an integer")
-    elif not isinstance(value, int | str):
+    elif isinstance(value, bool) or not isinstance(value, int | str):
         raise TypeError("not an integer")
     return int(value)

@@ -9,6 +9,7 @@ import zlib
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from struct import Struct, error
 from typing import Any, Final
 
@@ -69,10 +70,8 @@ class Part:
 
     def pieces(self) -> Iterator[Buffer]:
         """Give what is written. Raises: Malformed, where the size is not as it was said."""
-        pieces = bulks.read(self.bulk)
-        yield from bulks.swapped(pieces, self.swapped_as) if self.swapped_as else pieces
-        if self.padding:
-            yield self.padding
+        pieces = chain(bulks.read(self.bulk), (self.padding,))
+        return bulks.swapped(pieces, self.swapped_as) if self.swapped_as else pieces
 
 
 def encode(
@@ -160,6 +159,8 @@ def _terms(dataset: Dataset, charset: str | tuple[str, ...] | None) -> tuple[str
         named = dataset.get("00080005", {}).get("Value") or ()
         charset = tuple(term or "" for term in named)
     terms = (charset,) if isinstance(charset, str) else charset
+    if not all(isinstance(term, str) for term in terms):
+        raise TypeError("00080005")
     # An empty first term stands for the default repertoire, which others may extend.
     return terms if any(terms) else ()
 
@@ -308,6 +309,8 @@ class _Writer:
             raise Malformed("sequences are nested too deep")
         found: list[bytes | Part] = []
         for item in attribute.get("Value") or ():
+            if not isinstance(item, Mapping | None):
+                raise TypeError("SQ")
             inner: dict[str, Mapping[str, Any]] = dict(item or {})
             inner.pop("00080005", None)
             content = self._elements(inner)

@@ -300,7 +300,7 @@ def _inline(vr: str, base64: str) -> Attribute:
     text = value.decode("utf-8", "surrogatepass")
     found: list[Any] = [text] if vr in SINGLE_VRS else text.split("\\")
     if vr == "PN":
-        found = [person_name(each) for each in found]
+        found = [person_name(each) if each else None for each in found]
     return {"vr": vr, "Value": [each or None for each in found]}
 
 

@@ -19,8 +19,8 @@ from isocenter.archive.archive import Archive
 from isocenter.archive.gathered import Gathered
 from isocenter.archive.metadata import Vanished, Writer
 from isocenter.config import ArchiveConfig
-from isocenter.dicom.json_text import Transcriber
 from isocenter.dicom.syntax import TransferSyntax
+from isocenter.dicom.transcription import Transcriber
 from isocenter.dicom.windowed import Reader
 from isocenter.errors import NotFound, Unavailable
 from isocenter.storage.records import InstanceRef, OnConflict, Selection
