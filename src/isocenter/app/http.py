@@ -21,6 +21,9 @@ from isocenter.dicomweb import problems
 
 log = logging.getLogger(__name__)
 
+MOST_OF_A_MESSAGE = 64 << 10
+"""Bytes of one WebSocket message to us; nobody has anything long to say there."""
+
 
 class _Server(uvicorn.Server):
     """Leaves signals to the node, and says when it has started."""
@@ -56,6 +59,7 @@ class HttpListener:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
+                ws_max_size=MOST_OF_A_MESSAGE,
                 timeout_keep_alive=max(1, round(config.idle_timeout)),
                 timeout_graceful_shutdown=5,
             )
