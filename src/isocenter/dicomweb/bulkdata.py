@@ -257,11 +257,14 @@ _COMPRESSED: Final = tuple(
 def _resource(
     name: str, path: str, endpoint: Endpoint, gives: tuple[str, ...], source: str
 ) -> Resource:
+    is_one = endpoint in (value, pixel_data)
+    # Of several the size shows only at the end, so there are no ranges; and one is never too many.
+    never = (413,) if is_one else (206, 416)
     method = Method(
         transaction=f"Retrieve {name}",
         source=source,
         endpoint=endpoint,
-        statuses=_STATUSES,
+        statuses={number: when for number, when in _STATUSES.items() if number not in never},
         gives=gives,
         parameters=(Parameter(name="accept", source="PS3.18 8.3.3.1"),),
     )
