@@ -12,7 +12,7 @@ import io
 import json
 import re
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -80,7 +80,7 @@ KEPT_AS: Mapping[str, str] = {
         ("image/jphc", "4.201"),
         ("image/jxl", "4.110"),
         ("image/dicom-rle", "5"),
-        ("video/mpeg", "4.100"),
+        ("video/mpeg", "4.101"),
         ("video/mp4", "4.102"),
         ("video/h265", "4.107"),
     )
@@ -91,7 +91,7 @@ KEPT_AS: Mapping[str, str] = {
 def _compressed(uid: str) -> bytes:
     uids = {0x00080016: CT, 0x00080018: uid, 0x0020000D: COMPRESSED, 0x0020000E: f"{COMPRESSED}.9"}
     nodes = [Node(tag, "UI", each.encode() + bytes(len(each) % 2)) for tag, each in uids.items()]
-    return encapsulated([[b"frame "]], [*nodes, *description(1)])
+    return encapsulated([[b"frame " * 1000]], [*nodes, *description(1)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +105,6 @@ class Probe:
     state: State | None = None
     config: DicomwebConfig = field(default_factory=DicomwebConfig)
 
-
-PIXELS = re.compile("/(frames/{frames}|bulkdata(/{path:path})?|pixeldata)$")
-"""Paths of what may be compressed."""
 
 State = Callable[["World", Resource, pytest.MonkeyPatch], Awaitable[None]]
 """Bring something about, for a request to a resource."""
@@ -154,14 +151,14 @@ class World:
         method: str,
         url: str,
         body: Any = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | Sequence[tuple[str, bytes]] | None = None,
         config: DicomwebConfig | None = None,
     ) -> httpx.Response:
         """Send one request."""
         served = routing.application(self.archive, Config(dicomweb=config or DicomwebConfig()))
         transport = httpx.ASGITransport(served, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport, base_url="http://archive") as web:
-            return await web.request(method, url, headers=dict(headers or {}), content=body)
+            return await web.request(method, url, headers=headers or {}, content=body)
 
     async def put_in(self, method: str, url: str, dataset: Dataset) -> None:
         """Send a data set that must be taken."""
@@ -208,10 +205,11 @@ FRAME = {
     "NumberOfFrames": 1,
     "BitsAllocated": 16,
     "SamplesPerPixel": 1,
-    "Rows": 32,
-    "Columns": 32,
-    "PixelData": bytes(2048),  # more than metadata holds inline
+    "Rows": 64,
+    "Columns": 64,
+    "PixelData": bytes(64 * 64 * 2),
 }
+"""An image whose pixels are no metadata."""
 
 
 async def sow(folder: Path) -> None:
@@ -416,6 +414,9 @@ def _sent(resource: Resource, method: Method, taken: str | None = None) -> Probe
     return Probe(headers=headers, body=body_of(resource, taken), query=query)
 
 
+OF_PIXELS = re.compile("/(frames/{frames}|bulkdata(/{path:path})?|pixeldata)$")
+
+
 def _kept_as(media_type: str) -> Mapping[str, str]:
     """An instance of which there are frames of a media type."""
     kind = MediaType.parse(media_type).of_parts
@@ -428,9 +429,8 @@ def _kept_as(media_type: str) -> Mapping[str, str]:
 def _good(resource: Resource, method: Method) -> Iterator[Probe]:
     for given in method.gives:
         sent = _sent(resource, method)
-        filled = _kept_as(given) if PIXELS.search(resource.path) else {}
-        headers = {"accept": given, **sent.headers}
-        yield replace(sent, headers=headers, filled=filled)
+        filled = _kept_as(given) if OF_PIXELS.search(resource.path) else {}
+        yield replace(sent, headers={"accept": given, **sent.headers}, filled=filled)
     for taken in method.takes:
         yield _sent(resource, method, taken)
     if not (method.gives or method.takes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shlex
@@ -215,7 +216,10 @@ def test_the_examples_of_the_documentation_work(
             os.truncate("study.zip", 50_000)
         run(*shlex.split(example.replace("http://localhost:8080", server.url)))
 
-    assert len(examples) == 16
+    assert len(examples) == 19
+    assert len(json.loads(Path("series.json").read_text())) == 2
+    assert json.loads(Path("some.json").read_text())[0]["00200013"]["Value"] == [1]
+    assert Path("series.xml.multipart").read_text().count("</NativeDicomModel>") == 2
     assert data_set(Path("instance.dcm").read_bytes()) == other.data_set
     pixels = other.read().PixelData
     assert Path("frame.raw").read_bytes() == Path("pixels.raw").read_bytes() == pixels

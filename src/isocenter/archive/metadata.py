@@ -141,6 +141,7 @@ class Metadata:
                 async with asyncio.timeout(PATIENCE):
                     await gathered.over()
             except TimeoutError:
+                gathered.settle()
                 return gathered
             except Vanished:
                 await gathered.close()
@@ -154,6 +155,7 @@ class Metadata:
                 await gathered.close()
                 raise
             else:
+                gathered.settle()
                 return gathered
         raise Vanished("instances are being removed; try again")
 
