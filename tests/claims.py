@@ -12,7 +12,7 @@ import io
 import json
 import re
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -147,14 +147,14 @@ class World:
         method: str,
         url: str,
         body: Any = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | Sequence[tuple[str, bytes]] | None = None,
         config: DicomwebConfig | None = None,
     ) -> httpx.Response:
         """Send one request."""
         served = routing.application(self.archive, Config(dicomweb=config or DicomwebConfig()))
         transport = httpx.ASGITransport(served, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport, base_url="http://archive") as web:
-            return await web.request(method, url, headers=dict(headers or {}), content=body)
+            return await web.request(method, url, headers=headers or {}, content=body)
 
     async def put_in(self, method: str, url: str, dataset: Dataset) -> None:
         """Send a data set that must be taken."""

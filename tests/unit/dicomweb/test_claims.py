@@ -4,6 +4,7 @@ From the registry the reference page and the capabilities are drawn: so they say
 """
 
 import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,3 +131,23 @@ async def test_head_answers_as_get_does(tmp_path: Path, seed: Path) -> None:
                 get = await own.ask(resource, "GET", Probe())
 
                 assert (head.status, head.media_type) == (get.status, get.media_type)
+
+
+AWAITED = {
+    f"GET {path}/{kind}"
+    for path in ("/studies/{}", "/studies/{}/series/{}", "/studies/{}/series/{}/instances/{}")
+    for kind in ("bulkdata", "pixeldata")
+}
+"""Of the standard's resources, those that are still being made."""
+
+
+def test_every_resource_of_the_standard_is_served() -> None:
+    listed = (Path(__file__).parents[2] / "data" / "web_resources.txt").read_text().splitlines()
+    standard = {line for line in listed if line and not line.startswith("#")}
+    served = {
+        f"{name} {re.sub('{[^}]*}', '{}', resource.path)}"
+        for resource in resources()
+        for name in resource.methods
+    }
+
+    assert standard - served == AWAITED

@@ -422,6 +422,16 @@ async def test_what_took_long_to_locate_is_kept_for_good(
     assert parts(await get(web, "2"))[0][1] == b"two_"
 
 
+async def test_frames_seen_while_the_instance_came_in_need_not_be_located(
+    web: httpx.AsyncClient, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = [b"%06d" % number for number in range(9000)]
+    await put_frames(kept, contents, JPEG)
+    monkeypatch.setattr("isocenter.imaging.frames.locate", None)
+
+    assert parts(await get(web, "8999"))[0][1] == contents[8998]
+
+
 async def test_instances_stay_open_only_as_many_as_may(
     web: httpx.AsyncClient, kept: Kept, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
