@@ -277,7 +277,7 @@ hesitating = _each(_hesitate)
 """What is asked for takes long."""
 small = _each(lambda world, patch: patch.setattr(targets, "MOST_INSTANCES", 0))
 """An answer takes no instance."""
-impatient = _each(lambda world, patch: patch.setattr(bodies, "PATIENCE", 0.05))
+impatient = _each(lambda world, patch: patch.setattr(bodies, "PART_OF_TIMEOUT", 0.001))
 """A body that stops is not waited for."""
 
 
