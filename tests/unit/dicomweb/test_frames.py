@@ -157,7 +157,7 @@ def test_every_image_transfer_syntax_of_the_table_has_its_media_type() -> None:
         "video/mpeg": ("4.100", "4.100.1", "4.101", "4.101.1"),
         "video/mp4": tuple(f"4.10{last}" for last in "23456")
         + tuple(f"4.10{last}.1" for last in "23456"),
-        "video/H265": ("4.107", "4.108"),
+        "video/h265": ("4.107", "4.108"),
     }
 
     for media_type, lasts in table.items():
