@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Self
 
 BUFFER = 1 << 20
+SHOWN = 1024
+"""Bytes of an answer that are kept, to be shown where it is not what it should be."""
 TIMEOUT = 600.0
 Part = bytes | Path
 
@@ -87,16 +89,19 @@ class Client:
         return head
 
     def _counted(self, size: int) -> tuple[int, bytes]:
-        beginning, self._held = self._held[:size], self._held[size:]
-        left = size - len(beginning)
-        while left:
-            count = self._socket.recv_into(self._view[: min(left, BUFFER)])
+        came = min(size, len(self._held))
+        beginning, self._held = self._held[: min(came, SHOWN)], self._held[came:]
+        while came < size:
+            count = self._socket.recv_into(self._view[: min(size - came, BUFFER)])
             if not count:
                 raise ConnectionError("the answer was broken off")
-            if len(beginning) < BUFFER:
-                beginning += bytes(self._view[:count])
-            left -= count
+            beginning = self._shown(beginning, count)
+            came += count
         return size, beginning
+
+    def _shown(self, beginning: bytes, count: int) -> bytes:
+        missing = SHOWN - len(beginning)
+        return beginning + bytes(self._view[: min(count, missing)]) if missing > 0 else beginning
 
     def _chunked(self) -> tuple[int, bytes]:
         total, beginning = 0, b""
@@ -109,14 +114,12 @@ class Client:
             if not size:
                 return total, beginning
             total += count - 2
-            if len(beginning) < BUFFER:
-                beginning += start[:size]
+            beginning = (beginning + start[:size])[:SHOWN]
 
     def _to_the_end(self) -> tuple[int, bytes]:
-        beginning, size = self._held, len(self._held)
+        beginning, size = self._held[:SHOWN], len(self._held)
         while count := self._socket.recv_into(self._view):
-            if len(beginning) < BUFFER:
-                beginning += bytes(self._view[:count])
+            beginning = self._shown(beginning, count)
             size += count
         return size, beginning
 

@@ -3,8 +3,8 @@
 Both are asked by the same client in the same way; both have what they read in the page cache.
 """
 
+import multiprocessing
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -131,23 +131,24 @@ def _frames(report: Report, both: list[Served], source: Path, rounds: int) -> No
 
 
 def _by_several(one: Served, paths: list[str], clients: int) -> None:
-    def work(number: int) -> None:
-        with Client(one.port) as client:
-            for path in paths[number::clients]:
-                asked(client, path, 524_288, accept=OCTETS)
+    """Ask by ``clients`` processes at once: one alone would hold up all of them."""
+    context = multiprocessing.get_context("fork")
+    processes = [
+        context.Process(target=_ask_for_frames, args=(one.port, paths[number::clients]))
+        for number in range(clients)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    if any(process.exitcode for process in processes):
+        raise RuntimeError("a client failed")
 
-    failed: list[threading.ExceptHookArgs] = []
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(clients)]
-    before, threading.excepthook = threading.excepthook, failed.append
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        threading.excepthook = before
-    if failed:
-        raise RuntimeError("a client failed") from failed[0].exc_value
+
+def _ask_for_frames(port: int, paths: list[str]) -> None:
+    with Client(port) as client:
+        for path in paths:
+            asked(client, path, 524_288, accept=OCTETS)
 
 
 def asked(client: Client, path: str, least: float, **headers: str) -> Answer:
