@@ -18,7 +18,8 @@ from typing import Final, TypeVar
 
 from isocenter.dicom.layout import PIXEL_DATA_TAGS
 from isocenter.dicom.paths import AttributePath
-from isocenter.dicom.syntax import EXPLICIT_LE, lookup
+from isocenter.dicom.scanner import Scanner
+from isocenter.dicom.syntax import EXPLICIT_LE, TransferSyntax, lookup
 from isocenter.dicom.values import WORD_SIZES
 from isocenter.dicom.windowed import Inflated, Place, Reader, Walk
 from isocenter.errors import IsocenterError, Malformed, NotFound, Unavailable
@@ -192,7 +193,7 @@ class OpenInstance:
         return found
 
     def _kept_map(self) -> FrameMap | None:
-        copy = self._copies.open(self._copy_name)
+        copy = self._copies.open(_copy_name(self.instance.blob_key))
         if copy is None:
             return None
         try:
@@ -203,12 +204,7 @@ class OpenInstance:
             copy.close()
 
     def _keep_map(self, found: FrameMap) -> None:
-        self._copies.write(self._copy_name, [found.to_bytes()])
-
-    @property
-    def _copy_name(self) -> str:
-        named = f"frames\0{self.instance.blob_key}".encode()
-        return hashlib.blake2b(named, digest_size=20).hexdigest()
+        self._copies.write(_copy_name(self.instance.blob_key), [found.to_bytes()])
 
     def _located(self, locating: "asyncio.Future[FrameMap]") -> None:
         self._locating = None
@@ -369,6 +365,22 @@ class _DataSet:
             self._readers -= 1
             if self._is_closing and not self._readers:
                 self._blob.close()
+
+
+def note(copies: CopyStore, blob_key: str, scanner: Scanner, syntax: TransferSyntax) -> None:
+    """Keep what was seen of frames while an instance came in, if finding it again would be dear.
+
+    Blocks. Never raises.
+    """
+    pixels = scanner.pixel_data
+    if pixels is not None and len(pixels.fragments) * HEADER_SIZE > DEAR:
+        seen = frames.seen(scanner, syntax)
+        if seen is not None:
+            copies.write(_copy_name(blob_key), [seen.to_bytes()])
+
+
+def _copy_name(blob_key: str) -> str:
+    return hashlib.blake2b(f"frames\0{blob_key}".encode(), digest_size=20).hexdigest()
 
 
 def _told(work: Callable[[], T]) -> T:

@@ -389,6 +389,30 @@ async def test_a_long_answer_breaks_off_if_what_it_gives_vanishes(
     await gathered.close()
 
 
+async def test_a_long_answer_breaks_off_if_some_of_it_cannot_be_read(
+    archive: Archive, kept: Kept, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kept.store_all(f"1.{number}" for number in range(60))
+    refs = await kept.refs()
+    Path(archive.store.path(refs[-1].blob_key)).unlink()
+    form.gate.clear()
+    look = await archive.metadata.look(STUDY, form)
+    assert look is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "PATIENCE", 0.0)
+        gathered = await archive.metadata.gather(look)
+    form.gate.set()
+
+    with pytest.raises(Unavailable, match="cannot be read"):
+        await whole(gathered.gzip())
+    await gathered.close()
+
+    await rest(archive)
+    again = await archive.metadata.gather(look)
+    assert again.left_out == 1
+    assert len(await read(again)) == 59
+
+
 async def test_one_instance_alone(archive: Archive, kept: Kept, form: Form) -> None:
     await kept.store_all(["1.1", "1.2"])
     (ref, other) = await kept.refs()
