@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 
 from isocenter.dicom.layout import PIXEL_DATA_TAGS
 from isocenter.dicom.paths import AttributePath
-from isocenter.dicom.syntax import EXPLICIT_LE, lookup
+from isocenter.dicom.syntax import EXPLICIT_LE, TransferSyntax, lookup
 from isocenter.dicom.values import WORD_SIZES
 from isocenter.dicom.windowed import Inflated, Place, Reader, Walk
 from isocenter.errors import IsocenterError, Malformed, NotFound, Unavailable
@@ -123,6 +123,11 @@ class OpenInstance:
     async def pixel_data(self) -> Place:
         """Find the pixel data, of whichever kind. Raises: NotFound."""
         return await self._told(self._pixel_data)
+
+    async def read(self, work: Callable[[Reader, TransferSyntax], T]) -> T:
+        """Have a worker read the data set. Raises: what ``work`` raises; NoFrames."""
+        syntax = EXPLICIT_LE if self._reader is not self._data_set else self.syntax
+        return await self._told(lambda: work(self._reader, syntax))
 
     async def places(
         self, wanted: Callable[[Place], bool]
