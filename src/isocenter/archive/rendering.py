@@ -8,24 +8,21 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from isocenter.archive.frames import OpenInstance, OpenInstances
 from isocenter.dicom.sop_classes import SOP_CLASSES
-from isocenter.dicom.syntax import EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntax
 from isocenter.errors import Malformed, NotFound, Unavailable, Unsupported
-from isocenter.imaging import animation, annotations, finishing
-from isocenter.imaging.attributes import binary, integer, items, nearest, numbers, text
+from isocenter.imaging import animation, finishing
 from isocenter.imaging.description import describe
-from isocenter.imaging.finishing import NO_PROFILE, Finish
+from isocenter.imaging.finishing import Finish
 from isocenter.imaging.frame_bytes import Frame
-from isocenter.imaging.frames import ENCAPSULATED_UNCOMPRESSED
 from isocenter.imaging.image import Image
-from isocenter.imaging.luts import Window
+from isocenter.imaging.looks import GIF, Look, Subject, finish_of, syntax_of_frames
 from isocenter.imaging.native import Buffer
-from isocenter.imaging.pictures import DEFAULT_QUALITY, Viewport
+from isocenter.imaging.pictures import Viewport
 from isocenter.imaging.recipes import recipe
 from isocenter.imaging.workers import Workers
 from isocenter.storage.index import Index
@@ -33,7 +30,6 @@ from isocenter.storage.records import InstanceRef, Selection, SeriesOutline
 
 T = TypeVar("T")
 
-GIF: Final = "image/gif"
 
 MOST_REMEMBERED: Final = 512
 """Images of which it is remembered what their attributes say."""
@@ -41,8 +37,6 @@ MOST_MEMORY: Final = 64 << 20
 """Bytes that this may take, roughly."""
 AHEAD: Final = 2
 """Frames that are read while all workers are busy."""
-FRAME_TIME: Final = 0.1
-"""Seconds for which a frame is shown where nothing is said."""
 THUMBNAIL: Final = Viewport(width=200, height=200)
 CANDIDATES: Final = 5
 """Series that are tried for a picture of a study."""
@@ -67,50 +61,6 @@ class NotRendered(Unsupported):
 
 class NoSuchFrame(NotFound):
     """There is an image, but it has not that many frames."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """How pictures are to look, and what they are written as."""
-
-    media_type: str = "image/jpeg"
-    quality: int = DEFAULT_QUALITY
-    viewport: Viewport | None = None
-    window: Window | None = None
-    annotations: frozenset[str] = frozenset()
-    profile: str = NO_PROFILE
-    is_block: bool = False
-    """As a frame of an animation, which is a GIF."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """An image of which pictures can be made."""
-
-    image: Image
-    count: int
-    """Frames."""
-    memory: int
-
-    @property
-    def representative(self) -> int:
-        """The frame that stands for all (PS3.3 C.7.6.6): the one that is named, or the middle."""
-        named = integer(self.image.dataset, "00286010", 0)
-        return named if 0 < named <= self.count else self.count // 2 + 1
-
-    def delay(self, frame: int) -> float:
-        """Seconds for which a frame is shown (PS3.3 C.7.6.5)."""
-        dataset = self.image.dataset
-        vector = numbers(dataset, "00181065")
-        if frame < len(vector) and vector[frame] > 0:
-            return vector[frame] / 1000
-        for tag, seconds in (("00181063", 0.001), ("00200110", 1.0)):
-            if (found := numbers(dataset, tag)) and found[0] > 0:
-                return found[0] * seconds
-        for tag in ("00082144", "00180040"):
-            if (rates := numbers(dataset, tag)) and rates[0] > 0:
-                return 1 / rates[0]
-        return FRAME_TIME
 
 
 class Renderings:
@@ -254,10 +204,10 @@ class Renderings:
             raise NoSuchFrame(f"there is no frame {frame}: the instance has {subject.count}")
         async with self._slots:
             try:
-                syntax = _syntax_of_frames(opened.syntax)
+                syntax = syntax_of_frames(opened.syntax)
                 followed = recipe(image, frame, syntax, look.window)
                 data = await _read(opened, frame, image.form.size)
-                finish = _finish(subject, frame, look)
+                finish = finish_of(subject, frame, look)
                 return await self._workers.run(finishing.drawn, data, followed, finish)
             except (Malformed, Unsupported, NotFound) as error:
                 # It is there, and asked for as it should be: what is wrong is wrong with it.
@@ -294,9 +244,7 @@ async def _described(opened: OpenInstance) -> Subject:
     if found.is_video:
         raise NotRendered("videos are not rendered yet")
     dataset = await opened.read(describe)
-    overhead = 4096 + 3 * sum(len(binary(dataset, tag)) for tag in dataset)
-    frames = len(items(dataset, "52009230"))
-    return Subject(Image(dataset), found.count, overhead + 2048 * frames)
+    return Subject(Image(dataset), found.count)
 
 
 async def _read(opened: OpenInstance, number: int, size: int) -> list[Buffer]:
@@ -311,43 +259,6 @@ async def _read(opened: OpenInstance, number: int, size: int) -> list[Buffer]:
 def _refuse_bloated(frame: Frame, size: int) -> None:
     if frame.size > 2 * size + HEADROOM:
         raise Malformed(f"{frame.size} bytes for a frame that has {size}")
-
-
-def _syntax_of_frames(syntax: TransferSyntax) -> str:
-    """How frames are coded when they are read: native ones come little endian."""
-    is_native = not syntax.is_encapsulated or syntax.uid == ENCAPSULATED_UNCOMPRESSED
-    return EXPLICIT_VR_LITTLE_ENDIAN if is_native else syntax.uid
-
-
-def _finish(subject: Subject, frame: int, look: Look) -> Finish:
-    dataset = subject.image.dataset
-    left: tuple[str, ...] = ()
-    right: tuple[str, ...] = ()
-    if annotations.PATIENT in look.annotations:
-        left = annotations.of_patient(dataset)
-    if annotations.TECHNIQUE in look.annotations:
-        right = annotations.of_technique(dataset, frame, subject.count)
-    return Finish(
-        media_type=look.media_type,
-        quality=look.quality,
-        viewport=look.viewport,
-        left=left,
-        right=right,
-        profile=look.profile,
-        source=_profile(subject, frame) if look.profile != NO_PROFILE else b"",
-        delay=subject.delay(frame) if look.is_block else None,
-    )
-
-
-def _profile(subject: Subject, frame: int) -> bytes:
-    """The ICC profile of a frame: of its optical path, or of the image (PS3.3 C.11.15)."""
-    dataset = subject.image.dataset
-    named = text(nearest(dataset, "00480207", frame, "00480106"), "00480106")
-    paths = items(dataset, "00480105")
-    for path in sorted(paths, key=lambda each: text(each, "00480106") != named):
-        if profile := binary(path, "00282000"):
-            return profile
-    return binary(dataset, "00282000")
 
 
 def _promise(series: SeriesOutline) -> tuple[bool, int]:
@@ -369,12 +280,15 @@ _EMBLEMS: Final = {
     "Report": "SR",
     "Waveform": "ECG",
     "ECG": "ECG",
-    "Presentation": "PR",
+    "Softcopy": "PR",
     "Segmentation": "SEG",
     "Structure": "RT",
     "Plan": "RT",
     "Registration": "REG",
     "Key": "KO",
+    "CT": "CT",
+    "MR": "MR",
+    "RT": "RT",
 }
 
 

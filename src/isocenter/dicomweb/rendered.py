@@ -16,7 +16,6 @@ from starlette.responses import Response
 
 from isocenter import __version__
 from isocenter.archive.archive import Archive
-from isocenter.archive.rendering import GIF, Look
 from isocenter.dicomweb import addresses, conditional, documents, multipart, negotiation, targets
 from isocenter.dicomweb.conditional import Validator, etag
 from isocenter.dicomweb.delivery import Buffer, Stream
@@ -28,6 +27,7 @@ from isocenter.dicomweb.rendering_parameters import (
     of_thumbnail,
 )
 from isocenter.dicomweb.resources import Endpoint, Method, Parameter, Resource
+from isocenter.imaging.looks import GIF, Look
 from isocenter.imaging.pictures import WRITERS
 from isocenter.storage.records import InstanceRef
 

@@ -8,11 +8,11 @@ from typing import Final, TypeVar
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 
-from isocenter.archive.rendering import Look
 from isocenter.dicomweb.resources import Parameter
 from isocenter.errors import Malformed
 from isocenter.imaging.annotations import KINDS
 from isocenter.imaging.finishing import NO_PROFILE, OWN_PROFILE
+from isocenter.imaging.looks import Look
 from isocenter.imaging.luts import Function, Window
 from isocenter.imaging.pictures import WITHOUT_PROFILE, Viewport
 from isocenter.imaging.profiles import NAMES
