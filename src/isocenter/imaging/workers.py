@@ -37,7 +37,7 @@ class Workers:
 
     def __init__(self, count: int = 0, *, memory: int = 4 << 30, patience: float = 60.0) -> None:
         """``count`` 0 is one for each processor; ``memory`` in bytes, ``patience`` in seconds."""
-        self._count = count or os.cpu_count() or 1
+        self.count = count or os.cpu_count() or 1
         self._memory = memory
         self._patience = patience
         self._jobs: SimpleQueue[_Assignment | None] = SimpleQueue()
@@ -62,7 +62,7 @@ class Workers:
             if self._is_closed:
                 raise Unavailable("the workers have ended their day")
             self._jobs.put(assignment)
-            if not self._idle and len(self._threads) < self._count:
+            if not self._idle and len(self._threads) < self.count:
                 thread = threading.Thread(target=self._attend, name="imaging", daemon=True)
                 self._threads.append(thread)
                 thread.start()
@@ -242,7 +242,8 @@ def _limit(memory: int) -> None:
     import resource
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to end
+    for number in (signal.SIGINT, signal.SIGTERM):  # the parent says when to end
+        signal.signal(number, signal.SIG_IGN)
     with suppress(OSError, ValueError):  # macOS does not bound address space
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
