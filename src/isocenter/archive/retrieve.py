@@ -5,15 +5,19 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from zlib import crc32
 
 from isocenter.dicom import part10
 from isocenter.dicom.reencode import Reencoder
 from isocenter.dicom.syntax import UNCOMPRESSED, TransferSyntax, lookup
 from isocenter.errors import IsocenterError, Unavailable, Unsupported
-from isocenter.storage.blobs import Blob
+from isocenter.storage.blobs import Blob, Scratch
 from isocenter.storage.records import InstanceRef
+
+if TYPE_CHECKING:
+    from isocenter.archive.transcode import Transcoding
+    from isocenter.imaging.workers import Workers
 
 WINDOW: Final = 8 << 20
 """Bytes of a data set that are in memory at a time."""
@@ -33,15 +37,29 @@ class Source(Protocol):
     def open(self, key: str) -> Blob:
         """Open ``key`` for reading. Raises: NotFound, Unavailable."""
 
+    def scratch(self) -> Scratch:
+        """Give room for bytes that are needed for a while. Raises: StorageFull."""
+
 
 class Opened:
     """An instance whose data set is at hand; its first window is in memory."""
 
-    def __init__(self, source: Source, workers: Executor, instance: InstanceRef) -> None:
-        """Blocks. Raises: NotFound, Unavailable."""
+    def __init__(
+        self,
+        source: Source,
+        workers: Executor,
+        instance: InstanceRef,
+        codecs: "Workers | None" = None,
+    ) -> None:
+        """``codecs``: without them, pixel data stays as it is. Blocks.
+
+        Raises: NotFound, Unavailable.
+        """
         self.instance = instance
         self.syntax = lookup(instance.transfer_syntax)
+        self._source = source
         self._workers = workers
+        self._codecs = codecs
         self._blob: Blob = source.open(instance.blob_key)
         try:
             if self._blob.size != instance.size:
@@ -87,13 +105,33 @@ class Opened:
     def pieces(self, target: TransferSyntax | None = None) -> Pieces:
         """Give the data set, as it is kept or re-encoded to ``target``; each time from its start.
 
-        Raises: Unsupported, if that would take more than another encoding of the elements.
+        Raises: Unsupported, if that cannot be done without a loss; the pieces may raise that too,
+        and Malformed.
         """
         if target is None or target == self.syntax:
             return (self._first,) if len(self._first) == self.size else self._windows()
-        if not can_reencode(self.syntax, target):
+        if can_reencode(self.syntax, target):
+            return self._reencoded(Reencoder(self.syntax, target))
+        return self.transcoding(target).pieces()
+
+    def transcoding(
+        self, target: TransferSyntax, *, is_loss_allowed: bool = False
+    ) -> "Transcoding":
+        """Begin to turn its pixel data into ``target``. Raises: Unsupported."""
+        # Only who needs it waits for the codecs to be loaded.
+        from isocenter.archive.transcode import Transcoding
+
+        if self._codecs is None:
             raise Unsupported(f"{self.syntax.name} is not turned into {target.name}")
-        return self._reencoded(Reencoder(self.syntax, target))
+        return Transcoding(
+            _DataSet(self._blob, self.instance.dataset_offset),
+            self.syntax,
+            target,
+            codecs=self._codecs,
+            files=self._workers,
+            scratch=self._source.scratch,
+            is_loss_allowed=is_loss_allowed,
+        )
 
     def _windows(self) -> AsyncIterator[memoryview]:
         return self._kept(self.instance.dataset_offset, self.instance.size)
@@ -115,6 +153,21 @@ class Opened:
         return await asyncio.get_running_loop().run_in_executor(self._workers, work)
 
 
+class _DataSet:
+    """The bytes of a data set within its blob."""
+
+    def __init__(self, blob: Blob, offset: int) -> None:
+        self._blob = blob
+        self._offset = offset
+        self.size = blob.size - offset
+
+    def window(self, start: int, end: int) -> memoryview:
+        end = min(end, self.size)
+        if start >= end:
+            return memoryview(b"")
+        return self._blob.window(self._offset + start, self._offset + end)
+
+
 async def each(pieces: Pieces) -> AsyncIterator[Buffer]:
     """Yield ``pieces``, wherever they come from."""
     if isinstance(pieces, AsyncIterator):
@@ -128,6 +181,20 @@ async def each(pieces: Pieces) -> AsyncIterator[Buffer]:
 def can_reencode(source: TransferSyntax, target: TransferSyntax) -> bool:
     """Say whether a data set can go from ``source`` to ``target`` without touching a pixel."""
     return source in UNCOMPRESSED and target in UNCOMPRESSED
+
+
+def can_convert(source: TransferSyntax, target: TransferSyntax) -> bool:
+    """Say whether a data set can go from ``source`` to ``target`` without a loss.
+
+    It may yet turn out not to: for what its pixels are.
+    """
+    if can_reencode(source, target):
+        return True
+    from isocenter.imaging import transcoding
+
+    return transcoding.can_convert(source.uid, target.uid) and transcoding.is_lossless(
+        source.uid, target.uid
+    )
 
 
 class _Opener(Protocol):
