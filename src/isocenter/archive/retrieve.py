@@ -2,7 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Sequence,
+)
 from concurrent.futures import Executor
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
@@ -60,6 +67,7 @@ class Opened:
         self._source = source
         self._workers = workers
         self._codecs = codecs
+        self._prepared: tuple[TransferSyntax, Pieces] | None = None
         self._blob: Blob = source.open(instance.blob_key)
         try:
             if self._blob.size != instance.size:
@@ -112,7 +120,26 @@ class Opened:
             return (self._first,) if len(self._first) == self.size else self._windows()
         if can_reencode(self.syntax, target):
             return self._reencoded(Reencoder(self.syntax, target))
+        if self._prepared is not None and self._prepared[0] == target:
+            return self._prepared[1]
         return self.transcoding(target).pieces()
+
+    async def prepare(self, target: TransferSyntax | None) -> None:
+        """Do ahead what it takes to give it in ``target``, if that is much work on few bytes.
+
+        Others can be prepared meanwhile. What is wrong is told when it is given.
+        """
+        if target is None or target == self.syntax or can_reencode(self.syntax, target):
+            return
+        try:
+            work = self.transcoding(target)
+            await work.begin()
+            if work.size <= WINDOW:
+                self._prepared = target, [bytes(piece) async for piece in work.pieces()]
+            else:
+                work.close()
+        except IsocenterError:
+            return
 
     def transcoding(
         self, target: TransferSyntax, *, is_loss_allowed: bool = False
@@ -201,18 +228,25 @@ class _Opener(Protocol):
     async def read(self, instance: InstanceRef) -> Opened: ...
 
 
+Prepare = Callable[[Opened], Awaitable[None]]
+
+
 async def opened(
-    archive: _Opener, instances: AsyncIterator[Sequence[InstanceRef]]
+    archive: _Opener,
+    instances: AsyncIterator[Sequence[InstanceRef]],
+    prepare: Prepare | None = None,
 ) -> AsyncGenerator[tuple[InstanceRef, Opened | IsocenterError], None]:
     """Yield ``instances`` in their order, each opened, the next ones being opened meanwhile.
 
-    One that cannot be read comes as its error: it is no reason to stop. Close what you are given.
+    And, if ``prepare`` is given, prepared. One that cannot be read comes as its error: it is no
+    reason to stop. Close what you are given.
     """
+    read = partial(_read, archive, prepare)
     ahead: deque[tuple[InstanceRef, asyncio.Task[Opened]]] = deque()
     try:
         async for page in instances:
             for instance in page:
-                ahead.append((instance, asyncio.create_task(archive.read(instance))))
+                ahead.append((instance, asyncio.create_task(read(instance))))
                 if len(ahead) > READ_AHEAD:
                     yield await _arrived(*ahead.popleft())
         while ahead:
@@ -221,6 +255,17 @@ async def opened(
         for _, task in ahead:
             task.add_done_callback(close_unused)
             task.cancel()
+
+
+async def _read(archive: _Opener, prepare: Prepare | None, instance: InstanceRef) -> Opened:
+    found = await archive.read(instance)
+    if prepare is not None:
+        try:
+            await prepare(found)
+        except BaseException:
+            found.close()
+            raise
+    return found
 
 
 async def _arrived(

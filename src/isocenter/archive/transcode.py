@@ -114,6 +114,17 @@ class Transcoding:
         if image.conversion.is_lossy:
             self.sop_instance = transcoding.new_uid()
 
+    @property
+    def size(self) -> int:
+        """Bytes that will be given, roughly; known once it has begun."""
+        if self._looked is None:
+            return 0
+        if (image := self._looked.image) is None:
+            return self._reader.size
+        if self._spool is not None:
+            return self._spool.scratch.size
+        return image.frames.count * image.conversion.made.size
+
     def close(self) -> None:
         """Let go of what was put aside."""
         if self._spool is not None:
