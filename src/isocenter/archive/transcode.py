@@ -82,6 +82,7 @@ class Transcoding:
         self._files = files
         self._scratch = scratch
         self._looked: _Looked | None = None
+        self._has_begun = False
         self._spool: _Spool | None = None
 
     async def pieces(self) -> AsyncGenerator[Buffer]:
@@ -93,18 +94,26 @@ class Transcoding:
             async for piece in pieces:
                 yield piece
 
+    async def has_pixels(self) -> bool:
+        """Whether there is pixel data at all. Raises: as ``begin``."""
+        if self._looked is None:
+            self._looked = await self._in_file_worker(self._look)
+        return self._looked.image is not None
+
     async def begin(self) -> None:
         """Do what can be done before the first piece is given, which tells most of what is wrong.
 
         Raises: Unsupported, Malformed.
         """
-        if self._looked is not None:
+        if self._has_begun:
             return
-        self._looked = await self._in_file_worker(self._look)
+        self._has_begun = True
+        has_pixels = await self.has_pixels()
         if not self._target.is_encapsulated:
             return
-        if (image := self._looked.image) is None:
+        if not has_pixels or self._looked is None or self._looked.image is None:
             raise Unsupported("it has no pixel data to compress")
+        image = self._looked.image
         self._spool = _Spool(await self._in_file_worker(self._scratch))
         try:
             await self._fill(self._spool, image)

@@ -59,9 +59,12 @@ def examine(found: Found) -> Outgoing:
 
 
 def examine_and_open(
-    found: Found, workers: Executor, codecs: "Workers | None" = None
+    found: Found, workers: Executor, codecs: "Workers | None" = None, scratch: str = ""
 ) -> tuple[Outgoing, Opened]:
-    """Do both in one go. Blocks. Raises: as ``examine``."""
+    """Do both in one go. Blocks. Raises: as ``examine``.
+
+    ``scratch``: the folder for what does not fit in memory; by default, that of the system.
+    """
     with _explained():
         blob = _blob(found)
         try:
@@ -69,7 +72,7 @@ def examine_and_open(
         except BaseException:
             blob.close()
             raise
-        return outgoing, Opened(_Source(blob), workers, outgoing.instance, codecs)
+        return outgoing, Opened(_Source(blob, scratch), workers, outgoing.instance, codecs)
 
 
 def _examine(found: Found, blob: Blob) -> Outgoing:
@@ -156,12 +159,15 @@ class _Source:
     """Gives the one blob it is of."""
 
     blob: Blob
+    folder: str = ""
 
     def open(self, key: str) -> Blob:
         return self.blob
 
     def scratch(self) -> Scratch:
-        return FileScratch(os.path.join(tempfile.gettempdir(), f"isocenter-{uuid4().hex}"))
+        return FileScratch(
+            os.path.join(self.folder or tempfile.gettempdir(), f".{uuid4().hex}.part")
+        )
 
 
 def _blob(found: Found) -> Blob:
