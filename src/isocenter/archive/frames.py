@@ -261,6 +261,7 @@ class OpenInstances:
         self._workers = workers
         self._open: OrderedDict[str, OpenInstance] = OrderedDict()
         self._opening: dict[str, asyncio.Future[OpenInstance]] = {}
+        self._memory = 0  # of all that are open
 
     def known(self, instance: InstanceRef) -> OpenInstance | None:
         """Give an instance that is open already, or None; ``release`` it."""
@@ -291,7 +292,7 @@ class OpenInstances:
         """Let go of blobs that are to be deleted."""
         for key in keys:
             if (found := self._open.pop(key, None)) is not None:
-                found.drop()
+                self._let_go(found)
 
     def close(self) -> None:
         """Let go of all."""
@@ -302,16 +303,21 @@ class OpenInstances:
         if opening.cancelled() or opening.exception() is not None:
             return
         self._open[key] = opened = opening.result()
-        opened.on_located = self._trim
+        opened.on_located = partial(self._located, opened)
         self._trim()
 
-    def _trim(self) -> None:
-        while len(self._open) > MOST_OPEN or self._memory() > MOST_MEMORY:
-            _, oldest = self._open.popitem(last=False)
-            oldest.drop()
+    def _located(self, opened: OpenInstance) -> None:
+        if not opened.is_dropped:
+            self._memory += opened.memory
+            self._trim()
 
-    def _memory(self) -> int:
-        return sum(each.memory for each in self._open.values())
+    def _trim(self) -> None:
+        while len(self._open) > MOST_OPEN or self._memory > MOST_MEMORY:
+            self._let_go(self._open.popitem(last=False)[1])
+
+    def _let_go(self, opened: OpenInstance) -> None:
+        self._memory -= opened.memory
+        opened.drop()
 
 
 class _DataSet:
