@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import big, disk, give_back, index, many, receive, send
+from bench import big, disk, give_back, index, many, receive, send, web
 from bench.contestants import workspace
 from bench.report import Report, surroundings
 
@@ -16,6 +16,7 @@ PARTS: dict[str, Part] = {
     "send": send.measure,
     "many": many.measure,
     "big": big.measure,
+    "web": web.measure,
     "index": index.measure,
 }
 

@@ -1,16 +1,18 @@
-"""One instance of 4 GB in by C-STORE and out by C-GET: how much the server's memory grows."""
+"""One instance of 4 GB, in and out by DIMSE and by DICOMweb: how much the server's memory grows."""
 
 import hashlib
 import os
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import wire
 from bench.contestants import isocenter_send, run_together
+from bench.http import Client, store
 from bench.report import Report, Result
 from instances import as_file, ct_template, data_set_start, new_uid
 from peers import Isocenter
@@ -21,13 +23,22 @@ FRAMES = 255
 PIXEL_BYTES = ROWS * ROWS * FRAMES
 """4,278,190,080: the most whole frames that a length of 32 bits allows (PS3.5 7.1.1)."""
 ASKED_MB = 100.0
+RANGE = 64 << 20
+"""Bytes that are asked for at a time."""
+OCTETS = 'multipart/related; type="application/octet-stream"'
 INTERVAL = 0.05
 
 
 def measure(report: Report, folder: Path, rounds: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    file, sop_instance, study = _make(folder / "big.dcm")
-    server = Isocenter(folder / "server").start()
+    made = _make(folder / "big.dcm")
+    _by_dimse(report, folder / "server", made)
+    _by_web(report, folder / "web", made)
+
+
+def _by_dimse(report: Report, folder: Path, made: "Made") -> None:
+    file, sop_instance, study = made.file, made.sop_instance, made.study
+    server = Isocenter(folder).start()
     try:
         before = _memory(server)
         with peak(server) as during:
@@ -45,8 +56,66 @@ def measure(report: Report, folder: Path, rounds: int) -> None:
     assert digest == _digest(file), f"{sop_instance} came back changed"
 
 
-def _make(path: Path) -> tuple[Path, str, str]:
-    """A sparse file; its SOP Instance UID and Study Instance UID."""
+def _by_web(report: Report, folder: Path, made: "Made") -> None:
+    server = Isocenter(folder).start()
+    instance = f"/dicom-web/studies/{made.study}/series/{made.series}/instances/{made.sop_instance}"
+    size = made.file.stat().st_size
+    alone = "application/dicom; transfer-syntax=*"
+    try:
+        with Client(server.http_port) as client:
+            asked: list[tuple[str, Callable[[], object], int]] = [
+                ("in by STOW-RS", lambda: store(client, "/dicom-web/studies", [made.file]), size),
+                ("out by WADO-RS", lambda: given(client, instance, size, accept=alone), size),
+                ("out by ranges of 64 MB", lambda: _by_range(client, instance, alone, size), size),
+                (
+                    f"out by {FRAMES} frames",
+                    lambda: [
+                        given(client, f"{instance}/frames/{frame}", ROWS * ROWS, accept=OCTETS)
+                        for frame in range(1, FRAMES + 1)
+                    ],
+                    PIXEL_BYTES,
+                ),
+                ("as metadata", lambda: given(client, f"{instance}/metadata", 1000), 0),
+            ]
+            for what, work, count in asked:
+                before = _memory(server)
+                with peak(server) as during:
+                    started = time.perf_counter()
+                    work()
+                    seconds = time.perf_counter() - started
+                grown = _grown(before, during)
+                report.limit(f"4 GB {what}: memory grows by", grown, "MB", ASKED_MB)
+                if count:
+                    report.add(Result(f"4 GB {what}", count / seconds / 1e6, "MB/s"))
+    finally:
+        server.stop()
+
+
+def _by_range(client: Client, path: str, accept: str, size: int) -> None:
+    for start in range(0, size, RANGE):
+        end = min(start + RANGE, size)
+        answer = client.get(path, accept=accept, range=f"bytes={start}-{end - 1}")
+        assert (answer.status, answer.size) == (206, end - start), answer
+
+
+def given(client: Client, path: str, least: int, **headers: str) -> None:
+    """GET what should be there, and be of at least so many bytes."""
+    answer = client.get(path, **headers)
+    assert (answer.status, answer.size >= least) == (200, True), (answer.status, answer.size)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A large file, and what is in it."""
+
+    file: Path
+    sop_instance: str
+    study: str
+    series: str
+
+
+def _make(path: Path) -> Made:
+    """A sparse file."""
     image = ct_template(
         8, SOPClassUID=MULTI_FRAME_BYTE, SOPInstanceUID=new_uid(), SeriesInstanceUID=new_uid()
     )
@@ -59,7 +128,8 @@ def _make(path: Path) -> tuple[Path, str, str]:
         file.write(as_file(image))
         file.write(struct.pack("<HH2sxxI", 0x7FE0, 0x0010, b"OB", PIXEL_BYTES))
         file.truncate(file.tell() + PIXEL_BYTES)
-    return path, image.SOPInstanceUID, image.StudyInstanceUID
+    uids = (image.SOPInstanceUID, image.StudyInstanceUID, image.SeriesInstanceUID)
+    return Made(path, *map(str, uids))
 
 
 def _get(port: int, study: str) -> str:

@@ -12,7 +12,7 @@ import io
 import json
 import re
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -64,6 +64,7 @@ FILLED: Mapping[str, str] = {
     "series": "1.2.3",
     "instance": "1.2.3.4",
     "frames": "1",
+    "path": "7FE00010",
     "workitem": "1.2.7.1",
     "aetitle": "READER",
     "transaction": "1.2.8.1",
@@ -77,15 +78,18 @@ COMPRESSED = "1.2.9"
 """The study of which instance n has its only frame in the nth of these transfer syntaxes."""
 
 KEPT_AS: Mapping[str, str] = {
-    f"image/{kind}": f"1.2.840.10008.1.2.{last}"
+    kind: f"1.2.840.10008.1.2.{last}"
     for kind, last in (
-        ("jpeg", "4.50"),
-        ("jls", "4.80"),
-        ("jp2", "4.90"),
-        ("jpx", "4.92"),
-        ("jphc", "4.201"),
-        ("jxl", "4.110"),
-        ("dicom-rle", "5"),
+        ("image/jpeg", "4.50"),
+        ("image/jls", "4.80"),
+        ("image/jp2", "4.90"),
+        ("image/jpx", "4.92"),
+        ("image/jphc", "4.201"),
+        ("image/jxl", "4.110"),
+        ("image/dicom-rle", "5"),
+        ("video/mpeg", "4.101"),
+        ("video/mp4", "4.102"),
+        ("video/h265", "4.107"),
     )
 }
 """By the media type that frames so kept are given in (PS3.18 Table 8.7.3-5)."""
@@ -104,7 +108,7 @@ def _document(number: int, sop_class: str) -> pydicom.Dataset:
 def _compressed(uid: str) -> bytes:
     uids = {0x00080016: CT, 0x00080018: uid, 0x0020000D: COMPRESSED, 0x0020000E: f"{COMPRESSED}.9"}
     nodes = [Node(tag, "UI", each.encode() + bytes(len(each) % 2)) for tag, each in uids.items()]
-    return encapsulated([[b"frame "]], [*nodes, *description(1)])
+    return encapsulated([[b"frame " * 1000]], [*nodes, *description(1)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,14 +168,14 @@ class World:
         method: str,
         url: str,
         body: Any = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | Sequence[tuple[str, bytes]] | None = None,
         config: DicomwebConfig | None = None,
     ) -> httpx.Response:
         """Send one request."""
         served = routing.application(self.archive, Config(dicomweb=config or DicomwebConfig()))
         transport = httpx.ASGITransport(served, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport, base_url="http://archive") as web:
-            return await web.request(method, url, headers=dict(headers or {}), content=body)
+            return await web.request(method, url, headers=headers or {}, content=body)
 
     async def put_in(self, method: str, url: str, dataset: Dataset) -> None:
         """Send a data set that must be taken."""
@@ -214,7 +218,15 @@ async def world(folder: Path, seed: Path) -> AsyncIterator[World]:
         await archive.close()
 
 
-FRAME = {"NumberOfFrames": 1, "BitsAllocated": 16, "SamplesPerPixel": 1}
+FRAME = {
+    "NumberOfFrames": 1,
+    "BitsAllocated": 16,
+    "SamplesPerPixel": 1,
+    "Rows": 64,
+    "Columns": 64,
+    "PixelData": bytes(64 * 64 * 2),
+}
+"""An image whose pixels are no metadata."""
 
 
 async def sow(folder: Path) -> None:
@@ -284,7 +296,7 @@ hesitating = _each(_hesitate)
 """What is asked for takes long."""
 small = _each(lambda world, patch: patch.setattr(targets, "MOST_INSTANCES", 0))
 """An answer takes no instance."""
-impatient = _each(lambda world, patch: patch.setattr(bodies, "PATIENCE", 0.05))
+impatient = _each(lambda world, patch: patch.setattr(bodies, "PART_OF_TIMEOUT", 0.001))
 """A body that stops is not waited for."""
 
 
@@ -421,6 +433,9 @@ def _sent(resource: Resource, method: Method, taken: str | None = None) -> Probe
     return Probe(headers=headers, body=body_of(resource, taken), query=query)
 
 
+OF_PIXELS = re.compile("/(frames/{frames}|bulkdata(/{path:path})?|pixeldata)$")
+
+
 def _kept_as(media_type: str) -> Mapping[str, str]:
     """An instance of which there are frames of a media type."""
     kind = MediaType.parse(media_type).of_parts
@@ -441,7 +456,7 @@ def _document_of(media_type: str) -> Mapping[str, str]:
 
 def _filled_for(resource: Resource, media_type: str) -> Mapping[str, str]:
     """What there is in a media type at a resource."""
-    if resource.path.endswith("/frames/{frames}"):
+    if OF_PIXELS.search(resource.path):
         return _kept_as(media_type)
     return _document_of(media_type) if resource.path.endswith("/rendered") else {}
 

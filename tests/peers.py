@@ -280,6 +280,15 @@ def start_orthanc(folder: Path, aet: str = "ORTHANC", **settings: Any) -> Orthan
     return Orthanc(process, aet, dicom_port, storage, http_port, rest)
 
 
+def start_orthanc_web(folder: Path) -> Orthanc:
+    """Orthanc with its DICOMweb plug-in, below ``/dicom-web``. Raises: Missing."""
+    plug_in = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+    if not plug_in.exists():
+        raise Missing("orthanc-dicomweb is not installed")
+    web = {"Enable": True, "Root": "/dicom-web/"}
+    return start_orthanc(folder, Plugins=[str(plug_in)], DicomWeb=web)
+
+
 @dataclass
 class Isocenter:
     """`isocenter serve`, from the outside."""

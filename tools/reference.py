@@ -18,12 +18,15 @@ from typing import Any, cast
 import typer
 
 from isocenter import config, errors
+from isocenter.archive import commitment
 from isocenter.archive.archive import Archive
 from isocenter.cli.main import COMMANDS
 from isocenter.config import Config
+from isocenter.dicom import procedure_step
+from isocenter.dicom.procedure_step import Requirement, Usage
 from isocenter.dicom.sop_classes import SOP_CLASSES
 from isocenter.dicom.syntax import TRANSFER_SYNTAXES, UNCOMPRESSED, lookup
-from isocenter.dicomweb import capabilities, routing
+from isocenter.dicomweb import capabilities, reasons, routing
 from isocenter.dicomweb.resources import ANY_METHOD, Method, Resource, merged
 from isocenter.dimse import status
 from isocenter.dimse.negotiation import Offer
@@ -36,6 +39,7 @@ from isocenter.storage.attributes import ATTRIBUTES, NEVER_MATCHED, Attribute, H
 from isocenter.storage.conditions import conditions_of
 from isocenter.storage.non_patient import BY_CATEGORY
 from isocenter.storage.query import Key, Query
+from isocenter.storage.workitem_search import INDEXED
 
 DOCS = Path(__file__).parent.parent / "docs"
 BEGIN, END = "<!-- drawn by tools/reference.py: {} -->", "<!-- end of {} -->"
@@ -55,14 +59,14 @@ def table(headings: Row, rows: Iterable[Row]) -> str:
 
 
 def _meanings(section: type) -> Mapping[str, str]:
-    """What is said of each field on the line below it."""
+    """What is said of each field or member on the line below it."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(section)))
     body = cast(ast.ClassDef, tree.body[0]).body
     found = {}
     for field, below in itertools.pairwise(body):
         match field, below:
             case (
-                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
                 ast.Expr(value=ast.Constant(value=str(text))),
             ):
                 found[name] = " ".join(text.replace("``", "`").split())
@@ -370,6 +374,32 @@ def web_any() -> str:
     return table(("status", "when"), [(f"`{code}`", when) for code, when in ANY_METHOD.items()])
 
 
+def web_reasons() -> str:
+    """Failure and Warning Reasons of responses to requests to store."""
+    by_reason: dict[int, list[str]] = {}
+    for error, reason in reasons.REASONS.items():
+        by_reason.setdefault(reason, []).append(f"`{error.__name__}`")
+    rows = [
+        (f"`{reason:04X}` ({reason})", meaning, ", ".join(by_reason.get(reason, ())))
+        for reason, meaning in sorted(reasons.MEANINGS.items())
+    ]
+    return table(("reason", "meaning", "error"), rows)
+
+
+def commitment_reasons() -> str:
+    """Failure Reasons of responses to requests for storage commitment."""
+    meanings = _meanings(commitment.Reason)
+    rows = [
+        (
+            f"`{each.value:04X}` ({each.value})",
+            each.name.replace("_", " ").lower(),
+            meanings[each.name],
+        )
+        for each in sorted(commitment.Reason)
+    ]
+    return table(("reason", "name", "when"), rows)
+
+
 def web_parameters() -> str:
     """Query parameters, and the transactions that heed them."""
     heeding: dict[tuple[str, str], list[str]] = {}
@@ -380,6 +410,65 @@ def web_parameters() -> str:
                 known.append(method.transaction)
     rows = [(f"`{name}`", source, ", ".join(names)) for (name, source), names in heeding.items()]
     return table(("parameter", "source", "transactions"), sorted(rows))
+
+
+# --- workitems
+
+
+def workitem() -> str:
+    """The attributes of a workitem, those in sequences below them."""
+    return table(
+        ("attribute", "tag", "to create", "to set", "needed to be", "key", "returned"),
+        _requirements(procedure_step.TABLE),
+    )
+
+
+def _requirements(
+    held: Mapping[int, Requirement], above: str = "", path: str = ""
+) -> Iterator[Row]:
+    for each in held.values():
+        name = f"{above}{each.keyword}"
+        yield (
+            name,
+            _tag(each.tag),
+            _usage(each.on_create),
+            _usage(each.on_set),
+            _final(each.final),
+            _match(each, f"{path}{each.tag8}"),
+            "" if path else _returned(each),
+        )
+        yield from _requirements(each.items, f"{above}> ", f"{path}{each.tag8}.")
+
+
+def _usage(usage: Usage) -> str:
+    if usage.is_ours:
+        return "ours"
+    if not usage.is_allowed:
+        return "no"
+    if not usage.may_have_value:
+        return "empty"
+    if usage.is_required:
+        return "there" if usage.may_be_empty else "value"
+    return "may be empty" if usage.may_be_empty else "optional"
+
+
+def _final(code: str) -> str:
+    states = {"R": "COMPLETED, CANCELED", "P": "COMPLETED", "X": "CANCELED"}
+    return "COMPLETED, if only empty" if code == "P2" else states.get(code, "")
+
+
+def _match(requirement: Requirement, path: str) -> str:
+    if path in INDEXED:
+        return "index"
+    return "no" if requirement.match == "-" else "yes"
+
+
+def _returned(requirement: Requirement) -> str:
+    if not requirement.on_create.may_have_value and not requirement.on_create.is_required:
+        return "never"
+    if requirement.returned in ("1", "2"):
+        return "always"
+    return "if there" if requirement.returned in ("1C", "2C") else "asked"
 
 
 # --- the upper layer
@@ -449,6 +538,8 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("resources", web_resources),
         ("statuses", web_statuses),
         ("any method", web_any),
+        ("reasons", web_reasons),
+        ("commitment", commitment_reasons),
         ("parameters", web_parameters),
     ),
     "reference/query-keys.md": (
@@ -459,6 +550,7 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("given", given),
         *((name, partial(keys_of_category, name)) for name in BY_CATEGORY),
     ),
+    "reference/workitem-attributes.md": (("workitem", workitem),),
     "explanation/architecture.md": (("states", states), ("transitions", transitions)),
 }
 

@@ -4,14 +4,17 @@
 """
 
 import hashlib
+import http.client
 import os
 import random
 import threading
 import time
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
+import web
 import wire
 from instances import Instance, stream_study
 from peers import Isocenter
@@ -25,19 +28,19 @@ SENDERS = 4
 class Sender(threading.Thread):
     """Stores one study until the connection breaks; remembers what was acknowledged."""
 
-    def __init__(self, port: int, number: int) -> None:
+    def __init__(self, server: Isocenter, number: int) -> None:
         super().__init__(daemon=True)
         self.acknowledged: dict[str, str] = {}
         self.sent: set[str] = set()
         self.study = ""
         self.failure: BaseException | None = None
-        self._port = port
+        self._server = server
         self._instances = stream_study(100_000, series=3, pixels=64, PatientID=f"KILL{number}")
 
     def run(self) -> None:
         try:
             self._send()
-        except (wire.Aborted, OSError):
+        except (wire.Aborted, http.client.HTTPException, OSError):
             pass  # this is the moment
         except BaseException as error:  # seen by the test
             self.failure = error
@@ -45,7 +48,9 @@ class Sender(threading.Thread):
     def _send(self) -> None:
         first = next(self._instances)
         self.study = first.study
-        with wire.storing(self._port, (first.sop_class, first.transfer_syntax)) as association:
+        with wire.storing(
+            self._server.dicom_port, (first.sop_class, first.transfer_syntax)
+        ) as association:
             self._store(association, first)
             for one in self._instances:
                 self._store(association, one)
@@ -57,6 +62,26 @@ class Sender(threading.Thread):
         )
         assert status == wire.SUCCESS
         self.acknowledged[one.sop_instance] = digest(one.data_set)
+
+
+class WebSender(Sender):
+    """The same by STOW-RS, some instances in each request."""
+
+    def _send(self) -> None:
+        while some := list(islice(self._instances, 5)):
+            self.study = some[0].study
+            self.sent |= {one.sop_instance for one in some}
+            status, answer = web.store(self._server.http_port, [one.file for one in some])
+            assert status == 200
+            acknowledged = web.stored(answer)
+            self.acknowledged |= {
+                one.sop_instance: digest(one.data_set)
+                for one in some
+                if one.sop_instance in acknowledged
+            }
+
+
+KINDS = {"DIMSE": Sender, "web": WebSender}
 
 
 def digest(data: bytes) -> str:
@@ -74,15 +99,16 @@ def check(server: Isocenter, sender: Sender) -> None:
 
 
 @pytest.mark.timeout(60 + 30 * ROUNDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_nothing_acknowledged_is_lost_and_nothing_is_half_there(
-    start_server: ServerFactory, isocenter: Command
+    start_server: ServerFactory, isocenter: Command, kind: str
 ) -> None:
     chance = random.Random(20240711)
     server = start_server()
     everyone: list[Sender] = []
 
     for number in range(ROUNDS):
-        senders = [Sender(server.dicom_port, SENDERS * number + n) for n in range(SENDERS)]
+        senders = [KINDS[kind](server, SENDERS * number + n) for n in range(SENDERS)]
         for sender in senders:
             sender.start()
         time.sleep(chance.uniform(0.05, 1.5))
@@ -103,9 +129,10 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_half_there(
     assert sum(len(sender.acknowledged) for sender in everyone) > 0
 
 
-def test_a_kill_leaves_no_unfinished_files(start_server: ServerFactory) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kill_leaves_no_unfinished_files(start_server: ServerFactory, kind: str) -> None:
     server = start_server()
-    sender = Sender(server.dicom_port, 0)
+    sender = KINDS[kind](server, 0)
     sender.start()
     time.sleep(0.5)
     server.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shlex
@@ -215,8 +216,14 @@ def test_the_examples_of_the_documentation_work(
             os.truncate("study.zip", 50_000)
         run(*shlex.split(example.replace("http://localhost:8080", server.url)))
 
-    assert len(examples) == 11
+    assert len(examples) == 19
+    assert len(json.loads(Path("series.json").read_text())) == 2
+    assert json.loads(Path("some.json").read_text())[0]["00200013"]["Value"] == [1]
+    assert Path("series.xml.multipart").read_text().count("</NativeDicomModel>") == 2
     assert data_set(Path("instance.dcm").read_bytes()) == other.data_set
+    pixels = other.read().PixelData
+    assert Path("frame.raw").read_bytes() == Path("pixels.raw").read_bytes() == pixels
+    assert Path("start.raw").read_bytes() == pixels[:1000]
     assert Path("old.dcm").read_bytes() == Path("kept.dcm").read_bytes()
     assert Path("linked.zip").read_bytes() == Path("study.zip").read_bytes()
     assert zipfile.ZipFile("study.zip").testzip() is None

@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -20,6 +21,9 @@ from isocenter.config import HttpConfig
 from isocenter.dicomweb import problems
 
 log = logging.getLogger(__name__)
+
+LONGEST_MESSAGE: Final = 1 << 16
+"""Bytes of a WebSocket message that is heard: subscribers have nothing to say (PS3.18 8.10.5)."""
 
 
 class _Server(uvicorn.Server):
@@ -57,6 +61,7 @@ class HttpListener:
                 server_header=False,
                 proxy_headers=False,
                 timeout_keep_alive=max(1, round(config.idle_timeout)),
+                ws_max_size=LONGEST_MESSAGE,
                 timeout_graceful_shutdown=5,
             )
         )

@@ -50,7 +50,7 @@ class Archive:
         self.index = index
         self.metadata = Metadata(store, index, copies, workers)
         self._workers = workers
-        self.ingest = Ingest(store, index, workers, config)
+        self.ingest = Ingest(store, index, copies, workers, config)
         self.worklist = Worklist(index.worklist, config)
         self.admission = self.ingest.admission
         self.budget = Budget()

@@ -32,9 +32,11 @@ class Reason(IntEnum):
     PROCESSING_FAILURE = 0x0110
     """The instance is in the index, and its bytes are not there, or not all."""
     NO_SUCH_OBJECT_INSTANCE = 0x0112
+    """It is not in the archive, or not in the study and series that were named."""
     CLASS_INSTANCE_CONFLICT = 0x0119
     """It is of another SOP class."""
     REFERENCED_SOP_CLASS_NOT_SUPPORTED = 0x0122
+    """It is not in the archive, where instances of this SOP class are not stored at all."""
 
 
 @dataclass(frozen=True, slots=True)

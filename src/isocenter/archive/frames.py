@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 
 from isocenter.dicom.layout import PIXEL_DATA_TAGS
 from isocenter.dicom.paths import AttributePath
+from isocenter.dicom.scanner import Scanner
 from isocenter.dicom.syntax import EXPLICIT_LE, TransferSyntax, lookup
 from isocenter.dicom.values import WORD_SIZES
 from isocenter.dicom.windowed import Inflated, Place, Reader, Walk
@@ -197,7 +198,7 @@ class OpenInstance:
         return found
 
     def _kept_map(self) -> FrameMap | None:
-        copy = self._copies.open(self._copy_name)
+        copy = self._copies.open(_copy_name(self.instance.blob_key))
         if copy is None:
             return None
         try:
@@ -208,12 +209,7 @@ class OpenInstance:
             copy.close()
 
     def _keep_map(self, found: FrameMap) -> None:
-        self._copies.write(self._copy_name, [found.to_bytes()])
-
-    @property
-    def _copy_name(self) -> str:
-        named = f"frames\0{self.instance.blob_key}".encode()
-        return hashlib.blake2b(named, digest_size=20).hexdigest()
+        self._copies.write(_copy_name(self.instance.blob_key), [found.to_bytes()])
 
     def _located(self, locating: "asyncio.Future[FrameMap]") -> None:
         self._locating = None
@@ -270,6 +266,7 @@ class OpenInstances:
         self._workers = workers
         self._open: OrderedDict[str, OpenInstance] = OrderedDict()
         self._opening: dict[str, asyncio.Future[OpenInstance]] = {}
+        self._memory = 0  # of all that are open
 
     def known(self, instance: InstanceRef) -> OpenInstance | None:
         """Give an instance that is open already, or None; ``release`` it."""
@@ -300,7 +297,7 @@ class OpenInstances:
         """Let go of blobs that are to be deleted."""
         for key in keys:
             if (found := self._open.pop(key, None)) is not None:
-                found.drop()
+                self._let_go(found)
 
     def close(self) -> None:
         """Let go of all."""
@@ -311,16 +308,21 @@ class OpenInstances:
         if opening.cancelled() or opening.exception() is not None:
             return
         self._open[key] = opened = opening.result()
-        opened.on_located = self._trim
+        opened.on_located = partial(self._located, opened)
         self._trim()
 
-    def _trim(self) -> None:
-        while len(self._open) > MOST_OPEN or self._memory() > MOST_MEMORY:
-            _, oldest = self._open.popitem(last=False)
-            oldest.drop()
+    def _located(self, opened: OpenInstance) -> None:
+        if not opened.is_dropped:
+            self._memory += opened.memory
+            self._trim()
 
-    def _memory(self) -> int:
-        return sum(each.memory for each in self._open.values())
+    def _trim(self) -> None:
+        while len(self._open) > MOST_OPEN or self._memory > MOST_MEMORY:
+            self._let_go(self._open.popitem(last=False)[1])
+
+    def _let_go(self, opened: OpenInstance) -> None:
+        self._memory -= opened.memory
+        opened.drop()
 
 
 class _DataSet:
@@ -374,6 +376,22 @@ class _DataSet:
             self._readers -= 1
             if self._is_closing and not self._readers:
                 self._blob.close()
+
+
+def note(copies: CopyStore, blob_key: str, scanner: Scanner, syntax: TransferSyntax) -> None:
+    """Keep what was seen of frames while an instance came in, if finding it again would be dear.
+
+    Blocks. Never raises.
+    """
+    pixels = scanner.pixel_data
+    if pixels is not None and len(pixels.fragments) * HEADER_SIZE > DEAR:
+        seen = frames.seen(scanner, syntax)
+        if seen is not None:
+            copies.write(_copy_name(blob_key), [seen.to_bytes()])
+
+
+def _copy_name(blob_key: str) -> str:
+    return hashlib.blake2b(f"frames\0{blob_key}".encode(), digest_size=20).hexdigest()
 
 
 def _told(work: Callable[[], T]) -> T:

@@ -9,9 +9,11 @@ from typing import Final, Protocol, TypeVar
 
 from isocenter.archive.deflated import GZIP_HEADER, Sum, stored
 from isocenter.archive.readymade import SEPARATOR, STORED_SEPARATOR, Ready, Segment
-from isocenter.errors import IsocenterError
+from isocenter.errors import IsocenterError, Unavailable
 
 T = TypeVar("T")
+_Block = tuple[bytes, Sum, int]
+"""What is deflated, the sum of it (though perhaps later), and how many instances it lacks."""
 
 PIECE: Final = 1 << 18
 """Bytes that are inflated or read at a time."""
@@ -86,6 +88,8 @@ class Gathered:
     ) -> None:
         self.etag = etag
         """What tells this state of it from all others; without quotes."""
+        self.left_out = 0
+        """Instances that could not be read, as far as `settle` found."""
         self._in_worker = in_worker
         self._parts: list[Ready | asyncio.Future[Making]] = []
         awaited: list[tuple[Callable[[], Making], asyncio.Future[Making]]] = []
@@ -111,16 +115,14 @@ class Gathered:
             if not isinstance(part, Ready):
                 self._parts[number] = await (await asyncio.shield(part)).over()
 
-    @property
-    def left_out(self) -> int:
-        """Instances that could not be read, as far as that is known."""
-        found = 0
+    def settle(self) -> None:
+        """Count what is left out by now. If it becomes more, giving breaks off."""
+        self.left_out = 0
         for part in self._parts:
             if isinstance(part, Ready):
-                found += part.left_out
+                self.left_out += part.left_out
             elif part.done():
-                found += sum(segment.left_out for segment in part.result().segments)
-        return found
+                self.left_out += sum(segment.left_out for segment in part.result().segments)
 
     @property
     def sizes(self) -> tuple[int, int] | None:
@@ -180,18 +182,21 @@ class Gathered:
             yield rest
 
     async def _blocks(self) -> AsyncIterator[tuple[bytes, Sum]]:
-        """Yield what is deflated, and the sums of it, though perhaps later."""
-        is_first = True
+        """Yield what is deflated, and the sums of it. Raises: IsocenterError."""
+        is_first, left_out = True, 0
         for part in self._parts:
             has_begun = False
-            async for block, sum in self._of(part):
+            async for block, sum, missing in self._of(part):
+                left_out += missing
+                if left_out > self.left_out:
+                    raise Unavailable("an instance cannot be read")
                 if block and not has_begun:
                     if not is_first:
                         yield STORED_SEPARATOR, Sum.of(SEPARATOR)
                     is_first, has_begun = False, True
                 yield block, sum
 
-    async def _of(self, part: "Ready | asyncio.Future[Making]") -> AsyncIterator[tuple[bytes, Sum]]:
+    async def _of(self, part: "Ready | asyncio.Future[Making]") -> AsyncIterator[_Block]:
         if not isinstance(part, Ready):
             making = await asyncio.shield(part)
             if making.ready is None:
@@ -201,8 +206,8 @@ class Gathered:
             part = making.ready
         for start in range(0, part.size, PIECE):
             end = min(start + PIECE, part.size)
-            yield await self._in_worker(partial(part.read, start, end)), Sum()
-        yield b"", part.sum
+            yield await self._in_worker(partial(part.read, start, end)), Sum(), 0
+        yield b"", part.sum, part.left_out
 
 
 async def _conduct(
@@ -219,12 +224,10 @@ async def _conduct(
                 await begun.pop(0).over()
 
 
-async def _segments(making: Making) -> AsyncIterator[tuple[bytes, Sum]]:
+async def _segments(making: Making) -> AsyncIterator[_Block]:
     is_first = True
     async for segment in making.each():
-        if not segment.data:
-            continue
-        if not is_first:
-            yield STORED_SEPARATOR, Sum.of(SEPARATOR)
-        yield segment.data, segment.sum
-        is_first = False
+        if segment.data and not is_first:
+            yield STORED_SEPARATOR, Sum.of(SEPARATOR), 0
+        yield segment.data, segment.sum, segment.left_out
+        is_first = is_first and not segment.data

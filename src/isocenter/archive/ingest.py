@@ -18,6 +18,7 @@ from typing import Final, Protocol, TypeVar
 
 from blake3 import blake3
 
+from isocenter.archive import frames
 from isocenter.archive.admission import Admission
 from isocenter.archive.catalogue import Catalogue, Drawn, Identity
 from isocenter.config import ArchiveConfig
@@ -29,6 +30,7 @@ from isocenter.dicom.syntax import lookup
 from isocenter.errors import IsocenterError, Malformed, Unavailable
 from isocenter.storage.attributes import WANTED
 from isocenter.storage.blobs import BlobStore, Draft, new_key
+from isocenter.storage.copies import CopyStore
 from isocenter.storage.index import Index
 from isocenter.storage.records import Incoming, OnConflict, Outcome, Stored
 
@@ -74,8 +76,14 @@ class Ingest:
     """Takes instances in: into ``store``, then into ``index``."""
 
     def __init__(
-        self, store: BlobStore, index: Index, workers: Executor, config: ArchiveConfig
+        self,
+        store: BlobStore,
+        index: Index,
+        copies: CopyStore,
+        workers: Executor,
+        config: ArchiveConfig,
     ) -> None:
+        self.copies = copies
         self.store = store
         self.index = index
         self.workers = workers
@@ -249,6 +257,8 @@ class Reception:
             self._draft.publish(key, identity.instance)
             published = key
             self._ingest.store.sync([key])
+            syntax = lookup(self._announced.transfer_syntax)
+            frames.note(self._ingest.copies, key, self._scanner, syntax)
             entered = self._ingest.index.submit(
                 Incoming(
                     attributes=drawn.attributes,

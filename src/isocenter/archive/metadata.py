@@ -141,6 +141,7 @@ class Metadata:
                 async with asyncio.timeout(PATIENCE):
                     await gathered.over()
             except TimeoutError:
+                gathered.settle()
                 return gathered
             except Vanished:
                 await gathered.close()
@@ -154,6 +155,7 @@ class Metadata:
                 await gathered.close()
                 raise
             else:
+                gathered.settle()
                 return gathered
         raise Vanished("instances are being removed; try again")
 
@@ -273,11 +275,13 @@ class Metadata:
             if again is not None:
                 return again, 0
         instances = await self._references(plan)
-        segment = await asyncio.get_running_loop().run_in_executor(
+        segment, failures = await asyncio.get_running_loop().run_in_executor(
             self._makers, partial(self._write, plan.id, instances, form)
         )
-        if segment.left_out:
+        if failures:
             await self._references(plan)  # that cannot be read which is not there
+        for instance, error in failures:
+            log.error("instance cannot be described", extra=_told(instance, error))
         return segment, len(instances)
 
     async def _references(self, plan: Plan) -> list[InstanceRef]:
@@ -288,19 +292,23 @@ class Metadata:
 
     # --- in threads
 
-    def _write(self, id: bytes, instances: list[InstanceRef], form: Form) -> Segment:
+    def _write(
+        self, id: bytes, instances: list[InstanceRef], form: Form
+    ) -> tuple[Segment, list[tuple[InstanceRef, IsocenterError]]]:
+        """Return the segment, and what could not be read for it."""
         writer, deflater = form.writer(), Deflater()
         written = 0
+        failures: list[tuple[InstanceRef, IsocenterError]] = []
         for instance in instances:
             try:
                 text = self._text(writer, instance)
             except IsocenterError as error:
-                log.error("instance cannot be described", extra=_told(instance, error))
+                failures.append((instance, error))
                 continue
             deflater.add(SEPARATOR + text if written else text)
             written += 1
         data, sum = deflater.finish()
-        return Segment(id, written, len(instances) - written, sum, data)
+        return Segment(id, written, len(failures), sum, data), failures
 
     def _write_one(self, writer: Writer, instance: InstanceRef) -> Ready:
         deflater = Deflater()

@@ -56,7 +56,11 @@ class Offer:
         if size <= self.value_size or element.vr not in _BULK_VRS:
             return False
         # The model says that text is in UTF-8: what is not so as it stands cannot be elsewhere.
-        return element.vr not in TEXT_VRS or charset.is_utf_8(bytes(element.value))
+        value = element.value
+        return element.vr not in TEXT_VRS or all(
+            charset.is_utf_8(bytes(value[at : at + VALUE_SIZE]))
+            for at in range(0, size, VALUE_SIZE)
+        )
 
 
 def to_json(

@@ -40,6 +40,7 @@ SMALL: Final = 1 << 17
 """Up to this size a piece is copied rather than viewed: slices of ``bytes`` are quicker."""
 
 
+EXTENDED_OFFSET_TABLE: Final = 0x7FE00001
 WATCHED: Final = PIXEL_DATA_TAGS | {PIXEL_REPRESENTATION}
 """Noticed whether wanted or not."""
 ONE_VR: Final = frozenset(SHORT_VRS.values()) | {"OB", "OD", "OF", "OW", "UC", "UR", "UT"}
@@ -119,6 +120,9 @@ class Scanner:
         self.too_long: dict[int, int] = {}
         """Wanted elements with a value beyond ``limits.value_size``; its length as encoded."""
         self.pixel_data: PixelData | None = None
+        self.end_of_fragments: int | None = None
+        """Where the delimiter of encapsulated pixel data begins, once it was met."""
+        self.has_extended_offset_table = False
         self._limits = limits
         self._inflater = Inflater(limits) if syntax.is_deflated else None
         self._layout = layout_of(syntax)
@@ -268,6 +272,8 @@ class Scanner:
         outer, is_fragments = self._stack[-1]
         if header.tag == SEQUENCE_END:
             self._stack.pop()
+            if is_fragments and self._notes_fragments and not self._stack:
+                self.end_of_fragments = self._base + at
             if self._recording is not None and self._recording.depth == len(self._stack):
                 self._keep(data, at)
             self._layout, self._in_items = outer, False
@@ -299,6 +305,8 @@ class Scanner:
             self._notes_fragments = tag in PIXEL_DATA_TAGS
             if self._notes_fragments:
                 self._note_pixel_data(header, value)
+            if tag == EXTENDED_OFFSET_TABLE:
+                self.has_extended_offset_table = True
             if tag == PIXEL_REPRESENTATION and end - value >= 2:
                 self._is_signed = any(data[value : value + 2])
         is_wanted = not self._stack and tag in self._wanted

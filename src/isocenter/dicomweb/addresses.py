@@ -1,5 +1,7 @@
 """The URLs of our resources, as whoever asks reaches them (PS3.18 10.1.1, 12.1.1)."""
 
+import re
+from typing import Final
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
@@ -7,6 +9,11 @@ from starlette.requests import Request
 
 from isocenter.dicom.identity import may_be_uid
 from isocenter.dicomweb.non_patient import CATEGORIES
+
+USUAL_PORTS: Final = {"http": 80, "https": 443}
+PORT: Final = re.compile(r":[0-9]+$")
+OF_PROXIES: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
+                     "x-real-ip")  # fmt: skip
 
 
 def root(request: Request) -> str:
@@ -17,11 +24,21 @@ def root(request: Request) -> str:
     """
     scope = request.scope
     host = request.headers.get("host")
+    name, port = scope.get("server") or ("localhost", None)
     if not host:  # HTTP/1.0
-        name, port = scope.get("server") or ("localhost", None)
         name = f"[{name}]" if ":" in name else name
         host = name if port is None else f"{name}:{port}"
+    elif _lacks_port(request, host) and port not in (None, USUAL_PORTS.get(scope["scheme"])):
+        host = f"{host}:{port}"
     return f"{scope['scheme']}://{host}{quote(scope.get('root_path', ''))}"
+
+
+def _lacks_port(request: Request, host: str) -> bool:
+    """Peer quirk: dicomweb-client (Python) leaves the port out of Host.
+
+    A proxy that is asked at a usual port leaves it out, too, and rightly: it is told by its fields.
+    """
+    return not PORT.search(host) and not any(name in request.headers for name in OF_PROXIES)
 
 
 def study(root: str, study: str) -> str:

@@ -22,7 +22,7 @@ from isocenter.storage.blobs import Scratch
 
 T = TypeVar("T")
 
-LARGEST_METADATA: Final = 64 << 20
+LARGEST_METADATA: Final = 32 << 20
 """Bytes of all the metadata of a request: it is held in memory."""
 STEP: Final = 1 << 20
 """Bytes that are written to scratch, or read from it, at a time."""

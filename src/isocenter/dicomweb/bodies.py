@@ -11,8 +11,9 @@ from starlette.requests import Request
 from isocenter.dicom.layout import DEFAULT_LIMITS
 from isocenter.errors import Malformed
 
-PATIENCE: Final = 60.0
-"""Seconds to wait for the next bytes."""
+PART_OF_TIMEOUT: Final = 0.9
+"""How long to wait for more of a body: so much shorter than the listener that we can still say what
+became of what came."""
 STEP: Final = 1 << 18
 """Bytes that are inflated at a time."""
 DETECT: Final = zlib.MAX_WBITS | 32
@@ -62,12 +63,13 @@ def _length(request: Request) -> int:
 
 async def _received(request: Request) -> AsyncIterator[bytes]:
     stream = request.stream()
+    patience = request.app.state.config.http.network_timeout * PART_OF_TIMEOUT
     while True:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(patience):
                 piece = await anext(stream, None)
         except TimeoutError:
-            told = f"nothing came for {PATIENCE:g} seconds, though the body is not complete"
+            told = f"nothing came for {patience:g} seconds, though the body is not complete"
             raise HTTPException(408, told, CLOSING) from None
         if piece is None:
             return

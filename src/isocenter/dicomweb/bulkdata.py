@@ -91,7 +91,7 @@ async def _pixel_data(request: Request, opened: OpenInstance) -> Response:
     is_one = await represent.is_one(opened, await opened.pixel_data())
     chosen = frame_types.choose(request, opened.instance.transfer_syntax, is_one=is_one)
     if not is_one:
-        return _parts(request, [opened.instance], chosen, represent.of_pixel_data)
+        return await _parts(request, [opened.instance], chosen, represent.of_pixel_data)
     async with aclosing(represent.of_pixel_data(opened)) as found:
         return _single(request, opened, await anext(found), chosen)
 
@@ -136,16 +136,18 @@ async def _gathered(request: Request, found: Represent) -> Response:
     instances = await targets.instances_of(request)
     kinds = {frame_types.media_type_of(lookup(each.transfer_syntax)) for each in instances}
     offers = [Offer(each, True) for each in (OCTET_STREAM, *sorted(kinds - {OCTET_STREAM}))]
-    return _parts(request, instances, negotiation.choose(request, offers), found)
+    return await _parts(request, instances, negotiation.choose(request, offers), found)
 
 
-def _parts(
+async def _parts(
     request: Request, instances: Sequence[InstanceRef], chosen: Chosen, found: Represent
 ) -> Response:
     keys = (each.blob_key for each in instances)
     tag = etag(request.url.path, chosen.media_type, chosen.called, *keys, is_weak=True)
     boundary = tag.removeprefix("W/").strip('"')
     body = _Parts(request, instances, chosen, found, boundary)
+    async with aclosing(body.content()) as content:
+        await anext(content)
     media_type = multipart.content_type(boundary, chosen.called)
     return answer(request, body, tag, media_type, {})
 
@@ -237,16 +239,15 @@ def _head(boundary: str, found: Representation, place: str, *, is_first: bool) -
 
 _STATUSES: Final = {
     200: "the values",
-    206: "the range that is asked for",
     304: "the client has them already",
     400: "a UID, the path to the attribute or the query is not well formed",
-    404: "there is no such thing",
+    404: "there is no such thing, or no such value in it",
     406: "none of the acceptable media types and transfer syntaxes can be had without decoding",
     412: "they are not as If-Match says",
-    413: "more instances than one answer takes",
-    416: "the range lies outside",
     503: "the bytes cannot be read",
 }
+_OF_ONE: Final = {206: "the range that is asked for", 416: "the range lies outside"}
+_OF_SEVERAL: Final = {413: "more instances than one answer takes"}
 _INSTANCE: Final = "/studies/{study}/series/{series}/instances/{instance}"
 _PARTS: Final = f'multipart/related; type="{OCTET_STREAM}"'
 _COMPRESSED: Final = tuple(
@@ -255,13 +256,16 @@ _COMPRESSED: Final = tuple(
 
 
 def _resource(
-    name: str, path: str, endpoint: Endpoint, gives: tuple[str, ...], source: str
+    name: str, path: str, endpoint: Endpoint, source: str, *, is_one: bool = False
 ) -> Resource:
+    gives = (_PARTS, *_COMPRESSED)
+    if is_one:
+        gives += frame_types.MEDIA_TYPES
     method = Method(
         transaction=f"Retrieve {name}",
         source=source,
         endpoint=endpoint,
-        statuses=_STATUSES,
+        statuses={**_STATUSES, **(_OF_ONE if is_one else _OF_SEVERAL)},
         gives=gives,
         parameters=(Parameter(name="accept", source="PS3.18 8.3.3.1"),),
     )
@@ -270,17 +274,15 @@ def _resource(
 
 def _resources() -> tuple[Resource, ...]:
     bulk, pixels = "PS3.18 10.4.1.1.5", "PS3.18 10.4.1.1.6"
-    several = (_PARTS, *_COMPRESSED)
-    one = (_PARTS, OCTET_STREAM, *_COMPRESSED, *frame_types.MEDIA_TYPES[1:])
     study, series = "/studies/{study}", "/studies/{study}/series/{series}"
     return (
-        _resource("Bulkdata", f"{_INSTANCE}/bulkdata/{{path:path}}", value, one, bulk),
-        _resource("Instance Bulkdata", f"{_INSTANCE}/bulkdata", all_bulk_data, several, bulk),
-        _resource("Series Bulkdata", f"{series}/bulkdata", all_bulk_data, several, bulk),
-        _resource("Study Bulkdata", f"{study}/bulkdata", all_bulk_data, several, bulk),
-        _resource("Instance Pixel Data", f"{_INSTANCE}/pixeldata", pixel_data, one, pixels),
-        _resource("Series Pixel Data", f"{series}/pixeldata", all_pixel_data, several, pixels),
-        _resource("Study Pixel Data", f"{study}/pixeldata", all_pixel_data, several, pixels),
+        _resource("Bulkdata", f"{_INSTANCE}/bulkdata/{{path:path}}", value, bulk, is_one=True),
+        _resource("Instance Bulkdata", f"{_INSTANCE}/bulkdata", all_bulk_data, bulk),
+        _resource("Series Bulkdata", f"{series}/bulkdata", all_bulk_data, bulk),
+        _resource("Study Bulkdata", f"{study}/bulkdata", all_bulk_data, bulk),
+        _resource("Instance Pixel Data", f"{_INSTANCE}/pixeldata", pixel_data, pixels, is_one=True),
+        _resource("Series Pixel Data", f"{series}/pixeldata", all_pixel_data, pixels),
+        _resource("Study Pixel Data", f"{study}/pixeldata", all_pixel_data, pixels),
     )
 
 

@@ -42,6 +42,7 @@ class Stream(Response):
         if size is not None:
             self.headers["content-length"] = str(size)
         self._content = content
+        self._iterator = aiter(content)
         self._size = size
         self._release = release
 
@@ -67,7 +68,7 @@ class Stream(Response):
                 await asyncio.wait({sending, leaving})
 
     async def _send(self, send: Send) -> None:
-        content = aiter(self._content)
+        content = self._iterator
         piece: Buffer | None = await anext(content, None)
         await self._begin(send)
         sent = turned = 0
@@ -100,8 +101,9 @@ class Stream(Response):
         )
 
     async def _close(self) -> None:
-        if (close := getattr(self._content, "aclose", None)) is not None:
-            await close()
+        for each in {id(one): one for one in (self._iterator, self._content)}.values():
+            if (close := getattr(each, "aclose", None)) is not None:
+                await close()
         if self._release is not None and (closing := self._release()) is not None:
             await closing
 

@@ -24,17 +24,19 @@ _COMPRESSED: Final = (
     (r"1\.2\.840\.10008\.1\.2\.5", "image/dicom-rle"),
     (r"1\.2\.840\.10008\.1\.2\.4\.10[01](\.1)?", "video/mpeg"),
     (r"1\.2\.840\.10008\.1\.2\.4\.10[2-6](\.1)?", "video/mp4"),
-    (r"1\.2\.840\.10008\.1\.2\.4\.10[78]", "video/H265"),
+    (r"1\.2\.840\.10008\.1\.2\.4\.10[78]", "video/h265"),
 )
 IMAGES: Final = (
     OCTET_STREAM,
     *("image/jpeg", "image/jls", "image/jp2", "image/jpx", "image/jphc", "image/jxl"),
     "image/dicom-rle",
 )
-MEDIA_TYPES: Final = (*IMAGES, "video/mpeg", "video/mp4", "video/H265")
+MEDIA_TYPES: Final = (*IMAGES, "video/mpeg", "video/mp4", "video/h265")
 """All that pixel data may be given as."""
 MOST_REMEMBERED: Final = 1_000
 """Decisions; clients say the same thing again and again."""
+LONGEST_REMEMBERED: Final = 1_000
+"""Characters of what a client says; longer is thought about each time."""
 
 _remembered: dict[tuple[object, ...], Chosen | None] = {}
 
@@ -75,13 +77,16 @@ def offers_of(syntax: TransferSyntax, *, is_one: bool) -> tuple[Offer, ...]:
 def choose(request: Request, syntax_uid: str, *, is_one: bool) -> Chosen:
     """Choose how frames kept in a transfer syntax are given. Raises: HTTPException 400, 406."""
     accept = tuple(request.headers.getlist("accept"))
-    key = (request.scope["query_string"], accept, syntax_uid, is_one)
-    if key not in _remembered:
+    query: bytes = request.scope["query_string"]
+    key = (query, accept, syntax_uid, is_one)
+    if key in _remembered:
+        chosen = _remembered[key]
+    else:
         chosen = _choose(request, lookup(syntax_uid), is_one=is_one)
         if len(_remembered) >= MOST_REMEMBERED:
             _remembered.clear()
-        _remembered[key] = chosen
-    chosen = _remembered[key]
+        if len(query) + sum(map(len, accept)) <= LONGEST_REMEMBERED:
+            _remembered[key] = chosen
     if chosen is None:
         raise negotiation.not_acceptable(offers_of(lookup(syntax_uid), is_one=is_one))
     return chosen

@@ -130,7 +130,7 @@ class Parser:
         self._dashed = b"--" + boundary.encode()
         self._newline = b"\n"
         self._delimiter = self._newline + self._dashed
-        self._padding = re.compile(rb"[ \t]{0,%d}(\r?\n)" % self._limits.padding)
+        self._ending = self._line_ending(rb"\r?\n")
         self._held = b"\n"  # so that a boundary at the very start stands on a line of its own
         self._offset = -len(self._held)
         self._end: int | None = None
@@ -224,13 +224,17 @@ class Parser:
         at = found + len(self._delimiter)
         if data.startswith(b"--", at):
             return _Line.LAST
-        if self._padding.match(data, at):
+        if self._ending.match(data, at):
             return _Line.NEXT
         rest = data[at : at + self._limits.padding + 2]
         is_open = rest.strip(b" \t") in (b"", b"\r") or rest == b"-"
         if is_open and len(rest) < self._limits.padding + 2:
             return _Line.UNKNOWN_YET
         return _Line.NO_BOUNDARY
+
+    def _line_ending(self, newline: bytes) -> re.Pattern[bytes]:
+        """What may stand behind a boundary that is not the last one."""
+        return re.compile(rb"[ \t]{0,%d}(%b)" % (self._limits.padding, newline))
 
     def _pass_boundary(self, data: bytes, found: int, events: list[Event]) -> int:
         """Go behind the boundary at ``found``, if its line is whole."""
@@ -246,11 +250,12 @@ class Parser:
         self._parts += 1
         if self._parts > self._limits.parts:
             raise Malformed(f"more than {self._limits.parts} parts", offset=self._offset + at)
-        ending = self._padding.match(data, at)
+        ending = self._ending.match(data, at)
         assert ending is not None
         if self._awaiting is _Awaiting.FIRST_BOUNDARY:
             self._newline = ending[1]
             self._delimiter = self._newline + self._dashed
+            self._ending = self._line_ending(re.escape(self._newline))
         self._awaiting = _Awaiting.HEADERS
         return ending.end()
 

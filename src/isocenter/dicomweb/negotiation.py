@@ -180,8 +180,9 @@ def _fits(ranges: Sequence[MediaType], offer: Offer) -> Iterator[_Fit]:
         if syntax in NEVER_ON_THE_WEB or not _fits_syntax(syntax, offer):
             continue
         for name in names:
-            if specificity := _specificity(each, name, offer.is_multipart):
-                called = name if each.of_parts == name else offer.media_type
+            # Types are compared without case (PS3.18 8.7): there is video/H265.
+            if specificity := _specificity(each, name.lower(), offer.is_multipart):
+                called = name if each.of_parts == name.lower() else offer.media_type
                 yield _Fit(specificity, syntax, each.q, called)
                 break
 

@@ -108,6 +108,7 @@ class Connection(asyncio.BufferedProtocol):
         self._heard = self._loop.time()
         self._unwritten = 0  # bytes at the last tick
         self._progressed = self._heard
+        self._at_once = 0  # bytes written past the event loop since others had their turn
         self._abort_reason = 0
         self.is_unwanted = False  # there are too many: closed unheard
         self._effects = {
@@ -320,6 +321,9 @@ class Connection(asyncio.BufferedProtocol):
         """Wait until little enough is queued. Raises: Aborted."""
         while self._writable is not None:
             await asyncio.shield(self._writable)
+        if self._at_once > self._limits.write_ahead:
+            self._at_once = 0
+            await asyncio.sleep(0)  # a peer that takes everything is not the only one
         if self.is_over:
             raise Aborted("the association is over")
 
@@ -357,7 +361,9 @@ class Connection(asyncio.BufferedProtocol):
         """
         if self._socket is not None and HAS_SENDMSG and not transport.get_write_buffer_size():
             with contextlib.suppress(OSError):  # no room, or gone: the transport finds out
-                parts = _behind(parts, self._socket.sendmsg(parts[:MOST_PARTS]))
+                sent = self._socket.sendmsg(parts[:MOST_PARTS])
+                self._at_once += sent
+                parts = _behind(parts, sent)
         if parts:
             transport.writelines(cast("list[bytes]", parts))
 

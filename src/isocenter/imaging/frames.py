@@ -20,6 +20,7 @@ from isocenter.dicom.layout import (
     PIXEL_DATA_TAGS,
     Limits,
 )
+from isocenter.dicom.scanner import EXTENDED_OFFSET_TABLE, Scanner
 from isocenter.dicom.syntax import GE_PRIVATE_IMPLICIT_BIG_ENDIAN_PIXELS, TransferSyntax
 from isocenter.dicom.values import WORD_SIZES, decode
 from isocenter.dicom.windowed import Place, Reader, Walk
@@ -33,7 +34,6 @@ PHOTOMETRIC_INTERPRETATION: Final = 0x00280004
 NUMBER_OF_FRAMES: Final = 0x00280008
 ROWS: Final = 0x00280010
 COLUMNS: Final = 0x00280011
-EXTENDED_OFFSET_TABLE: Final = 0x7FE00001
 EXTENDED_OFFSET_TABLE_LENGTHS: Final = 0x7FE00002
 
 _DEFAULTS: Final = {
@@ -182,6 +182,33 @@ def locate(walk: Walk, syntax: TransferSyntax, *, limits: Limits = DEFAULT_LIMIT
             return found.map(place)
         found.notice(place)
     raise NotFound("the instance has no pixel data")
+
+
+def seen(scanner: Scanner, syntax: TransferSyntax) -> FrameMap | None:
+    """Give the map that a scan of the data set has shown already.
+
+    None, unless it could only be had by another pass over all fragments, of which each is a frame.
+    """
+    pixels, end = scanner.pixel_data, scanner.end_of_fragments
+    if pixels is None or end is None or len(pixels.fragments) < 2:
+        return None
+    has_table = scanner.has_extended_offset_table or pixels.fragments[1] > pixels.offset + 8
+    count = scanner.values.get(NUMBER_OF_FRAMES)
+    is_told_otherwise = syntax.uid.startswith(_VIDEO) or syntax.uid == ENCAPSULATED_UNCOMPRESSED
+    if has_table or is_told_otherwise or count is None:
+        return None
+    starts = pixels.fragments[1:]
+    if count.value.strip(b" \0") != str(len(starts)).encode():
+        return None
+    starts.append(end)
+    return FrameMap(
+        tag=pixels.tag,
+        count=len(starts) - 1,
+        start=starts[0],
+        end=end,
+        starts=starts,
+        is_encapsulated=True,
+    )
 
 
 def repaired(found: FrameMap, reader: Reader, *, limits: Limits = DEFAULT_LIMITS) -> FrameMap:

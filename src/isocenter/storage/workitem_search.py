@@ -41,6 +41,7 @@ FEW: Final = 5_000
 PAGE: Final = 200
 """Workitems read at a time."""
 
+_TIMEZONE: Final = "00080201"
 START: Final = "00404005"
 _UNINDEXED_VRS: Final = frozenset({"UC", "UR", "UT", "ST", "LT"})
 """Text that may be too long for an index."""
@@ -114,8 +115,12 @@ class Condition:
 
 
 def compared(dataset: Dataset, offset: int) -> dict[str, list[values.Comparable]]:
-    """The values to match against; ``offset`` in minutes east of UTC."""
-    return values.compared(MATCHED, dataset, offset)
+    """The values to match against.
+
+    ``offset``: minutes east of UTC, where the data set does not say (PS3.3 C.12.1.1.8).
+    """
+    own = values.offset_minutes(values.first_text(dataset, _TIMEZONE))
+    return values.compared(MATCHED, dataset, offset if own is None else own)
 
 
 def indexed(held: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:

@@ -19,8 +19,8 @@ from isocenter.archive.archive import Archive
 from isocenter.archive.gathered import Gathered
 from isocenter.archive.metadata import Vanished, Writer
 from isocenter.config import ArchiveConfig
-from isocenter.dicom.json_text import Transcriber
 from isocenter.dicom.syntax import TransferSyntax
+from isocenter.dicom.transcription import Transcriber
 from isocenter.dicom.windowed import Reader
 from isocenter.errors import NotFound, Unavailable
 from isocenter.storage.records import InstanceRef, OnConflict, Selection
@@ -387,6 +387,30 @@ async def test_a_long_answer_breaks_off_if_what_it_gives_vanishes(
     with pytest.raises(Vanished):
         await whole(gathered.text())
     await gathered.close()
+
+
+async def test_a_long_answer_breaks_off_if_some_of_it_cannot_be_read(
+    archive: Archive, kept: Kept, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kept.store_all(f"1.{number}" for number in range(60))
+    refs = await kept.refs()
+    Path(archive.store.path(refs[-1].blob_key)).unlink()
+    form.gate.clear()
+    look = await archive.metadata.look(STUDY, form)
+    assert look is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "PATIENCE", 0.0)
+        gathered = await archive.metadata.gather(look)
+    form.gate.set()
+
+    with pytest.raises(Unavailable, match="cannot be read"):
+        await whole(gathered.gzip())
+    await gathered.close()
+
+    await rest(archive)
+    again = await archive.metadata.gather(look)
+    assert again.left_out == 1
+    assert len(await read(again)) == 59
 
 
 async def test_one_instance_alone(archive: Archive, kept: Kept, form: Form) -> None:

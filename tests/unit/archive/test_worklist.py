@@ -18,6 +18,7 @@ from isocenter.errors import Conflict, NotFound
 from isocenter.storage.query import Key
 from isocenter.storage.workitem_records import Event, EventKind, Gone
 from isocenter.storage.workitem_search import WorkitemQuery
+from isocenter.storage.workitems import Retire
 from made_workitems import PERFORMED, TRANSACTION, UID, code, element, workitem
 
 DATA = Path(__file__).parents[2] / "data"
@@ -315,6 +316,19 @@ def _made(uid: str) -> Any:
     return workitems.create(uid, workitem(), 0).workitem
 
 
+async def test_who_left_a_workitem_is_not_brought_back_to_it(worklist: Worklist) -> None:
+    await worklist.subscribe_to_all(WATCHER, keys=None, is_locking=False)
+    await worklist.create(UID, workitem(t00404025=element("SQ", code("CT1"))))
+    await worklist.subscribe_to_all(WATCHER, keys=FILTER, is_locking=False)
+    await worklist.unsubscribe(UID, WATCHER)
+    await told(worklist)
+
+    await worklist.update(UID, {"00741204": element("LO", "other")}, "")
+    await worklist.change_state(UID, StepState.IN_PROGRESS, TRANSACTION)
+
+    assert await told(worklist) == []
+
+
 # --- events
 
 
@@ -474,6 +488,18 @@ async def test_a_deletion_lock_keeps_a_finished_workitem(
 
     with pytest.raises(Gone):
         await worklist.retrieve(UID)
+
+
+async def test_a_lock_set_at_the_last_moment_holds(archive: Archive, worklist: Worklist) -> None:
+    await put_in(worklist, "COMPLETED")
+    found = await archive.index.worklist._retirable(2**62, 0)
+
+    await worklist.subscribe(UID, WATCHER, is_locking=True)
+    removed = await archive.index._writer.write(Retire(tuple(found)))
+
+    assert len(found) == 1
+    assert removed == 0
+    assert await worklist.retrieve(UID)
 
 
 async def test_events_go_when_their_time_has_come(archive: Archive, worklist: Worklist) -> None:

@@ -221,6 +221,16 @@ def test_private_attributes_get_blocks_of_their_creators():
     }
 
 
+def test_line_ends_and_tabs_are_kept():
+    # XML 1.0 2.11 and 3.3.3: a parser would make others of them
+    model = {
+        "00090010": {"vr": "LO", "Value": ["A\tB\r\nC"]},
+        "00091001": {"vr": "LT", "Value": ["one\r\ntwo\rthree\nfour\t "]},
+    }
+
+    assert read(write(model)) == model
+
+
 def test_a_uuid_is_a_uri_too():
     model = {"7FE00010": {"vr": "OW", "BulkDataURI": "urn:uuid:f81d4fae-7dec-11d0-a765"}}
 

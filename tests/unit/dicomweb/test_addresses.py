@@ -21,6 +21,26 @@ def test_without_a_host_the_socket_is_named() -> None:
     assert addresses.root(request()) == "http://localhost"
 
 
+def test_a_port_left_out_of_host_is_that_of_the_socket() -> None:
+    # Peer quirk: dicomweb-client (Python).
+    asked = request(server=("10.0.0.1", 8080), headers=[(b"host", b"pacs")])
+
+    assert addresses.root(asked) == "http://pacs:8080"
+
+
+def test_a_port_left_out_by_a_proxy_stays_out() -> None:
+    for field in (b"x-forwarded-for", b"x-real-ip", b"via", b"forwarded"):
+        asked = request(server=("10.0.0.1", 8080), headers=[(b"host", b"pacs"), (field, b"x")])
+
+        assert addresses.root(asked) == "http://pacs"
+
+
+def test_the_usual_port_is_not_written() -> None:
+    asked = request(server=("10.0.0.1", 80), headers=[(b"host", b"pacs")])
+
+    assert addresses.root(asked) == "http://pacs"
+
+
 def test_resources_lie_one_below_the_other() -> None:
     base = "http://h/dicom-web"
 

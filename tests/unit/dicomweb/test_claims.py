@@ -4,6 +4,7 @@ From the registry the reference page and the capabilities are drawn: so they say
 """
 
 import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from claims import (
     small,
     sow,
     world,
+    written,
 )
 from isocenter.dicomweb.capabilities import service
 from isocenter.dicomweb.resources import ANY_METHOD, Method, Resource
@@ -87,8 +89,12 @@ async def test_every_status_and_media_type_that_is_claimed_is_seen(
     assert set(method.statuses) <= statuses, "claimed but not seen"
     assert statuses <= {*method.statuses, *ANY_METHOD}, "seen but not claimed"
     good = [each for each in seen if each.status < 300]
-    assert {each.media_type for each in good} - {""} == (set(method.gives) if good else set())
-    assert {each.taken for each in good} - {""} == (set(method.takes) if good else set())
+    gives, takes = (
+        ({written(each) for each in listed} if good else set())
+        for listed in (method.gives, method.takes)
+    )
+    assert {each.media_type for each in good} - {""} == gives
+    assert {each.taken for each in good} - {""} == takes
 
 
 async def test_every_resource_has_options_and_refuses_other_methods(
@@ -130,3 +136,15 @@ async def test_head_answers_as_get_does(tmp_path: Path, seed: Path) -> None:
                 get = await own.ask(resource, "GET", Probe())
 
                 assert (head.status, head.media_type) == (get.status, get.media_type)
+
+
+def test_every_resource_of_the_standard_is_served() -> None:
+    listed = (Path(__file__).parents[2] / "data" / "web_resources.txt").read_text().splitlines()
+    standard = {line for line in listed if line and not line.startswith("#")}
+    served = {
+        f"{name} {re.sub('{[^}]*}', '{}', resource.path)}"
+        for resource in resources()
+        for name in resource.methods
+    }
+
+    assert standard - served == set()

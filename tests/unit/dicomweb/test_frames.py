@@ -157,7 +157,7 @@ def test_every_image_transfer_syntax_of_the_table_has_its_media_type() -> None:
         "video/mpeg": ("4.100", "4.100.1", "4.101", "4.101.1"),
         "video/mp4": tuple(f"4.10{last}" for last in "23456")
         + tuple(f"4.10{last}.1" for last in "23456"),
-        "video/H265": ("4.107", "4.108"),
+        "video/h265": ("4.107", "4.108"),
     }
 
     for media_type, lasts in table.items():
@@ -420,6 +420,16 @@ async def test_what_took_long_to_locate_is_kept_for_good(
     monkeypatch.setattr("isocenter.imaging.frames.locate", None)
 
     assert parts(await get(web, "2"))[0][1] == b"two_"
+
+
+async def test_frames_seen_while_the_instance_came_in_need_not_be_located(
+    web: httpx.AsyncClient, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = [b"%06d" % number for number in range(9000)]
+    await put_frames(kept, contents, JPEG)
+    monkeypatch.setattr("isocenter.imaging.frames.locate", None)
+
+    assert parts(await get(web, "8999"))[0][1] == contents[8998]
 
 
 async def test_instances_stay_open_only_as_many_as_may(

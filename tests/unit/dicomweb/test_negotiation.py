@@ -103,6 +103,11 @@ def test_without_an_accept_header_field_the_default_is_given() -> None:
     assert choose(request(), METADATA).media_type == "application/dicom+json"
 
 
+@pytest.mark.parametrize("accept", ["video/H265", "video/h265", "VIDEO/*"])
+def test_case_makes_no_difference(accept: str) -> None:
+    assert choose(request(accept), (Offer("video/H265"),)).called == "video/H265"
+
+
 def test_several_accept_header_fields_are_one() -> None:
     one = 'multipart/related; type="application/dicom+xml"; q=0.5'
 

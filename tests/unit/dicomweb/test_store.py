@@ -5,6 +5,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import httpx
 import pytest
@@ -425,6 +426,35 @@ async def test_what_belongs_to_no_patient_goes_nowhere_else(
 
     assert response.status_code == 409
     assert reasons(response) == [0xA900]
+
+
+async def test_what_belongs_to_no_patient_is_told_its_place_wherever_it_comes(
+    web: httpx.AsyncClient,
+) -> None:
+    response = await post(web, body(palette("1.5"), part10(image("1.1"))))
+
+    urls = [item.RetrieveURL for item in module(response).ReferencedSOPSequence]
+    assert response.status_code == 200
+    assert urls == [
+        "http://archive/color-palettes/1.5",
+        "http://archive/studies/1.2/series/1.2.3/instances/1.1",
+    ]
+
+
+async def test_the_answer_is_xml_where_that_is_wanted(web: httpx.AsyncClient) -> None:
+    sent = body(part10(image("1.1")), part10(image("1.3"))[:-4])
+
+    response = await post(web, sent, Accept="application/dicom+xml")
+
+    assert response.status_code == 202
+    assert response.headers["content-type"] == "application/dicom+xml"
+    told = ElementTree.fromstring(response.content)
+    space = "{http://dicom.nema.org/PS3.19/models/NativeDICOM}"
+    assert {each.get("keyword") for each in told.findall(f"{space}DicomAttribute")} == {
+        "RetrieveURL",
+        "FailedSOPSequence",
+        "ReferencedSOPSequence",
+    }
 
 
 async def test_of_several_that_belong_to_no_patient_one_is_enough(web: httpx.AsyncClient) -> None:

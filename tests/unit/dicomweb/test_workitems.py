@@ -557,3 +557,12 @@ async def test_more_than_a_page_is_told_in_order(web: httpx.AsyncClient) -> None
     wanted = {"Accept": 'multipart/related; type="application/dicom+xml"'}
     parts = (await web.get("/workitems?limit=250", headers=wanted)).content
     assert parts.count(b"<NativeDicomModel") == 250
+
+
+async def test_times_are_where_the_workitem_says(web: httpx.AsyncClient) -> None:
+    zone = {"t00080201": element("SH", "+0500"), "t00404005": element("DT", "20240101030000")}
+    await created(web, **zone)
+
+    start = "ScheduledProcedureStepStartDateTime"
+    assert await found(web, f"{start}=20231231220000") == [UID]
+    assert await found(web, f"{start}=20240101030000") == []

@@ -15,6 +15,7 @@ from pydicom.encaps import generate_frames
 
 from datasets import Node, encode, header, marker
 from faults_allowed import nothing_worse_than_malformed
+from isocenter.dicom.scanner import Scanner
 from isocenter.dicom.syntax import EXPLICIT_BE, EXPLICIT_LE, TransferSyntax, lookup
 from isocenter.dicom.windowed import Walk
 from isocenter.errors import Malformed, NotFound
@@ -109,6 +110,36 @@ def test_or_behind_where_one_ends(made, padding) -> None:
     assert every_frame(encapsulated(marked, description(len(made)))) == [
         b"".join(frame) for frame in marked
     ]
+
+
+@given(lists_of_frames, st.booleans(), st.booleans())
+def test_a_scan_that_saw_the_fragments_gives_the_same_map_or_none(
+    made, has_basic, has_extended
+) -> None:
+    single = [[frame[0]] for frame in made]
+    tables = {}
+    if has_basic:
+        tables["basic"] = offsets(single)
+    if has_extended:
+        tables["extended"] = (offsets(single), [len(frame[0]) for frame in single])
+    data = encapsulated(single, description(len(made)), **tables)
+    scanner = Scanner(JPEG, frozenset((0x00280008,)))
+    scanner.feed(data)
+    scanner.finish()
+
+    seen = frames.seen(scanner, JPEG)
+
+    assert seen == (None if tables else located(data)[1])
+
+
+def test_a_scan_tells_nothing_of_frames_of_several_fragments_or_of_videos() -> None:
+    several = encapsulated([[b"12"], [b"34"], [b"56"]], description(2))
+    video = encapsulated([[b"12"], [b"34"]], description(2))
+    for data, syntax in ((several, JPEG), (video, H264), (video, UNCOMPRESSED)):
+        scanner = Scanner(syntax, frozenset((0x00280008,)))
+        scanner.feed(data)
+
+        assert frames.seen(scanner, syntax) is None
 
 
 LIES = {
