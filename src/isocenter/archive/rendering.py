@@ -24,7 +24,7 @@ from isocenter.imaging.looks import GIF, Look, Subject, finish_of, syntax_of_fra
 from isocenter.imaging.native import Buffer
 from isocenter.imaging.pictures import Viewport
 from isocenter.imaging.recipes import recipe
-from isocenter.imaging.workers import Workers
+from isocenter.imaging.workers import Part, Workers
 from isocenter.storage.index import Index
 from isocenter.storage.records import InstanceRef, Selection, SeriesOutline
 
@@ -247,8 +247,10 @@ async def _described(opened: OpenInstance) -> Subject:
     return Subject(Image(dataset), found.count)
 
 
-async def _read(opened: OpenInstance, number: int, size: int) -> list[Buffer]:
+async def _read(opened: OpenInstance, number: int, size: int) -> Sequence[Part]:
     """Give the bytes of a frame. Raises: Malformed, Unsupported, NotFound."""
+    if (lying := opened.lying(number)) is not None:
+        return [lying]
     if (data := opened.at_hand(number)) is not None:
         return [data]
     (frame,) = await opened.frames((number,))
