@@ -105,6 +105,10 @@ class OpenInstance:
             self._locating.add_done_callback(self._located)
         return await asyncio.shield(self._locating)
 
+    def recall(self, known: FrameMap) -> None:
+        """Take what ``frame_map`` gave for the same instance when it was open before."""
+        self._map = self._map or known
+
     async def frames(self, numbers: Sequence[int]) -> list[Frame]:
         """Find frames, counted from 1. Raises: NotFound, if there is no such one; NoFrames."""
         found = await self.frame_map()

@@ -93,7 +93,7 @@ class StoredBlob(Blob, Protocol):
     """A blob of a store, opened for reading."""
 
     def read_into(self, view: memoryview, start: int) -> None:
-        """Fill ``view`` with the bytes from ``start`` on. Raises: Unavailable, if there are none."""
+        """Fill ``view`` with the bytes from ``start`` on. Raises: Unavailable."""
 
     def at_hand(self, start: int, end: int) -> Buffer | None:
         """Return bytes ``start`` to ``end`` if that takes no waiting, else None. Never raises."""
