@@ -105,6 +105,10 @@ class OpenInstance:
             self._locating.add_done_callback(self._located)
         return await asyncio.shield(self._locating)
 
+    def recall(self, known: FrameMap) -> None:
+        """Take what ``frame_map`` gave for the same instance when it was open before."""
+        self._map = self._map or known
+
     async def frames(self, numbers: Sequence[int]) -> list[Frame]:
         """Find frames, counted from 1. Raises: NotFound, if there is no such one; NoFrames."""
         found = await self.frame_map()
@@ -157,6 +161,19 @@ class OpenInstance:
         if not frame.is_plain or frame.size > SMALL:
             return None
         return self._data_set.at_hand(frame.spans[0], frame.spans[1])
+
+    def lying(self, number: int) -> "Lying | None":
+        """Give where a frame lies, if it is located and lies as it is to be given."""
+        found = self._map
+        if found is None or found.is_encapsulated or self._reader is not self._data_set:
+            return None
+        try:
+            frame = found.frame(self._reader, number)
+        except IsocenterError:
+            return None  # told by ``frames``
+        if not frame.is_plain or not frame.is_single:
+            return None
+        return Lying(self._data_set, frame.spans[0], frame.size)
 
     async def content(
         self, frame: Frame, start: int = 0, end: int | None = None
@@ -266,6 +283,7 @@ class OpenInstances:
         self._workers = workers
         self._open: OrderedDict[str, OpenInstance] = OrderedDict()
         self._opening: dict[str, asyncio.Future[OpenInstance]] = {}
+        self._memory = 0  # of all that are open
 
     def known(self, instance: InstanceRef) -> OpenInstance | None:
         """Give an instance that is open already, or None; ``release`` it."""
@@ -296,7 +314,7 @@ class OpenInstances:
         """Let go of blobs that are to be deleted."""
         for key in keys:
             if (found := self._open.pop(key, None)) is not None:
-                found.drop()
+                self._let_go(found)
 
     def close(self) -> None:
         """Let go of all."""
@@ -307,16 +325,35 @@ class OpenInstances:
         if opening.cancelled() or opening.exception() is not None:
             return
         self._open[key] = opened = opening.result()
-        opened.on_located = self._trim
+        opened.on_located = partial(self._located, opened)
         self._trim()
 
-    def _trim(self) -> None:
-        while len(self._open) > MOST_OPEN or self._memory() > MOST_MEMORY:
-            _, oldest = self._open.popitem(last=False)
-            oldest.drop()
+    def _located(self, opened: OpenInstance) -> None:
+        if not opened.is_dropped:
+            self._memory += opened.memory
+            self._trim()
 
-    def _memory(self) -> int:
-        return sum(each.memory for each in self._open.values())
+    def _trim(self) -> None:
+        while len(self._open) > MOST_OPEN or self._memory > MOST_MEMORY:
+            self._let_go(self._open.popitem(last=False)[1])
+
+    def _let_go(self, opened: OpenInstance) -> None:
+        self._memory -= opened.memory
+        opened.drop()
+
+
+class Lying:
+    """Bytes of an instance that are yet to be read."""
+
+    def __init__(self, data_set: "_DataSet", start: int, size: int) -> None:
+        self.size = size
+        self._data_set = data_set
+        self._start = start
+
+    def read_into(self, view: memoryview) -> None:
+        """Fill ``view``, of ``size``. Blocks. Raises: Unavailable."""
+        with self._data_set:
+            self._data_set.read_into(view, self._start)
 
 
 class _DataSet:
@@ -349,6 +386,9 @@ class _DataSet:
             return memoryview(b"")
         self.fetched += end - start
         return self._blob.window(self._offset + start, self._offset + end)
+
+    def read_into(self, view: memoryview, start: int) -> None:
+        self._blob.read_into(view, self._offset + start)
 
     def at_hand(self, start: int, end: int) -> Buffer | None:
         return self._blob.at_hand(self._offset + start, self._offset + end)

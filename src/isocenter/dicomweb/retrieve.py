@@ -12,13 +12,13 @@ from starlette.responses import Response
 
 from isocenter.archive.archive import Archive
 from isocenter.archive.exporting import name_of
-from isocenter.dicomweb import addresses, metadata, negotiation, targets
+from isocenter.dicomweb import addresses, bulkdata, metadata, negotiation, targets
 from isocenter.dicomweb.answers import answer
 from isocenter.dicomweb.conditional import etag
 from isocenter.dicomweb.delivery import Stream
 from isocenter.dicomweb.files import DICOM, Body, Single, content_type
 from isocenter.dicomweb.multipart import content_type as multipart_type
-from isocenter.dicomweb.negotiation import AS_KEPT, Chosen, Offer
+from isocenter.dicomweb.negotiation import AS_KEPT, OCTET_STREAM, Chosen, Offer
 from isocenter.dicomweb.non_patient import CATEGORIES
 from isocenter.dicomweb.parts import Parts
 from isocenter.dicomweb.resources import Endpoint, Method, Parameter, Resource
@@ -36,18 +36,20 @@ _ALONE = Offer(DICOM)
 _ZIP = Offer(ZIP)
 OF_SEVERAL: Final = (_MULTIPART, _ZIP)
 OF_ONE: Final = (_MULTIPART, _ALONE, _ZIP)
+_BULK: Final = Offer(OCTET_STREAM, is_multipart=True)
+"""Asked of instances it means their bulk data (PS3.18 Table 10.4.4-1, note 2)."""
 OF_NO_PATIENT: Final = (*metadata.OFFERS, _ALONE)
 """Default and required in PS3.18 Table 12.1.3-1."""
 
 
 async def study_or_series(request: Request) -> Response:
     """GET /studies/{study}, GET /studies/{study}/series/{series} (PS3.18 10.4.1.1.1)."""
-    return await _retrieved(request, await targets.instances_of(request), OF_SEVERAL)
+    return await _retrieved(request, OF_SEVERAL)
 
 
 async def instance(request: Request) -> Response:
     """GET /studies/{study}/series/{series}/instances/{instance} (PS3.18 10.4.1.1.1)."""
-    return await _retrieved(request, await targets.instances_of(request), OF_ONE)
+    return await _retrieved(request, OF_ONE)
 
 
 def of_no_patient(category: str) -> Endpoint:
@@ -63,9 +65,11 @@ def of_no_patient(category: str) -> Endpoint:
     return retrieve
 
 
-async def _retrieved(
-    request: Request, instances: Sequence[InstanceRef], offers: Sequence[Offer]
-) -> Response:
+async def _retrieved(request: Request, offers: Sequence[Offer]) -> Response:
+    wanted = negotiation.acceptable(request).ranked((*offers, _BULK))
+    if wanted and wanted[0].media_type == OCTET_STREAM:
+        return await bulkdata.all_bulk_data(request)
+    instances = await targets.instances_of(request)
     archive: Archive = request.app.state.archive
     chosen, plan = _choose(request, instances, offers)
     lost = await archive.lost(instances)
@@ -200,7 +204,7 @@ def _resource(name: str, path: str, endpoint: Endpoint, offers: Sequence[Offer])
         source="PS3.18 10.4.1.1.1",
         endpoint=endpoint,
         statuses=_STATUSES,
-        gives=tuple(map(str, offers)),
+        gives=tuple(map(str, (*offers, _BULK))),
         parameters=(_ACCEPT,),
     )
     return Resource(name=name, path=path, methods={"GET": method})

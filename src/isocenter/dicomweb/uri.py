@@ -156,7 +156,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         path="/wado",
         methods={
             "GET": Method(
-                transaction="Retrieve Instance",
+                transaction="Retrieve DICOM Instance or Rendered Instance",
                 source="PS3.18 9.4, 9.5",
                 endpoint=get,
                 statuses={

@@ -5,7 +5,7 @@ memory, or hang, for what a broken stream claims.
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from isocenter.errors import Malformed
@@ -44,6 +44,8 @@ class Codestream:
     """JPEG 2000: by the 5-3 wavelet."""
     has_adobe: int | None = None
     """JPEG: the colour transformation that an Adobe segment names."""
+    has_jfif: bool = False
+    """JPEG: a JFIF segment says that three components are YCbCr (ISO 10918-5 6.1)."""
 
 
 def jpeg(data: Buffer) -> Codestream:
@@ -51,7 +53,7 @@ def jpeg(data: Buffer) -> Codestream:
     view = memoryview(data)
     if bytes(view[:2]) != _START_OF_IMAGE:
         raise Malformed("no JPEG stream: it does not begin with SOI", offset=0)
-    at, adobe = 2, None
+    at, adobe, jfif = 2, None, False
     while True:
         marker, at = _next_marker(view, at)
         if marker in _STANDALONE:
@@ -63,11 +65,13 @@ def jpeg(data: Buffer) -> Codestream:
         if length < 2 or at + length > len(view):
             raise Malformed("a JPEG segment is longer than its stream", offset=at)
         if marker in _FRAME_MARKERS:
-            return _frame_header(segment, marker, adobe, at)
+            return replace(_frame_header(segment, marker, at), has_adobe=adobe, has_jfif=jfif)
         if marker in (0xDA, 0xD9):
             raise Malformed("JPEG stream has no frame header", offset=at)
         if marker == 0xEE and bytes(segment[:5]) == b"Adobe" and len(segment) >= 12:
             adobe = segment[11]
+        if marker == 0xE0 and bytes(segment[:5]) == b"JFIF\0":
+            jfif = True
         at += length
 
 
@@ -81,7 +85,7 @@ def _next_marker(view: memoryview, at: int) -> tuple[int, int]:
     return view[at], at + 1
 
 
-def _frame_header(segment: memoryview, marker: int, adobe: int | None, at: int) -> Codestream:
+def _frame_header(segment: memoryview, marker: int, at: int) -> Codestream:
     if len(segment) < 6:
         raise Malformed("JPEG frame header is cut short", offset=at)
     precision, rows, columns, components = struct.unpack_from(">BHHB", segment, 0)
@@ -97,7 +101,6 @@ def _frame_header(segment: memoryview, marker: int, adobe: int | None, at: int) 
         precision=precision,
         process=marker,
         subsampling=factors,
-        has_adobe=adobe,
     )
 
 

@@ -20,6 +20,8 @@ from isocenter.imaging.luts import Rescale, Table, Window, rescale, windows
 from isocenter.imaging.pixel_format import PixelFormat
 
 FRAME_VOI_LUT: Final = "00289132"
+X_RAYS: Final = frozenset({"1.2.840.10008.5.1.4.1.1.12.1", "1.2.840.10008.5.1.4.1.1.12.2"})
+"""X-Ray Angiographic and Radiofluoroscopic Image Storage."""
 PIXEL_VALUE_TRANSFORMATION: Final = "00289145"
 PIXEL_MEASURES: Final = "00289110"
 FLOAT_PIXEL_DATA: Final = "7FE00008"
@@ -56,7 +58,12 @@ class Image:
         )
 
     def modality(self, frame: int) -> Rescale | Table:
-        """What maps stored values to the modality's (PS3.3 C.11.1). Raises: Malformed."""
+        """What maps stored values to the modality's, for display (PS3.3 C.11.1).
+
+        Raises: Malformed.
+        """
+        if self._is_shown_as_stored:
+            return Rescale()
         if tables := items(self.dataset, "00283000"):
             return Table.of(tables[0])
         return rescale(nearest(self.dataset, PIXEL_VALUE_TRANSFORMATION, frame, "00281053"))
@@ -80,6 +87,12 @@ class Image:
         """Whether low values are shown white."""
         shape = text(self.dataset, "20500020")
         return shape == "INVERSE" or (self.photometric == "MONOCHROME1" and shape != "IDENTITY")
+
+    @cached_property
+    def _is_shown_as_stored(self) -> bool:
+        """Whether the Modality LUT leads to values that are not for display (PS3.3 C.8.7.1)."""
+        relationship = text(self.dataset, "00281040")
+        return text(self.dataset, "00080016") in X_RAYS and relationship in ("LOG", "DISP")
 
     @cached_property
     def padding(self) -> Padding | None:

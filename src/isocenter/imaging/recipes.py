@@ -1,13 +1,12 @@
 """How one frame becomes a picture: everything that is needed, small enough to hand to a worker."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isocenter.errors import Malformed
-from isocenter.imaging import colours, greys
+from isocenter.imaging import colour_hints, colours, greys
 from isocenter.imaging.codecs import codec
 from isocenter.imaging.colours import PALETTE
 from isocenter.imaging.greys import Shading
@@ -57,7 +56,7 @@ class Recipe:
         if used.decode is None:
             raise Malformed(f"frames of {self.transfer_syntax} are not decoded one by one")
         pixels = used.decode(frame, self.form)
-        picture = np.ascontiguousarray(self._coloured(pixels, used.decoded_colours))
+        picture = np.ascontiguousarray(self._coloured(pixels, frame))
         if not picture.flags.writeable:
             picture = picture.copy()
         burnt_in(picture, pixels, self.overlays)
@@ -66,13 +65,15 @@ class Recipe:
             picture[hidden] = self.shutter.value >> 8
         return picture
 
-    def _coloured(self, pixels: Pixels, decoded: Mapping[str, str]) -> Bytes:
+    def _coloured(self, pixels: Pixels, frame: Buffer) -> Bytes:
         if self.shading is not None:
             return greys.shown(pixels, self.form, self.shading)
         if self.palette is not None:
             return self.palette.apply(pixels)
-        named = self.form.photometric_interpretation
-        return colours.to_rgb(pixels, decoded.get(named, named), self.form.bits_stored)
+        named = colour_hints.photometric(
+            frame, self.transfer_syntax, self.form.photometric_interpretation
+        )
+        return colours.to_rgb(pixels, named, self.form.bits_stored)
 
 
 def recipe(image: Image, frame: int, transfer_syntax: str, window: Window | None = None) -> Recipe:

@@ -114,6 +114,24 @@ async def test_one_instance_can_be_had_alone_or_in_a_part(
     assert [part.content for part in parts(in_part)] == [alone.content]
 
 
+@pytest.mark.parametrize("resource", [STUDY, SERIES, INSTANCE])
+async def test_bulk_data_asked_of_instances_is_that_of_the_bulk_data_resource(
+    web: httpx.AsyncClient, kept: Kept, resource: str
+) -> None:
+    # PS3.18 Table 10.4.4-1, note 2.
+    large = {"Rows": 32, "Columns": 32, "BitsAllocated": 16, "PixelData": bytes(range(256)) * 8}
+    await kept.store_all(("1.2.3.4", "1.2.3.5"), **large)
+    asked = accept('multipart/related; type="application/octet-stream"')
+
+    of_instances = await web.get(resource, headers=asked)
+
+    of_bulk = await web.get(f"{resource}/bulkdata", headers=asked)
+    assert of_instances.status_code == of_bulk.status_code == 200
+    assert [part.content for part in parts(of_instances)] == [
+        part.content for part in parts(of_bulk)
+    ]
+
+
 async def test_only_one_instance_can_be_had_alone(web: httpx.AsyncClient, kept: Kept) -> None:
     await kept.store(image())
 
