@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import big, disk, give_back, index, many, receive, send, web
+from bench import big, disk, give_back, index, many, receive, rendered, send, web
 from bench.contestants import workspace
 from bench.report import Report, surroundings
 
@@ -17,6 +17,7 @@ PARTS: dict[str, Part] = {
     "many": many.measure,
     "big": big.measure,
     "web": web.measure,
+    "rendered": rendered.measure,
     "index": index.measure,
 }
 

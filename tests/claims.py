@@ -26,7 +26,14 @@ from datasets import Node
 from isocenter.archive.archive import Archive
 from isocenter.config import ArchiveConfig, Config, DicomwebConfig
 from isocenter.dicom import xml_model
-from isocenter.dicomweb import bodies, commitment, routing, targets, workitem_payloads
+from isocenter.dicomweb import (
+    bodies,
+    commitment,
+    documents,
+    routing,
+    targets,
+    workitem_payloads,
+)
 from isocenter.dicomweb.media_types import MediaType
 from isocenter.dicomweb.non_patient import CATEGORIES
 from isocenter.dicomweb.resources import Method, Resource, merged
@@ -86,6 +93,16 @@ KEPT_AS: Mapping[str, str] = {
     )
 }
 """By the media type that frames so kept are given in (PS3.18 Table 8.7.3-5)."""
+
+
+DOCUMENTS = "1.2.10"
+"""The study of which instance n is a document of the nth of the media types there are."""
+
+
+def _document(number: int, sop_class: str) -> pydicom.Dataset:
+    uids = {"StudyInstanceUID": DOCUMENTS, "SeriesInstanceUID": f"{DOCUMENTS}.9"}
+    content = {"SOPClassUID": sop_class, "EncapsulatedDocument": b"%PDF", "PixelData": None}
+    return image(f"{DOCUMENTS}.{number}", **uids, **content)
 
 
 def _compressed(uid: str) -> bytes:
@@ -220,6 +237,8 @@ async def sow(folder: Path) -> None:
         await made.kept.store_all(("1.2.3.4", "1.2.3.5"), **FRAME)
         for name, uid in UIDS.items():
             await made.kept.store(of_category(name, uid))
+        for number, sop_class in enumerate(documents.MEDIA_TYPES):
+            await made.kept.store(_document(number, sop_class))
         for number, syntax in enumerate(KEPT_AS.values()):
             uid = f"{COMPRESSED}.{number}"
             await made.kept.begin(_compressed(uid), syntax=syntax, sop_instance=uid).finish()
@@ -426,15 +445,43 @@ def _kept_as(media_type: str) -> Mapping[str, str]:
     return {"study": COMPRESSED, "series": f"{COMPRESSED}.9", "instance": instance}
 
 
+def _document_of(media_type: str) -> Mapping[str, str]:
+    """A document of a media type."""
+    kinds = list(documents.MEDIA_TYPES.values())
+    if media_type not in kinds:
+        return {}
+    instance = f"{DOCUMENTS}.{kinds.index(media_type)}"
+    return {"study": DOCUMENTS, "series": f"{DOCUMENTS}.9", "instance": instance}
+
+
+def _filled_for(resource: Resource, media_type: str) -> Mapping[str, str]:
+    """What there is in a media type at a resource."""
+    if OF_PIXELS.search(resource.path):
+        return _kept_as(media_type)
+    return _document_of(media_type) if resource.path.endswith("/rendered") else {}
+
+
 def _good(resource: Resource, method: Method) -> Iterator[Probe]:
     for given in method.gives:
         sent = _sent(resource, method)
-        filled = _kept_as(given) if OF_PIXELS.search(resource.path) else {}
+        filled = _filled_for(resource, given)
         yield replace(sent, headers={"accept": given, **sent.headers}, filled=filled)
     for taken in method.takes:
         yield _sent(resource, method, taken)
     if not (method.gives or method.takes):
         yield _sent(resource, method)
+
+
+def _by_uri(resource: Resource, method: Method) -> Iterator[Probe]:
+    """Each rendering that the URI service has."""
+    query = QUERIES["GET", "/wado"]
+    for given in method.gives[1:]:
+        asked = query.replace("application/dicom", given)
+        if filled := _document_of(given):
+            asked = asked.replace("1.2.3.4", filled["instance"])
+            asked = asked.replace("seriesUID=1.2.3&", f"seriesUID={filled['series']}&")
+            asked = asked.replace("studyUID=1.2&", f"studyUID={filled['study']}&")
+        yield Probe(query=asked)
 
 
 def _in(state: State, **changes: Any) -> Prober:
@@ -460,6 +507,8 @@ def _once(**changes: Any) -> Prober:
 
 def _range(wanted: str) -> Prober:
     def probes(resource: Resource, method: Method) -> Iterator[Probe]:
+        if "application/pdf" in method.gives and (filled := _document_of("application/pdf")):
+            yield from _once(headers={"range": wanted}, filled=filled)(resource, method)
         for accept in ("*/*", "application/dicom"):
             yield from _once(headers={"range": wanted, "accept": accept})(resource, method)
 
@@ -555,11 +604,17 @@ SPECIAL: Mapping[str, Mapping[int, tuple[Prober, ...]]] = {
         403: (_once(config=DicomwebConfig(removal="never")),),
         409: (_once(state=of_two_patients),),
     },
-    "Retrieve DICOM Instance": {
+    "Retrieve DICOM Instance or Rendered Instance": {
+        200: (_good, _by_uri),
         400: (_once(query="requestType=WADO"),),
         404: (_once(query=QUERIES["GET", "/wado"].replace("1.2.3.4", NOWHERE)),),
         406: (_once(query=QUERIES["GET", "/wado"].replace("application/dicom", "x/y")),),
-        501: (_once(query=QUERIES["GET", "/wado"].replace("application/dicom", "image/jpeg")),),
+        501: (
+            _once(
+                query=QUERIES["GET", "/wado"].replace("application/dicom", "image/jpeg")
+                + "&anonymize=yes"
+            ),
+        ),
     },
     "Request": {202: (_once(state=hesitating),), 409: (_once(state=asked),)},
     "Result Check": {

@@ -526,6 +526,7 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("dimse", lambda: settings("dimse.")),
         ("http", lambda: settings("http.")),
         ("dicomweb", lambda: settings("dicomweb.")),
+        ("imaging", lambda: settings("imaging.")),
     ),
     "reference/commands.md": (("commands", commands),),
     "reference/dimse.md": (

@@ -188,6 +188,21 @@ class DicomwebConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImagingConfig:
+    """The processes that decode, render and compress images."""
+
+    workers: Annotated[int, Span(0, 256)] = 0
+    """Processes; 0: one for each processor. They are started when there is work for them."""
+
+    memory: Annotated[int, Span(1 << 29, 1 << 40)] = 4 << 30
+    """Bytes of address space that one of them may take, where the system can bound that; an image
+    that asks for more is refused."""
+
+    patience: Seconds = 60.0
+    """One that takes longer over a frame is ended, and the frame is refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole of the settings."""
 
@@ -220,6 +235,7 @@ class Config:
     dimse: DimseConfig = DimseConfig()
     http: HttpConfig = HttpConfig()
     dicomweb: DicomwebConfig = DicomwebConfig()
+    imaging: ImagingConfig = ImagingConfig()
     peer: tuple[Address, ...] = ()
     """The applications we know: C-MOVE destinations, and who may call if ``known_callers_only``."""
 

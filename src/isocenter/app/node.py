@@ -70,7 +70,7 @@ class Node:
         http = HttpListener(serving, bound, config.http)
         await http.start()
         try:
-            archive = await Archive.open(config.data, config.archive)
+            archive = await Archive.open(config.data, config.archive, config.imaging)
             self._dicom_web.open(routing.application(archive, config))
             try:
                 await self._serve(archive, f"{config.host}:{bound.getsockname()[1]}")

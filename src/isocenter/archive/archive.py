@@ -13,11 +13,13 @@ from isocenter.archive.commitment import Commitments
 from isocenter.archive.frames import OpenInstances
 from isocenter.archive.ingest import Announced, Ingest, Reception
 from isocenter.archive.metadata import Metadata
+from isocenter.archive.rendering import Renderings
 from isocenter.archive.retrieve import Opened, close_unused
 from isocenter.archive.upload import Expected, Upload
 from isocenter.archive.worklist import Worklist
-from isocenter.config import ArchiveConfig
+from isocenter.config import ArchiveConfig, ImagingConfig
 from isocenter.errors import IsocenterError, NotFound, Unavailable
+from isocenter.imaging.workers import Workers
 from isocenter.storage.copies import CopyStore
 from isocenter.storage.files import FileStore
 from isocenter.storage.index import Index
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 INDEX_NAME = "index.sqlite"
 COPIES_NAME = "copies"
+DEFAULT_IMAGING = ImagingConfig()
 
 
 class Archive:
@@ -41,6 +44,7 @@ class Archive:
         copies: CopyStore,
         workers: ThreadPoolExecutor,
         config: ArchiveConfig,
+        imaging: ImagingConfig,
     ) -> None:
         self.store = store
         self.index = index
@@ -52,9 +56,18 @@ class Archive:
         self.budget = Budget()
         self.commitments = Commitments(index.commitments, self, self.admission, config)
         self.opened = OpenInstances(store, copies, workers)
+        self.imaging = Workers(imaging.workers, memory=imaging.memory, patience=imaging.patience)
+        self.renderings = Renderings(index, self.opened, self.imaging)
 
     @classmethod
-    async def open(cls, folder: Path, config: ArchiveConfig, *, is_shared: bool = False) -> Self:
+    async def open(
+        cls,
+        folder: Path,
+        config: ArchiveConfig,
+        imaging: ImagingConfig = DEFAULT_IMAGING,
+        *,
+        is_shared: bool = False,
+    ) -> Self:
         """Open or make the archive in ``folder``, and clear up what a crash left.
 
         ``is_shared``: only to read, beside a server that may be running; nothing is made. Raises:
@@ -62,7 +75,7 @@ class Archive:
         """
         if is_shared and not (folder / INDEX_NAME).exists():
             raise NotFound(f"there is no archive in {folder}")
-        archive = await asyncio.to_thread(cls._open, folder, config)
+        archive = await asyncio.to_thread(cls._open, folder, config, imaging)
         try:
             if not is_shared:
                 await archive.clear_up()
@@ -72,7 +85,7 @@ class Archive:
         return archive
 
     @classmethod
-    def _open(cls, folder: Path, config: ArchiveConfig) -> Self:
+    def _open(cls, folder: Path, config: ArchiveConfig, imaging: ImagingConfig) -> Self:
         store = FileStore(folder)
         try:
             _refuse_blobs_without_index(store, folder)
@@ -82,7 +95,7 @@ class Archive:
             raise
         workers = ThreadPoolExecutor(config.file_threads, thread_name_prefix="files")
         copies = CopyStore(folder / COPIES_NAME, config.copies_size)
-        return cls(store, index, copies, workers, config)
+        return cls(store, index, copies, workers, config, imaging)
 
     async def close(self) -> None:
         """Finish what was begun, then close."""
@@ -92,6 +105,7 @@ class Archive:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
+        self.imaging.close()
         self._workers.shutdown(wait=True)
         self.index.close()
         self.store.close()

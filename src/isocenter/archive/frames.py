@@ -131,6 +131,11 @@ class OpenInstance:
         """Find the pixel data, of whichever kind. Raises: NotFound."""
         return await self._told(self._pixel_data)
 
+    async def read(self, work: Callable[[Reader, TransferSyntax], T]) -> T:
+        """Have a worker read the data set. Raises: what ``work`` raises; NoFrames."""
+        syntax = EXPLICIT_LE if self._reader is not self._data_set else self.syntax
+        return await self._told(lambda: work(self._reader, syntax))
+
     async def places(
         self, wanted: Callable[[Place], bool]
     ) -> AsyncGenerator[tuple[AttributePath, Place]]:

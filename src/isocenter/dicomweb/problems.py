@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from isocenter import errors
+from isocenter.archive.rendering import NotRendered
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ STATUSES: Mapping[type[errors.IsocenterError], HTTPStatus] = MappingProxyType(
         errors.Conflict: HTTPStatus.CONFLICT,
         errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.OutOfTurn: HTTPStatus.INTERNAL_SERVER_ERROR,
+        NotRendered: HTTPStatus.NOT_ACCEPTABLE,
     }
 )
 """The nearest of an error's own classes counts."""

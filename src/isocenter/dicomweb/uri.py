@@ -1,6 +1,5 @@
 """The URI service, WADO-URI: one instance, named in the query (PS3.18 chapter 9)."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -8,11 +7,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from isocenter.archive.archive import Archive
+from isocenter.archive.rendering import NoSuchFrame
 from isocenter.dicom.identity import is_uid
-from isocenter.dicomweb import rendered, retrieve, targets
+from isocenter.dicomweb import (
+    documents,
+    negotiation,
+    rendered,
+    rendering_parameters,
+    retrieve,
+    targets,
+)
 from isocenter.dicomweb.media_types import MediaType
-from isocenter.dicomweb.negotiation import AS_KEPT, DICOM, NEVER_ON_THE_WEB
+from isocenter.dicomweb.negotiation import AS_KEPT, DICOM, NEVER_ON_THE_WEB, Accepted
 from isocenter.dicomweb.resources import Method, Parameter, Resource
+from isocenter.storage.records import InstanceRef
 
 UIDS: Final = {"studyUID": "study", "seriesUID": "series", "objectUID": "instance"}
 """What the parameters are called in the paths of the studies service."""
@@ -26,14 +34,36 @@ async def get(request: Request) -> Response:
     if _one(request, "requestType") != "WADO":
         raise HTTPException(400, "requestType must be WADO")
     uids = {level: _one(request, name) for name, level in UIDS.items()}
-    is_dicom = _is_dicom(request)
+    accepted = _accepted(request)
+    is_dicom = _is_dicom(accepted)
     _refuse_to_anonymize(request)
-    syntax = _transfer_syntax(request) if is_dicom else None
     archive: Archive = request.app.state.archive
+    if is_dicom:
+        _refuse_windows(request)
+        syntax = _transfer_syntax(request)
+        (instance, *_) = await targets.found(archive, uids)
+        return await retrieve.given_alone(request, instance, (syntax,), media_type=DICOM)
+    _refuse_presentation_states(request)
     (instance, *_) = await targets.found(archive, uids)
-    if not is_dicom:
-        rendered.refuse()
-    return await retrieve.given_alone(request, instance, (syntax,), media_type=DICOM)
+    if instance.sop_class_uid in documents.MEDIA_TYPES:
+        return await documents.given(request, instance, accepted)
+    return await _rendered(request, instance, accepted)
+
+
+async def _rendered(request: Request, instance: InstanceRef, accepted: Accepted) -> Response:
+    """Answer with a picture (PS3.18 9.5)."""
+    ranked = accepted.ranked(rendered.ALONE)
+    if not ranked:
+        raise negotiation.not_acceptable(rendered.ALONE)
+    chosen = ranked[0]
+    look = rendering_parameters.of_uri_service(request.query_params, chosen.media_type)
+    frame = rendering_parameters.frame_of_uri_service(request.query_params)
+    try:
+        return await rendered.of_instance(
+            request, instance, chosen, look, (frame,) if frame else ()
+        )
+    except NoSuchFrame as error:
+        raise HTTPException(400, f"frameNumber: {error}") from error  # PS3.18 9.5.2.1
 
 
 def _one(request: Request, name: str) -> str:
@@ -44,11 +74,8 @@ def _one(request: Request, name: str) -> str:
     return given[0]
 
 
-def _is_dicom(request: Request) -> bool:
-    """Whether the instance itself is wanted, not a rendering of it (PS3.18 9.1.2.2.1, 9.3).
-
-    Raises: HTTPException 400, 406.
-    """
+def _accepted(request: Request) -> Accepted:
+    """Read what may be given (PS3.18 9.1.2.2.1). Raises: HTTPException 400."""
     asked = ", ".join(request.query_params.getlist("contentType"))
     ranges = MediaType.parse_list(asked)
     if asked.strip() and not ranges:
@@ -56,21 +83,16 @@ def _is_dicom(request: Request) -> bool:
     for each in ranges:
         if each.parameters.keys() & {"transfer-syntax", "charset"}:
             raise HTTPException(400, "contentType may not have transfer-syntax or charset within")
-    accepted = MediaType.parse_list(", ".join(request.headers.getlist("accept")))
-    is_dicom = _chosen(ranges or accepted)
-    if is_dicom is None:
-        raise HTTPException(
-            406,
-            f"to be had is application/dicom; or a rendering: {', '.join(rendered.MEDIA_TYPES)}",
-        )
-    return is_dicom
+    header = ", ".join(request.headers.getlist("accept")) or "*/*"
+    return Accepted(ranges, MediaType.parse_list(header))
 
 
-def _chosen(ranges: Sequence[MediaType]) -> bool | None:
-    """True for application/dicom, False for a rendering, None for neither.
+def _is_dicom(accepted: Accepted) -> bool:
+    """Whether the instance itself is wanted, not a rendering of it (PS3.18 9.3).
 
-    What takes anything takes a rendering. Raises: HTTPException 400.
+    What takes anything takes a rendering. Raises: HTTPException 400, 406.
     """
+    ranges = accepted.of_query or accepted.of_header
     wanted = [each.type for each in ranges if each.q > 0]
     is_dicom = DICOM in wanted
     is_rendered = any(each in rendered.MEDIA_TYPES for each in wanted)
@@ -78,8 +100,28 @@ def _chosen(ranges: Sequence[MediaType]) -> bool | None:
         raise HTTPException(400, "application/dicom and renderings are asked for at once")
     if is_dicom or "application/*" in wanted:
         return True
-    is_open = not ranges or any(each in ("*/*", "image/*", "text/*", "video/*") for each in wanted)
-    return False if is_rendered or is_open else None
+    if is_rendered or any(each in ("*/*", "image/*", "text/*", "model/*") for each in wanted):
+        return False
+    raise HTTPException(
+        406,
+        f"to be had is application/dicom; or a rendering: {', '.join(rendered.MEDIA_TYPES)}",
+    )
+
+
+def _refuse_windows(request: Request) -> None:
+    """PS3.18 9.5.1.2.6. Raises: HTTPException 400."""
+    for name in ("windowCenter", "windowWidth"):
+        if name in request.query_params:
+            raise HTTPException(400, f"{name} is for renderings, not for application/dicom")
+
+
+def _refuse_presentation_states(request: Request) -> None:
+    """Raises: HTTPException 400, 501."""
+    given = [name in request.query_params for name in ("presentationUID", "presentationSeriesUID")]
+    if any(given) and not all(given):
+        raise HTTPException(400, "presentationUID and presentationSeriesUID stand together")
+    if any(given):
+        rendered.refuse("images as presentation states ask")
 
 
 def _refuse_to_anonymize(request: Request) -> None:
@@ -114,11 +156,11 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         path="/wado",
         methods={
             "GET": Method(
-                transaction="Retrieve DICOM Instance",
+                transaction="Retrieve DICOM Instance or Rendered Instance",
                 source="PS3.18 9.4, 9.5",
                 endpoint=get,
                 statuses={
-                    200: "the instance",
+                    200: "the instance, or its rendering",
                     206: "the range of it that is asked for",
                     304: "the client has it already",
                     400: "a parameter is missing, not well formed, or there too often",
@@ -126,10 +168,10 @@ RESOURCES: Final[tuple[Resource, ...]] = (
                     406: "it cannot be had in this media type or transfer syntax",
                     412: "it is not as If-Match says",
                     416: "the range lies outside",
-                    501: "it would be rendered or anonymized; neither is done yet",
+                    501: "it would be anonymized, or shown as a presentation state asks: not yet",
                     503: "the bytes cannot be read",
                 },
-                gives=(DICOM,),
+                gives=(DICOM, *rendered.MEDIA_TYPES),
                 parameters=(
                     _parameter("requestType", "PS3.18 9.1.2.1.1"),
                     _parameter("studyUID", "PS3.18 9.1.2.1.2"),
@@ -138,6 +180,17 @@ RESOURCES: Final[tuple[Resource, ...]] = (
                     _parameter("contentType", "PS3.18 9.1.2.2.1"),
                     _parameter("anonymize", "PS3.18 9.4.1.2.1"),
                     _parameter("transferSyntax", "PS3.18 9.4.1.2.3"),
+                    _parameter("frameNumber", "PS3.18 9.5.1.2.1"),
+                    _parameter("imageAnnotation", "PS3.18 9.5.1.2.2"),
+                    _parameter("annotation", "PS3.18 9.5.1"),
+                    _parameter("imageQuality", "PS3.18 9.5.1.2.3"),
+                    _parameter("rows", "PS3.18 9.5.1.2.4.1"),
+                    _parameter("columns", "PS3.18 9.5.1.2.4.2"),
+                    _parameter("region", "PS3.18 9.5.1.2.5"),
+                    _parameter("windowCenter", "PS3.18 9.5.1.2.6.1"),
+                    _parameter("windowWidth", "PS3.18 9.5.1.2.6.2"),
+                    _parameter("presentationSeriesUID", "PS3.18 9.5.1.2.7.1"),
+                    _parameter("presentationUID", "PS3.18 9.5.1.2.7.2"),
                 ),
             )
         },

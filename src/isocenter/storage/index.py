@@ -31,6 +31,7 @@ from isocenter.storage.records import (
     OnConflict,
     Removed,
     Selection,
+    SeriesOutline,
     Stored,
 )
 from isocenter.storage.removing import Forget, Remove
@@ -198,6 +199,14 @@ class Index:
     async def count_instances(self, selection: Selection) -> int:
         """How many instances are selected. Raises: Conflict, as `instances` does."""
         return await self._read(lambda: retrieving.count_selected(self._run, selection))
+
+    async def outlines(self, selection: Selection) -> list[SeriesOutline]:
+        """The selected series, by series number."""
+        return await self._read(lambda: retrieving.outlines(self._run, selection))
+
+    async def nth(self, series: SeriesOutline, number: int) -> InstanceRef | None:
+        """The instance of a series that has so many before it, by instance number."""
+        return await self._read(lambda: retrieving.nth(self._run, series.pk, number))
 
     async def kinds(self, selection: Selection) -> list[tuple[str, str]]:
         """SOP class and transfer syntax of the selected instances, each pair once."""

@@ -90,6 +90,15 @@ class InstanceRef:
     dataset_offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class SeriesOutline:
+    """A series, and how much there is in it."""
+
+    pk: int
+    modality: str
+    instances: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Instances by the unique keys of the levels above and their own; each list narrows the others.

@@ -6,7 +6,14 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Select, bindparam, func, select, tuple_
 
 from isocenter.errors import Conflict
-from isocenter.storage.records import Change, ChangeKind, InstanceRef, Selection, Warned
+from isocenter.storage.records import (
+    Change,
+    ChangeKind,
+    InstanceRef,
+    Selection,
+    SeriesOutline,
+    Warned,
+)
 from isocenter.storage.schema import change, instance, instance_version, removed, series, study
 from isocenter.storage.search import PAGE, Run, chunks
 from isocenter.storage.selecting import chosen, conditions, is_of_all_issuers
@@ -65,6 +72,24 @@ def selected(run: Run, selection: Selection) -> Iterator[list[InstanceRef]]:
     )
     for chunk in chunks(run(found), PAGE):
         yield from _of_series(run, chunk)
+
+
+def outlines(run: Run, selection: Selection) -> list[SeriesOutline]:
+    """The selected series, by series number. Raises: OutOfTurn, for everything."""
+    found = (
+        select(series.c.pk, series.c.modality, series.c.instances)
+        .select_from(series.join(study, study.c.pk == series.c.study_fk))
+        .where(*conditions(selection))
+        .order_by(series.c.series_number, series.c.pk)
+    )
+    return [SeriesOutline(*row) for row in run(found)]
+
+
+def nth(run: Run, series_pk: int, number: int) -> InstanceRef | None:
+    """The instance of a series that has so many before it, by instance number."""
+    statement = select(*_REFERENCE).select_from(_JOINED).where(instance.c.series_fk == series_pk)
+    rows = run(statement.order_by(*_WITHIN).offset(number).limit(1))
+    return _references(rows)[0] if rows else None
 
 
 def _of_series(run: Run, chunk: list[int]) -> Iterator[list[InstanceRef]]:

@@ -1,20 +1,31 @@
 """The web services over a real archive, called without a socket."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from isocenter.archive.archive import Archive
+from isocenter.archive.rendering import Renderings
 from isocenter.config import ArchiveConfig, Config, DicomwebConfig
 from isocenter.dicomweb import routing
+from isocenter.imaging.workers import Workers
 from made_instances import Kept
 
 
+@pytest.fixture(scope="session")
+def workers() -> Iterator[Workers]:
+    """One process for all tests: to start it takes longer than most of them."""
+    workers = Workers(1)
+    yield workers
+    workers.close()
+
+
 @pytest.fixture
-async def archive(tmp_path: Path) -> AsyncIterator[Archive]:
+async def archive(tmp_path: Path, workers: Workers) -> AsyncIterator[Archive]:
     archive = await Archive.open(tmp_path / "data", ArchiveConfig(file_threads=4))
+    archive.renderings = Renderings(archive.index, archive.opened, workers)
     yield archive
     await archive.close()
 

@@ -1,0 +1,298 @@
+"""Pictures of what is kept: a frame, an animation, one that stands for an instance or a series.
+
+What an image's attributes say is read once and remembered; a frame then goes from its bytes to the
+file in a single job of a worker process. No more frames are read than workers will soon take.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from isocenter.archive.frames import OpenInstance, OpenInstances
+from isocenter.dicom.sop_classes import SOP_CLASSES
+from isocenter.errors import Malformed, NotFound, Unavailable, Unsupported
+from isocenter.imaging import animation, finishing
+from isocenter.imaging.description import describe
+from isocenter.imaging.finishing import Finish
+from isocenter.imaging.frame_bytes import Frame
+from isocenter.imaging.image import Image
+from isocenter.imaging.looks import GIF, Look, Subject, finish_of, syntax_of_frames
+from isocenter.imaging.native import Buffer
+from isocenter.imaging.pictures import Viewport
+from isocenter.imaging.recipes import recipe
+from isocenter.imaging.workers import Workers
+from isocenter.storage.index import Index
+from isocenter.storage.records import InstanceRef, Selection, SeriesOutline
+
+T = TypeVar("T")
+
+
+MOST_REMEMBERED: Final = 512
+"""Images of which it is remembered what their attributes say."""
+MOST_MEMORY: Final = 64 << 20
+"""Bytes that this may take, roughly."""
+AHEAD: Final = 2
+"""Frames that are read while all workers are busy."""
+THUMBNAIL: Final = Viewport(width=200, height=200)
+CANDIDATES: Final = 5
+"""Series that are tried for a picture of a study."""
+HEADROOM: Final = 1 << 20
+"""Bytes of a compressed frame, beyond what it would take uncompressed, that are put up with."""
+
+NOT_PICTURES: Final = frozenset(
+    {"AU", "DOC", "FID", "HC", "KER", "KO", "LEN", "OAM", "PLAN", "PR", "REG", "RTPLAN"}
+    | {"RTRECORD", "RTSTRUCT", "SEG", "SMR", "SR", "SRF", "STAIN", "TEXTUREMAP", "VA", "ANN", "ECG"}
+    | {"EPS", "HD", "RESP", "EEG", "EMG", "EOG", "POS", "ASMT", "PLAN", "RWV", "M3D", "CTPROTOCOL"}
+)
+"""Modalities that do not stand for a study if it has others (PS3.3 C.7.3.1.1.1)."""
+
+
+class NotRendered(Unsupported):
+    """There is no picture of it, and there will be none."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}; to be had is the instance itself")
+        self.why = why
+
+
+class NoSuchFrame(NotFound):
+    """There is an image, but it has not that many frames."""
+
+
+class Renderings:
+    """Makes pictures. Belongs to one event loop. Everything may raise Unavailable."""
+
+    def __init__(self, index: Index, opened: OpenInstances, workers: Workers) -> None:
+        self._index = index
+        self._opened = opened
+        self._workers = workers
+        self._subjects: OrderedDict[str, Subject | NotRendered] = OrderedDict()
+        self._memory = 0
+        self._slots = asyncio.Semaphore(workers.count + AHEAD)
+
+    async def subject(self, instance: InstanceRef) -> Subject:
+        """Read what there is to be seen in ``instance``. Raises: NotRendered."""
+        opened = self._opened.known(instance) or await self._opened.open(instance)
+        try:
+            return await self._subject(opened)
+        finally:
+            opened.release()
+
+    async def still(self, instance: InstanceRef, look: Look, frame: int | None = None) -> bytes:
+        """Give one frame, from 1; of several the representative, if none is named.
+
+        Raises: NotRendered, NoSuchFrame; Malformed, for a region outside.
+        """
+        opened = self._opened.known(instance) or await self._opened.open(instance)
+        try:
+            subject = await self._subject(opened)
+            return await self._drawn(opened, subject, frame or subject.representative, look)
+        finally:
+            opened.release()
+
+    async def stills(
+        self, instance: InstanceRef, look: Look, frames: Sequence[int]
+    ) -> AsyncGenerator[bytes]:
+        """Give frames, each as a file. Raises: as `still`."""
+        opened = await self._opened.open(instance)
+        try:
+            subject = await self._subject(opened)
+            making = (partial(self._drawn, opened, subject, frame, look) for frame in frames)
+            async with aclosing(self._in_turn(making)) as made:
+                async for picture in made:
+                    yield picture
+        finally:
+            opened.release()
+
+    async def each(
+        self, instances: Sequence[InstanceRef], look: Look
+    ) -> AsyncGenerator[tuple[InstanceRef, bytes]]:
+        """Give one picture of each that has any. Raises: NotRendered, if none has."""
+        making = (partial(self._of_one, instance, look) for instance in instances)
+        is_any = False
+        async with aclosing(self._in_turn(making)) as made:
+            async for instance, picture in made:
+                if picture is not None:
+                    is_any = True
+                    yield instance, picture
+        if not is_any:
+            raise NotRendered("there is nothing that can be rendered")
+
+    async def _of_one(self, instance: InstanceRef, look: Look) -> tuple[InstanceRef, bytes | None]:
+        try:
+            return instance, await self.still(instance, look)
+        except NotRendered:
+            return instance, None
+
+    async def _in_turn(
+        self, making: Iterable[Callable[[], Coroutine[Any, Any, T]]]
+    ) -> AsyncGenerator[T]:
+        """Give what is made, in order; as much is in the making as keeps the workers busy."""
+        pending: deque[asyncio.Task[T]] = deque()
+        try:
+            for make in making:
+                pending.append(asyncio.create_task(make()))
+                if len(pending) > self._workers.count:
+                    yield await pending.popleft()
+            while pending:
+                yield await pending.popleft()
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    async def animation(
+        self, instance: InstanceRef, look: Look, frames: Sequence[int] = ()
+    ) -> AsyncGenerator[Buffer]:
+        """Give frames, all if none are named, as an animated GIF. Raises: as `still`."""
+        subject = await self.subject(instance)
+        numbers = frames or range(1, subject.count + 1)
+        is_first = True
+        look = replace(look, media_type=GIF, is_block=True)
+        async with aclosing(self.stills(instance, look, numbers)) as made:
+            async for block in made:
+                if is_first:
+                    yield animation.opening(block)
+                    is_first = False
+                yield animation.content(block)
+        yield animation.TRAILER
+
+    async def thumbnail(self, instance: InstanceRef, look: Look, frame: int | None = None) -> bytes:
+        """Give a small picture, or one that says what it is. Raises: NoSuchFrame."""
+        if look.viewport is None:
+            look = Look(media_type=look.media_type, viewport=THUMBNAIL)
+        try:
+            return await self.still(instance, look, frame)
+        except NotRendered:
+            return await self._card(instance, look)
+
+    async def representative(self, selection: Selection) -> InstanceRef | None:
+        """Choose what stands for a series or a study: an image, if there is one; None for nothing.
+
+        The middle image by number of the series that has most.
+        """
+        first = None
+        for series in sorted(await self._index.outlines(selection), key=_promise)[:CANDIDATES]:
+            for number in dict.fromkeys((series.instances // 2, 0)):
+                found = await self._index.nth(series, number)
+                if found is None:
+                    continue
+                first = first or found
+                try:
+                    await self.subject(found)
+                except (NotRendered, Unavailable):
+                    continue
+                return found
+        return first
+
+    async def _card(self, instance: InstanceRef, look: Look) -> bytes:
+        """What an instance is. Nothing of the patient's is on it (PS3.18 10.4.3.3.4)."""
+        known = SOP_CLASSES.get(instance.sop_class_uid)
+        name = known.name.removesuffix(" Storage") if known else "Private or unknown SOP class"
+        finish = Finish(media_type=look.media_type, quality=look.quality, viewport=look.viewport)
+        return await self._workers.run(finishing.card, [], (_emblem(name), name), finish)
+
+    async def _drawn(self, opened: OpenInstance, subject: Subject, frame: int, look: Look) -> bytes:
+        image = subject.image
+        if look.viewport is not None:
+            look.viewport.region(image.form.rows, image.form.columns)
+        if frame > subject.count:
+            raise NoSuchFrame(f"there is no frame {frame}: the instance has {subject.count}")
+        async with self._slots:
+            try:
+                syntax = syntax_of_frames(opened.syntax)
+                followed = recipe(image, frame, syntax, look.window)
+                data = await _read(opened, frame, image.form.size)
+                finish = finish_of(subject, frame, look)
+                return await self._workers.run(finishing.drawn, data, followed, finish)
+            except (Malformed, Unsupported, NotFound) as error:
+                # It is there, and asked for as it should be: what is wrong is wrong with it.
+                raise NotRendered(f"frame {frame} cannot be rendered: {error}") from error
+
+    async def _subject(self, opened: OpenInstance) -> Subject:
+        key = opened.instance.blob_key
+        if (known := self._subjects.get(key)) is None:
+            try:
+                known = await _described(opened)
+            except NotRendered as error:
+                known = error
+            except (Malformed, Unsupported, NotFound) as error:
+                known = NotRendered(f"it cannot be rendered: {error}")
+            self._remember(key, known)
+        self._subjects.move_to_end(key)
+        if isinstance(known, NotRendered):
+            raise NotRendered(known.why)
+        return known
+
+    def _remember(self, key: str, known: "Subject | NotRendered") -> None:
+        replaced = self._subjects.pop(key, None)
+        self._memory += _memory(known) - (_memory(replaced) if replaced else 0)
+        self._subjects[key] = known
+        while len(self._subjects) > 1 and (
+            len(self._subjects) > MOST_REMEMBERED or self._memory > MOST_MEMORY
+        ):
+            _, oldest = self._subjects.popitem(last=False)
+            self._memory -= _memory(oldest)
+
+
+async def _described(opened: OpenInstance) -> Subject:
+    found = await opened.frame_map()
+    if found.is_video:
+        raise NotRendered("videos are not rendered yet")
+    dataset = await opened.read(describe)
+    return Subject(Image(dataset), found.count)
+
+
+async def _read(opened: OpenInstance, number: int, size: int) -> list[Buffer]:
+    """Give the bytes of a frame. Raises: Malformed, Unsupported, NotFound."""
+    if (data := opened.at_hand(number)) is not None:
+        return [data]
+    (frame,) = await opened.frames((number,))
+    _refuse_bloated(frame, size)
+    return [piece async for piece in opened.content(frame)]
+
+
+def _refuse_bloated(frame: Frame, size: int) -> None:
+    if frame.size > 2 * size + HEADROOM:
+        raise Malformed(f"{frame.size} bytes for a frame that has {size}")
+
+
+def _promise(series: SeriesOutline) -> tuple[bool, int]:
+    return (series.modality in NOT_PICTURES, -series.instances)
+
+
+def _memory(known: Subject | NotRendered) -> int:
+    return known.memory if isinstance(known, Subject) else 1024
+
+
+_EMBLEMS: Final = {
+    "PDF": "PDF",
+    "CDA": "CDA",
+    "STL": "3D",
+    "OBJ": "3D",
+    "MTL": "3D",
+    "Video": "Video",
+    "SR": "SR",
+    "Report": "SR",
+    "Waveform": "ECG",
+    "ECG": "ECG",
+    "Softcopy": "PR",
+    "Segmentation": "SEG",
+    "Structure": "RT",
+    "Plan": "RT",
+    "Registration": "REG",
+    "Key": "KO",
+    "CT": "CT",
+    "MR": "MR",
+    "RT": "RT",
+}
+
+
+def _emblem(name: str) -> str:
+    """A few letters for what is written in full below them."""
+    words = name.split()
+    return next((short for word, short in _EMBLEMS.items() if word in words), "DICOM")

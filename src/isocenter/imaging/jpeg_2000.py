@@ -1,0 +1,114 @@
+"""JPEG 2000 and HTJ2K (ISO 15444-1, -15; PS3.5 8.2.4, 8.2.14, A.4.4, A.4.10).
+
+By imagecodecs: OpenJPEG, and OpenJPH for reversible HTJ2K. OpenJPH as imagecodecs calls it wraps
+around where a lossy stream overshoots, so OpenJPEG decodes those.
+"""
+
+from collections.abc import Callable
+
+import imagecodecs
+import numpy as np
+
+from isocenter.errors import Malformed, Unsupported
+from isocenter.imaging import codestream, samples
+from isocenter.imaging.native import Buffer, Pixels
+from isocenter.imaging.pixel_format import PixelFormat
+
+DEFAULT_NOISE_RATIO = 60
+DEFAULT_STEP = 0.001
+
+
+def decode(data: Buffer, form: PixelFormat) -> Pixels:
+    """Give the frame; a component transformation is undone, so YBR_RCT and YBR_ICT become RGB.
+
+    Raises: Malformed.
+    """
+    return _decoded(imagecodecs.jpeg2k_decode, data, form)
+
+
+def decode_high_throughput(data: Buffer, form: PixelFormat) -> Pixels:
+    """As ``decode``, for HTJ2K."""
+    if codestream.jpeg_2000(data).is_reversible:
+        return _decoded(imagecodecs.htj2k_decode, data, form)
+    return _decoded(imagecodecs.jpeg2k_decode, data, form)
+
+
+def _decoded(decoder: Callable[[Buffer], Pixels], data: Buffer, form: PixelFormat) -> Pixels:
+    codestream.must_fit(codestream.jpeg_2000(data), form)
+    try:
+        pixels = decoder(data)
+    except (RuntimeError, ValueError) as error:
+        raise Malformed(f"JPEG 2000 stream cannot be decoded: {error}") from error
+    return samples.signed(pixels.reshape(form.shape), form)
+
+
+def encode_lossless(pixels: Pixels, form: PixelFormat) -> bytes:
+    """Compress by the reversible wavelet; RGB becomes YBR_RCT."""
+    _check(form)
+    return bytes(
+        imagecodecs.jpeg2k_encode(
+            _cells(pixels, form),
+            codecformat="j2k",
+            reversible=True,
+            bitspersample=form.bits_stored,
+        )
+    )
+
+
+def encode_lossy(
+    pixels: Pixels, form: PixelFormat, noise_ratio: int = DEFAULT_NOISE_RATIO
+) -> bytes:
+    """Compress by the irreversible wavelet to a peak signal to noise ratio in dB.
+
+    RGB becomes YBR_ICT.
+    """
+    _check(form)
+    return bytes(
+        imagecodecs.jpeg2k_encode(
+            _cells(pixels, form),
+            level=noise_ratio,
+            codecformat="j2k",
+            reversible=False,
+            bitspersample=form.bits_stored,
+        )
+    )
+
+
+def encode_high_throughput(pixels: Pixels, form: PixelFormat) -> bytes:
+    """As ``encode_lossless``, for HTJ2K."""
+    _check(form)
+    return bytes(imagecodecs.htj2k_encode(_cells(pixels, form), reversible=True))
+
+
+def encode_progressive(pixels: Pixels, form: PixelFormat) -> bytes:
+    """As ``encode_high_throughput``, in the order RPCL with a tile-part for each resolution."""
+    _check(form)
+    return bytes(
+        imagecodecs.htj2k_encode(
+            _cells(pixels, form),
+            reversible=True,
+            tlm=True,
+            tilepart=imagecodecs.HTJ2K.TILEPART.RESOLUTIONS,
+        )
+    )
+
+
+def encode_high_throughput_lossy(
+    pixels: Pixels, form: PixelFormat, step: float = DEFAULT_STEP
+) -> bytes:
+    """Compress by the irreversible wavelet; ``step`` quantizes, of a full scale of 1."""
+    _check(form)
+    return bytes(imagecodecs.htj2k_encode(_cells(pixels, form), level=step, reversible=False))
+
+
+def _check(form: PixelFormat) -> None:
+    if form.bits_allocated not in (8, 16) or form.samples_per_pixel not in (1, 3):
+        raise Unsupported(
+            f"JPEG 2000 of {form.samples_per_pixel} samples of {form.bits_allocated} bits"
+        )
+
+
+def _cells(pixels: Pixels, form: PixelFormat) -> Pixels:
+    """What the encoder takes; signed samples stay signed."""
+    samples.unsigned(pixels, form)  # raises where bits would be lost
+    return np.ascontiguousarray(pixels)

@@ -1,0 +1,105 @@
+"""How pictures are to look, and the images that they are made of."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from isocenter.dicom.syntax import EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntax
+from isocenter.imaging import annotations
+from isocenter.imaging.attributes import binary, integer, items, nearest, numbers, text
+from isocenter.imaging.finishing import NO_PROFILE, Finish
+from isocenter.imaging.frames import ENCAPSULATED_UNCOMPRESSED
+from isocenter.imaging.image import Image
+from isocenter.imaging.luts import Window
+from isocenter.imaging.pictures import DEFAULT_QUALITY, Viewport
+
+GIF: Final = "image/gif"
+FRAME_TIME: Final = 0.1
+"""Seconds for which a frame is shown where nothing is said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How pictures are to look, and what they are written as."""
+
+    media_type: str = "image/jpeg"
+    quality: int = DEFAULT_QUALITY
+    viewport: Viewport | None = None
+    window: Window | None = None
+    annotations: frozenset[str] = frozenset()
+    profile: str = NO_PROFILE
+    is_block: bool = False
+    """As a frame of an animation, which is a GIF."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """An image of which pictures can be made."""
+
+    image: Image
+    count: int
+    """Frames."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes that what is known of it takes, roughly."""
+        dataset = self.image.dataset
+        inline = sum(len(each.get("InlineBinary", "")) for each in dataset.values())
+        return 16_384 + inline + 2_048 * len(items(dataset, "52009230"))
+
+    @property
+    def representative(self) -> int:
+        """The frame that stands for all (PS3.3 C.7.6.6): the one that is named, or the middle."""
+        named = integer(self.image.dataset, "00286010", 0)
+        return named if 0 < named <= self.count else self.count // 2 + 1
+
+    def delay(self, frame: int) -> float:
+        """Seconds for which a frame is shown (PS3.3 C.7.6.5)."""
+        dataset = self.image.dataset
+        vector = numbers(dataset, "00181065")
+        if frame < len(vector) and vector[frame] > 0:
+            return vector[frame] / 1000
+        for tag, seconds in (("00181063", 0.001), ("00200110", 1.0)):
+            if (found := numbers(dataset, tag)) and found[0] > 0:
+                return found[0] * seconds
+        for tag in ("00082144", "00180040"):
+            if (rates := numbers(dataset, tag)) and rates[0] > 0:
+                return 1 / rates[0]
+        return FRAME_TIME
+
+
+def syntax_of_frames(syntax: TransferSyntax) -> str:
+    """How frames are coded when they are read: native ones come little endian."""
+    is_native = not syntax.is_encapsulated or syntax.uid == ENCAPSULATED_UNCOMPRESSED
+    return EXPLICIT_VR_LITTLE_ENDIAN if is_native else syntax.uid
+
+
+def finish_of(subject: Subject, frame: int, look: Look) -> Finish:
+    """Say what is done with the picture of ``frame`` (from 1)."""
+    dataset = subject.image.dataset
+    left: tuple[str, ...] = ()
+    right: tuple[str, ...] = ()
+    if annotations.PATIENT in look.annotations:
+        left = annotations.of_patient(dataset)
+    if annotations.TECHNIQUE in look.annotations:
+        right = annotations.of_technique(dataset, frame, subject.count)
+    return Finish(
+        media_type=look.media_type,
+        quality=look.quality,
+        viewport=look.viewport,
+        left=left,
+        right=right,
+        profile=look.profile,
+        source=_profile(subject, frame) if look.profile != NO_PROFILE else b"",
+        delay=subject.delay(frame) if look.is_block else None,
+    )
+
+
+def _profile(subject: Subject, frame: int) -> bytes:
+    """The ICC profile of a frame: of its optical path, or of the image (PS3.3 C.11.15)."""
+    dataset = subject.image.dataset
+    named = text(nearest(dataset, "00480207", frame, "00480106"), "00480106")
+    paths = items(dataset, "00480105")
+    for path in sorted(paths, key=lambda each: text(each, "00480106") != named):
+        if profile := binary(path, "00282000"):
+            return profile
+    return binary(dataset, "00282000")

@@ -1,0 +1,95 @@
+"""How one frame becomes a picture: everything that is needed, small enough to hand to a worker."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isocenter.errors import Malformed
+from isocenter.imaging import colour_hints, colours, greys
+from isocenter.imaging.codecs import codec
+from isocenter.imaging.colours import PALETTE
+from isocenter.imaging.greys import Shading
+from isocenter.imaging.image import Image
+from isocenter.imaging.luts import Window
+from isocenter.imaging.native import Buffer, Pixels
+from isocenter.imaging.overlays import Overlay, burnt_in, overlays
+from isocenter.imaging.pixel_format import PixelFormat
+from isocenter.imaging.shutters import Shutter
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Palette:
+    """Colours for stored values."""
+
+    first: int
+    """The value that the first colour is for."""
+    colours: Bytes = field(repr=False)
+    """``(entries, 3)``."""
+
+    def apply(self, pixels: Pixels) -> Bytes:
+        """Give ``(rows, columns, 3)``."""
+        at = np.clip(pixels.astype(np.int64) - self.first, 0, len(self.colours) - 1)
+        found: Bytes = self.colours[at]
+        return found
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Recipe:
+    """How one frame is decoded and shown."""
+
+    form: PixelFormat
+    transfer_syntax: str
+    shading: Shading | None = None
+    """For greys."""
+    palette: Palette | None = None
+    overlays: tuple[Overlay, ...] = ()
+    shutter: Shutter | None = None
+    aspect: float = 1.0
+    """Height of a pixel over its width."""
+
+    def follow(self, frame: Buffer) -> Bytes:
+        """Give ``(rows, columns)`` or ``(rows, columns, 3)``. Raises: Malformed, Unsupported."""
+        used = codec(self.transfer_syntax)
+        if used.decode is None:
+            raise Malformed(f"frames of {self.transfer_syntax} are not decoded one by one")
+        pixels = used.decode(frame, self.form)
+        picture = np.ascontiguousarray(self._coloured(pixels, frame))
+        if not picture.flags.writeable:
+            picture = picture.copy()
+        burnt_in(picture, pixels, self.overlays)
+        if self.shutter is not None:
+            hidden = self.shutter.hidden(self.form.rows, self.form.columns)
+            picture[hidden] = self.shutter.value >> 8
+        return picture
+
+    def _coloured(self, pixels: Pixels, frame: Buffer) -> Bytes:
+        if self.shading is not None:
+            return greys.shown(pixels, self.form, self.shading)
+        if self.palette is not None:
+            return self.palette.apply(pixels)
+        named = colour_hints.photometric(
+            frame, self.transfer_syntax, self.form.photometric_interpretation
+        )
+        return colours.to_rgb(pixels, named, self.form.bits_stored)
+
+
+def recipe(image: Image, frame: int, transfer_syntax: str, window: Window | None = None) -> Recipe:
+    """Say how ``frame`` (from 1) is shown, as its own attributes ask.
+
+    ``window`` goes before the image's own. Raises: Malformed.
+    """
+    plain = Recipe(
+        form=image.form,
+        transfer_syntax=transfer_syntax,
+        overlays=tuple(overlays(image.dataset, frame)),
+        shutter=Shutter.of(image.dataset),
+        aspect=image.aspect(frame),
+    )
+    if image.is_grey:
+        return replace(plain, shading=greys.shading(image, frame, window))
+    if image.photometric == PALETTE:
+        return replace(plain, palette=Palette(*colours.palette(image.dataset)))
+    return plain

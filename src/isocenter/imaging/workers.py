@@ -1,0 +1,249 @@
+"""Worker processes for codecs and rendering.
+
+Codec libraries crash and hang on hostile streams, and hold the interpreter: so they run in other
+processes, with a bound on memory and on time. Pixels go there and back in shared memory. A worker
+that dies or takes too long costs its own job only, and is replaced.
+"""
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.shared_memory import SharedMemory
+from queue import SimpleQueue
+from typing import Any, Final
+
+from isocenter.errors import IsocenterError, Malformed, Unavailable
+
+log = logging.getLogger(__name__)
+
+Buffer = bytes | bytearray | memoryview
+Job = Callable[..., "Buffer"]
+"""Called in a worker with a view of the bytes it is given and its arguments; gives bytes."""
+
+SMALLEST_ROOM: Final = 1 << 20
+ENVIRONMENT: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""One worker is one core: libraries are not to start threads of their own."""
+
+
+class Workers:
+    """A few processes that do jobs; as many at once as there are processes, the rest wait."""
+
+    def __init__(self, count: int = 0, *, memory: int = 4 << 30, patience: float = 60.0) -> None:
+        """``count`` 0 is one for each processor; ``memory`` in bytes, ``patience`` in seconds."""
+        self.count = count or os.cpu_count() or 1
+        self._memory = memory
+        self._patience = patience
+        self._jobs: SimpleQueue[_Assignment | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    async def run(self, job: Job, data: Sequence[Buffer], *arguments: object) -> bytes:
+        """Have ``job`` done with the joined ``data``.
+
+        ``job`` is a function of a module, arguments are small and can be pickled. A cancelled wait
+        gives up a job that has not begun. Raises: what the job raises; Malformed, if the worker
+        died over it or took too long; Unavailable, when closed.
+        """
+        return await asyncio.wrap_future(self.submit(job, data, *arguments))
+
+    def submit(self, job: Job, data: Sequence[Buffer], *arguments: object) -> "Future[bytes]":
+        """As ``run``, for callers that are threads."""
+        assignment = _Assignment(job, data, arguments)
+        with self._lock:
+            if self._is_closed:
+                raise Unavailable("the workers have ended their day")
+            self._jobs.put(assignment)
+            if not self._idle and len(self._threads) < self.count:
+                thread = threading.Thread(target=self._attend, name="imaging", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+        return assignment.answer
+
+    def close(self) -> None:
+        """Finish what was submitted, then end the processes."""
+        with self._lock:
+            self._is_closed = True
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _attend(self) -> None:
+        """Hand jobs to one process; in a thread of its own."""
+        worker: _Worker | None = None
+        try:
+            while (assignment := self._next()) is not None:
+                if not assignment.answer.set_running_or_notify_cancel():
+                    continue
+                try:
+                    worker = worker or _Worker(self._memory)
+                    assignment.answer.set_result(worker.do(assignment, self._patience))
+                except _Lost as loss:
+                    worker = None
+                    log.error("an imaging worker was lost", extra={"why": str(loss)})
+                    assignment.answer.set_exception(
+                        Malformed(f"pixel data cannot be worked on: {loss}")
+                    )
+                except BaseException as error:
+                    assignment.answer.set_exception(error)
+        finally:
+            if worker is not None:
+                worker.end()
+
+    def _next(self) -> "_Assignment | None":
+        with self._lock:
+            self._idle += 1
+        try:
+            return self._jobs.get()
+        finally:
+            with self._lock:
+                self._idle -= 1
+
+
+class _Assignment:
+    __slots__ = ("answer", "arguments", "data", "job")
+
+    def __init__(self, job: Job, data: Sequence[Buffer], arguments: tuple[object, ...]) -> None:
+        self.job = job
+        self.data = data
+        self.arguments = arguments
+        self.answer: Future[bytes] = Future()
+
+
+def _view(room: SharedMemory) -> memoryview:
+    assert room.buf is not None  # it is, until the room is closed
+    return room.buf
+
+
+class _Lost(Exception):
+    """The process died, or had to be ended."""
+
+
+class _Worker:
+    """One process, with the memory that it shares."""
+
+    def __init__(self, memory: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, memory), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._room: SharedMemory | None = None
+
+    def do(self, assignment: _Assignment, patience: float) -> bytes:
+        """Raises: _Lost; what the job raised."""
+        size = sum(len(part) for part in assignment.data)
+        room = self._room_for(size)
+        at = 0
+        for part in assignment.data:
+            _view(room)[at : at + len(part)] = part
+            at += len(part)
+        try:
+            self._pipe.send((assignment.job, assignment.arguments, room.name, size))
+            if not self._pipe.poll(patience):
+                raise _Lost(f"it took more than {patience:g} s")
+            kind, answer = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            self._process.join(1)
+            self.end()
+            raise _Lost(f"the worker ended with {self._process.exitcode}") from error
+        except _Lost:
+            self.end()
+            raise
+        if kind == "raised":
+            raise answer
+        return self._taken(kind, answer)
+
+    def _taken(self, kind: str, answer: Any) -> bytes:
+        """The answer: in the room that was given, or in one that the worker made."""
+        if kind == "here":
+            assert self._room is not None
+            return bytes(_view(self._room)[:answer])
+        name, size = answer
+        made = SharedMemory(name)
+        try:
+            return bytes(_view(made)[:size])
+        finally:
+            made.close()
+            made.unlink()
+
+    def _room_for(self, size: int) -> SharedMemory:
+        if self._room is None or self._room.size < size:
+            self._forget_room()
+            self._room = SharedMemory(create=True, size=max(size, SMALLEST_ROOM))
+        return self._room
+
+    def _forget_room(self) -> None:
+        if self._room is not None:
+            self._room.close()
+            self._room.unlink()
+            self._room = None
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._pipe.close()
+        self._process.kill()
+        self._process.join()
+        self._forget_room()
+
+
+# In the worker.
+
+
+def _serve(pipe: Connection, memory: int) -> None:
+    _limit(memory)
+    os.environ.update(ENVIRONMENT)
+    rooms: dict[str, SharedMemory] = {}
+    while True:
+        try:
+            job, arguments, name, size = pipe.recv()
+        except (EOFError, KeyboardInterrupt):
+            return
+        if name not in rooms:
+            for old in rooms.values():
+                old.close()
+            rooms = {name: SharedMemory(name)}
+        pipe.send(_done(job, arguments, rooms[name], size))
+
+
+def _done(
+    job: Job, arguments: tuple[object, ...], room: SharedMemory, size: int
+) -> tuple[str, Any]:
+    try:
+        with _view(room)[:size].toreadonly() as given:
+            answer = memoryview(job(given, *arguments)).cast("B")
+    except IsocenterError as error:
+        return "raised", error
+    except MemoryError:
+        return "raised", Malformed("pixel data asks for more memory than a worker has")
+    except Exception as error:
+        return "raised", Malformed(f"pixel data cannot be worked on: {error!r}")
+    if len(answer) <= room.size:
+        _view(room)[: len(answer)] = answer
+        return "here", len(answer)
+    made = SharedMemory(create=True, size=len(answer))
+    _view(made)[: len(answer)] = answer
+    made.close()
+    return "made", (made.name, len(answer))
+
+
+def _limit(memory: int) -> None:
+    if sys.platform == "win32":
+        return
+    import resource
+    import signal
+
+    for number in (signal.SIGINT, signal.SIGTERM):  # the parent says when to end
+        signal.signal(number, signal.SIG_IGN)
+    with suppress(OSError, ValueError):  # macOS does not bound address space
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
