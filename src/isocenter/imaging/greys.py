@@ -43,30 +43,52 @@ def shown(pixels: Pixels, form: PixelFormat, look: Shading) -> Bytes:
     """Give ``(rows, columns)`` in greys of 8 bits."""
     if form.is_float or form.bits_stored > MOST_BITS_BY_TABLE:
         return _directly(pixels.astype(np.float64), look)
-    patterns = _patterns(pixels, form.bits_stored)
-    values = _all_values(form.bits_stored, is_signed=form.is_signed)
-    if look.voi is None and not _is_plain(form, look):
-        values_there = values[np.flatnonzero(np.bincount(patterns.ravel(), minlength=values.size))]
-        look = _spread(look, values_there)
+    stored = _stored(pixels, form)
+    low, high = int(stored.min()), int(stored.max())
+    values = np.arange(low, high + 1, dtype=np.float64)
+    if look.voi is None:
+        look = _spread_plainly(form, look) or _spread(look, _values_there(stored, values, look))
+    # Only what is there is mapped; as unsigned numbers from 0 on, it is looked up quickest.
     table = _directly(values, look)
-    greys: Bytes = table[patterns]
+    at = stored.view(f"u{stored.dtype.itemsize}") - np.array(
+        low & _MASKS[stored.dtype.itemsize], f"u{stored.dtype.itemsize}"
+    )
+    greys: Bytes = table.take(at, mode="clip")
     return greys
 
 
-def _patterns(pixels: Pixels, bits_stored: int) -> Pixels:
-    """Stored values as numbers from 0, what lies in the bits above left out."""
-    unsigned = pixels.view(f"u{pixels.dtype.itemsize}")
-    if bits_stored < 8 * pixels.dtype.itemsize:
-        masked: Pixels = unsigned & np.array((1 << bits_stored) - 1, unsigned.dtype)
+_MASKS: Final = {1: 0xFF, 2: 0xFFFF, 4: 0xFFFFFFFF, 8: 0xFFFFFFFFFFFFFFFF}
+
+
+def _stored(pixels: Pixels, form: PixelFormat) -> Pixels:
+    """Stored values, what lies in the bits above left out."""
+    unused = 8 * pixels.dtype.itemsize - form.bits_stored
+    if not unused:
+        return pixels
+    if not form.is_signed:
+        masked: Pixels = pixels & np.array((1 << form.bits_stored) - 1, pixels.dtype)
         return masked
-    return unsigned
+    shift = np.array(unused, pixels.dtype)
+    extended: Pixels = (pixels << shift) >> shift
+    return extended
 
 
-def _all_values(bits: int, *, is_signed: bool) -> Values:
-    values = np.arange(1 << bits, dtype=np.float64)
-    if is_signed:
-        values[1 << (bits - 1) :] -= 1 << bits
-    return values
+def _values_there(stored: Pixels, values: Values, look: Shading) -> Values:
+    """The values among which the lowest and the highest are to be found: no padding."""
+    ends = values[[0, -1]]
+    padding = look.padding
+    if padding is None or not ((ends >= padding.low) & (ends <= padding.high)).any():
+        return values if isinstance(look.modality, Table) else ends
+    counts = np.bincount((stored.astype(np.int64) - int(ends[0])).ravel(), minlength=values.size)
+    return values[np.flatnonzero(counts)]
+
+
+def _spread_plainly(form: PixelFormat, look: Shading) -> Shading | None:
+    """Pixels of 8 bits without a word on windows are shown as they are."""
+    if not _is_plain(form, look):
+        return None
+    highest = (1 << form.bits_stored) - 1
+    return _spread(look, np.array((0.0, highest)))
 
 
 def _is_plain(form: PixelFormat, look: Shading) -> bool:
