@@ -17,7 +17,6 @@ from typing import Any, Final
 import numpy as np
 import pydicom
 
-ROOT: Final = Path(__file__).parent.parent
 from corpus_files import name, paths
 from isocenter.dicom import part10
 from isocenter.dicom.syntax import EXPLICIT_VR_LITTLE_ENDIAN
@@ -25,7 +24,7 @@ from isocenter.errors import IsocenterError
 from isocenter.imaging.codecs import CODECS
 from transcoded import Transcoder, pixels, transcoder
 
-OUT: Final = ROOT / "tests" / "data" / "formats.json"
+OUT: Final = Path(__file__).parent / "data" / "formats.json"
 SAMPLES: Final = ("CT_small.dcm", "MR_small.dcm", "SC_rgb_small_odd.dcm")
 LARGEST: Final = 20 << 20
 Proof = dict[str, str]
