@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 
 from isocenter.archive.backpressure import Budget, Share
 from isocenter.archive.commitment import Commitments
+from isocenter.archive.frame_conversion import FrameConversions
 from isocenter.archive.frames import OpenInstances
 from isocenter.archive.ingest import Announced, Ingest, Reception
 from isocenter.archive.metadata import Metadata
@@ -57,6 +58,7 @@ class Archive:
         self.commitments = Commitments(index.commitments, self, self.admission, config)
         self.opened = OpenInstances(store, copies, workers)
         self.imaging = Workers(imaging.workers, memory=imaging.memory, patience=imaging.patience)
+        self.conversions = FrameConversions(self.imaging)
         self.renderings = Renderings(index, self.opened, self.imaging)
 
     @classmethod

@@ -13,6 +13,7 @@ from isocenter.dicom.syntax import EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntax, lo
 from isocenter.dicomweb import negotiation
 from isocenter.dicomweb.negotiation import AS_KEPT, OCTET_STREAM, Accepted, Chosen, Offer
 from isocenter.imaging.frames import ENCAPSULATED_UNCOMPRESSED
+from isocenter.imaging.transcoding import can_convert
 
 _COMPRESSED: Final = (
     (r"1\.2\.840\.10008\.1\.2\.4\.(5\d|6\d|70)", "image/jpeg"),
@@ -31,6 +32,12 @@ IMAGES: Final = (
     *("image/jpeg", "image/jls", "image/jp2", "image/jpx", "image/jphc", "image/jxl"),
     "image/dicom-rle",
 )
+CONVERTED: Final = (
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    *(f"1.2.840.10008.1.2.4.{last}" for last in (201, 202, 80, 90, 110, 70)),
+    "1.2.840.10008.1.2.5",
+)
+"""What frames are turned into; of those of one media type, its default comes first."""
 MEDIA_TYPES: Final = (*IMAGES, "video/mpeg", "video/mp4", "video/h265")
 """All that pixel data may be given as."""
 MOST_REMEMBERED: Final = 1_000
@@ -38,7 +45,8 @@ MOST_REMEMBERED: Final = 1_000
 LONGEST_REMEMBERED: Final = 1_000
 """Characters of what a client says; longer is thought about each time."""
 
-_remembered: dict[tuple[object, ...], Chosen | None] = {}
+_Choices = tuple[Chosen | None, tuple[Chosen, str] | None]
+_remembered: dict[tuple[object, ...], _Choices] = {}
 
 
 def media_type_of(syntax: TransferSyntax) -> str:
@@ -76,20 +84,55 @@ def offers_of(syntax: TransferSyntax, *, is_one: bool) -> tuple[Offer, ...]:
 
 def choose(request: Request, syntax_uid: str, *, is_one: bool) -> Chosen:
     """Choose how frames kept in a transfer syntax are given. Raises: HTTPException 400, 406."""
+    chosen, _ = _choices(request, syntax_uid, is_one=is_one)
+    if chosen is None:
+        raise negotiation.not_acceptable(offers_of(lookup(syntax_uid), is_one=is_one))
+    return chosen
+
+
+def choose_converted(
+    request: Request, syntax_uid: str, *, is_one: bool
+) -> tuple[Chosen, str] | None:
+    """Choose what frames are turned into where that is preferred to what they are kept in.
+
+    Give it with its transfer syntax, which loses nothing; None, where it is not preferred, or
+    cannot be had. Raises: HTTPException 400.
+    """
+    return _choices(request, syntax_uid, is_one=is_one)[1]
+
+
+def _choices(request: Request, syntax_uid: str, *, is_one: bool) -> _Choices:
     accept = tuple(request.headers.getlist("accept"))
     query: bytes = request.scope["query_string"]
     key = (query, accept, syntax_uid, is_one)
     if key in _remembered:
-        chosen = _remembered[key]
-    else:
-        chosen = _choose(request, lookup(syntax_uid), is_one=is_one)
-        if len(_remembered) >= MOST_REMEMBERED:
-            _remembered.clear()
-        if len(query) + sum(map(len, accept)) <= LONGEST_REMEMBERED:
-            _remembered[key] = chosen
-    if chosen is None:
-        raise negotiation.not_acceptable(offers_of(lookup(syntax_uid), is_one=is_one))
-    return chosen
+        return _remembered[key]
+    kept = _choose(request, lookup(syntax_uid), is_one=is_one)
+    choices = kept, _converted(request, lookup(syntax_uid), kept, is_one=is_one)
+    if len(_remembered) >= MOST_REMEMBERED:
+        _remembered.clear()
+    if len(query) + sum(map(len, accept)) <= LONGEST_REMEMBERED:
+        _remembered[key] = choices
+    return choices
+
+
+def _converted(
+    request: Request, syntax: TransferSyntax, kept: Chosen | None, *, is_one: bool
+) -> tuple[Chosen, str] | None:
+    accepted = negotiation.acceptable(request)
+    best: tuple[Chosen, str] | None = None
+    least = kept.quality if kept is not None else 0.0
+    for target in CONVERTED:
+        if target == transfer_syntax_of(syntax) or not can_convert(syntax.uid, target):
+            continue
+        media_type = media_type_of(lookup(target))
+        offers = [Offer(media_type, True, target)]
+        if is_one:
+            offers.append(Offer(media_type, False, target))
+        for chosen in accepted.ranked(offers)[:1]:
+            if chosen.quality > least:
+                best, least = (chosen, target), chosen.quality
+    return best
 
 
 def _choose(request: Request, syntax: TransferSyntax, *, is_one: bool) -> Chosen | None:

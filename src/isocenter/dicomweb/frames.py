@@ -1,11 +1,13 @@
-"""Retrieve Transaction for frames, one by one, without decoding them (PS3.18 10.4.1.1.6).
+"""Retrieve Transaction for frames, decoded or compressed if need be (PS3.18 10.4.1.1.6).
 
 A single frame that was located before and is in memory is answered at once, in one piece: viewers
 ask for thousands of those.
 """
 
+import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,11 +21,16 @@ from isocenter.dicomweb import addresses, frame_types, multipart, targets
 from isocenter.dicomweb.answers import answer
 from isocenter.dicomweb.conditional import etag
 from isocenter.dicomweb.delivery import Buffer
+from isocenter.dicomweb.files import Body
 from isocenter.dicomweb.negotiation import Chosen
 from isocenter.dicomweb.pieces import Pieces
 from isocenter.dicomweb.resources import Method, Parameter, Resource
+from isocenter.errors import Malformed, Unsupported
 from isocenter.imaging.frame_bytes import Frame
+from isocenter.imaging.transcoding import Conversion
 from isocenter.storage.records import InstanceRef
+
+log = logging.getLogger(__name__)
 
 PATH: Final = "/studies/{study}/series/{series}/instances/{instance}/frames/{frames}"
 MOST_FRAMES: Final = 10_000
@@ -41,8 +48,13 @@ async def frames(request: Request) -> Response:
     """
     numbers = _numbers(request.path_params["frames"])
     instance = await targets.instance_of(request)
-    chosen = frame_types.choose(request, instance.transfer_syntax, is_one=len(numbers) == 1)
-    manner = _Manner.of(request, instance, chosen, numbers)
+    is_one = len(numbers) == 1
+    wanted = frame_types.choose_converted(request, instance.transfer_syntax, is_one=is_one)
+    if wanted is not None and (given := await _converted(request, instance, wanted, numbers)):
+        return given
+    chosen = frame_types.choose(request, instance.transfer_syntax, is_one=is_one)
+    syntax = frame_types.transfer_syntax_of(lookup(instance.transfer_syntax))
+    manner = _Manner.of(request, instance, chosen, syntax, numbers)
     archive: Archive = request.app.state.archive
     opened = archive.opened.known(instance) or await archive.opened.open(instance, locates=True)
     try:
@@ -54,6 +66,70 @@ async def frames(request: Request) -> Response:
         opened.release()
     body = Pieces(archive, instance, list(manner.pieces(found, numbers)))
     return answer(request, body, manner.tag, manner.content_type, {})
+
+
+async def _converted(
+    request: Request, instance: InstanceRef, wanted: tuple[Chosen, str], numbers: Sequence[int]
+) -> Response | None:
+    """Give frames in another transfer syntax; None, where the first of them cannot be had so."""
+    chosen, target = wanted
+    archive: Archive = request.app.state.archive
+    manner = _Manner.of(request, instance, chosen, target, numbers)
+    opened = await archive.opened.open(instance, locates=True)
+    try:
+        try:
+            way = await archive.conversions.begin(opened, target)
+            given = archive.conversions.frames(opened, way, numbers[:1])
+            first = await anext(given)
+        except (Malformed, Unsupported) as error:
+            log.info("frame not converted", extra={"reason": str(error)})
+            return None
+    finally:
+        opened.release()
+    body: Body
+    if len(numbers) == 1:
+        body = Pieces(archive, instance, [manner.whole(numbers[0], first)])
+    else:
+        body = _Converted(archive, instance, way, manner, numbers, first)
+    return answer(request, body, f"W/{manner.tag}", manner.content_type, {})
+
+
+class _Converted:
+    """Frames that are converted while they are given; how large they become shows only then."""
+
+    size: int | None = None
+
+    def __init__(
+        self,
+        archive: Archive,
+        instance: InstanceRef,
+        way: Conversion,
+        manner: "_Manner",
+        numbers: Sequence[int],
+        first: bytes,
+    ) -> None:
+        self._archive = archive
+        self._instance = instance
+        self._way = way
+        self._manner = manner
+        self._numbers = numbers
+        self._first = first
+
+    async def content(self, start: int = 0, end: int | None = None) -> AsyncGenerator[Buffer]:
+        """Give them all. Raises: Malformed, Unsupported, NotFound, Unavailable."""
+        yield self._manner.part(self._numbers[0], self._first, is_first=True)
+        opened = await self._archive.opened.open(self._instance, locates=True)
+        try:
+            rest = self._numbers[1:]
+            async with aclosing(
+                self._archive.conversions.frames(opened, self._way, rest)
+            ) as frames:
+                for number in rest:
+                    yield self._manner.part(number, await anext(frames), is_first=False)
+        finally:
+            opened.release()
+        if self._manner.boundary:
+            yield multipart.end(self._manner.boundary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +148,17 @@ class _Manner:
 
     @classmethod
     def of(
-        cls, request: Request, instance: InstanceRef, chosen: Chosen, numbers: Sequence[int]
+        cls,
+        request: Request,
+        instance: InstanceRef,
+        chosen: Chosen,
+        syntax: str,
+        numbers: Sequence[int],
     ) -> "_Manner":
-        syntax = lookup(instance.transfer_syntax)
-        name = frame_types.media_type_of(syntax)
+        name = frame_types.media_type_of(lookup(syntax))
         if chosen.media_type == name:
             name = chosen.called
-        media_type = f"{name}; transfer-syntax={frame_types.transfer_syntax_of(syntax)}"
+        media_type = f"{name}; transfer-syntax={syntax}"
         base = addresses.instance(
             addresses.root(request),
             instance.sop_class_uid,
@@ -96,10 +176,13 @@ class _Manner:
         """Answer with a single frame."""
         headers = {"vary": "accept", "etag": self.tag, "accept-ranges": "bytes"}
         headers["content-type"] = self.content_type
-        if self.boundary:
-            head = self._head(number, len(data), is_first=True)
-            data = b"".join((head, data, multipart.end(self.boundary)))
-        return Response(bytes(data), headers=headers)
+        return Response(self.whole(number, bytes(data)), headers=headers)
+
+    def whole(self, number: int, data: bytes) -> bytes:
+        """Give a single frame with what stands around it."""
+        if not self.boundary:
+            return data
+        return self.part(number, data, is_first=True) + multipart.end(self.boundary)
 
     def pieces(self, found: Sequence[Frame], numbers: Sequence[int]) -> Iterator[bytes | Frame]:
         """Give the frames, with what stands around them."""
@@ -112,6 +195,12 @@ class _Manner:
             yield frame
             is_first = False
         yield multipart.end(self.boundary)
+
+    def part(self, number: int, data: bytes, *, is_first: bool) -> bytes:
+        """Give one frame with what stands before it."""
+        if not self.boundary:
+            return data
+        return self._head(number, len(data), is_first=is_first) + data
 
     def _head(self, number: int, size: int, *, is_first: bool) -> bytes:
         headers = {
@@ -142,7 +231,7 @@ _STATUSES: Final = {
     304: "the client has them already",
     400: "a UID, the list of frames or the query is not well formed",
     404: "there is no such instance or frame, or its frames cannot be told apart",
-    406: "none of the acceptable media types and transfer syntaxes can be had without decoding",
+    406: "none of the acceptable media types and transfer syntaxes can be had",
     412: "they are not as If-Match says",
     413: "more frames than one answer takes",
     416: "the range lies outside",

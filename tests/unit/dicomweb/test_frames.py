@@ -6,6 +6,7 @@ from email import message_from_bytes
 from email.policy import HTTP
 
 import httpx
+import imagecodecs
 import numpy as np
 import pytest
 
@@ -189,6 +190,89 @@ async def test_what_would_have_to_be_decoded_is_refused_with_what_can_be_had(web
         assert answer.status_code == 406
         assert answer.headers["content-type"] == "application/problem+json"
         assert f"image/jpeg; transfer-syntax={JPEG}" in answer.json()["detail"]
+
+
+SMALL = np.arange(2 * 12 * 10, dtype=np.uint16).reshape(2, 12, 10) * 17
+HTJ2K, JPEG_XL, JPEG_LOSSLESS = (f"1.2.840.10008.1.2.4.{last}" for last in (201, 110, 70))
+DECODERS = {
+    "image/jls": (JPEG_LS, imagecodecs.jpegls_decode),
+    "image/jphc": (HTJ2K, imagecodecs.htj2k_decode),
+    "image/jp2": (J2K, imagecodecs.jpeg2k_decode),
+    "image/jxl": (JPEG_XL, imagecodecs.jpegxl_decode),
+    "image/jpeg": (JPEG_LOSSLESS, imagecodecs.jpeg8_decode),
+}
+
+
+async def put_small(kept: Kept) -> None:
+    streams = [bytes(imagecodecs.jpeg2k_encode(frame, codecformat="j2k", reversible=True))
+               for frame in SMALL]  # fmt: skip
+    nodes = identified(description(2, 12, 10, 16))
+    await put(kept, encapsulated([[each] for each in streams], nodes), J2K)
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [OCTETS, "application/octet-stream", f"{OCTETS}; transfer-syntax={EXPLICIT}"],
+)
+async def test_bytes_of_a_compressed_frame_are_decoded(web, kept, accept) -> None:
+    await put_small(kept)
+
+    answer = await get(web, "2", accept)
+
+    content = parts(answer)[0][1] if accept.startswith("multipart") else answer.content
+    assert content == SMALL[1].tobytes()
+    assert (
+        f"transfer-syntax={EXPLICIT}"
+        in (parts(answer)[0][0] if accept.startswith("multipart") else answer.headers)[
+            "content-type"
+        ]
+    )
+
+
+@pytest.mark.parametrize("media_type", DECODERS)
+async def test_frames_are_compressed_as_is_asked_for(web, kept, media_type) -> None:
+    await put_small(kept)
+    syntax, decode = DECODERS[media_type]
+
+    answer = await web.get(
+        f"{INSTANCE}/frames/2,1", headers={"accept": f"multipart/related; type={media_type}"}
+    )
+
+    given = parts(answer)
+    assert [headers["content-type"] for headers, _ in given] == [
+        f"{media_type}; transfer-syntax={syntax}"
+    ] * 2
+    found = np.stack([decode(content) for _, content in given])
+    assert np.array_equal(found, SMALL[::-1])
+
+
+async def test_what_is_kept_is_given_where_it_is_as_welcome(web, kept) -> None:
+    await put_small(kept)
+
+    either = await get(web, "1", f"image/jp2, {OCTETS}")
+    rather = await get(web, "1", f"image/jp2; q=0.5, {OCTETS}")
+
+    assert either.headers["content-type"].startswith("image/jp2")
+    assert parts(rather)[0][1] == SMALL[0].tobytes()
+
+
+async def test_frames_are_not_given_with_a_loss(web, kept) -> None:
+    await put_small(kept)
+
+    for accept in (f"image/jpeg; transfer-syntax={JPEG}", "image/jls; transfer-syntax=4.81"):
+        assert (await get(web, "1", accept)).status_code == 406
+
+
+async def test_converted_frames_have_a_tag_by_which_they_are_known(web, kept) -> None:
+    await put_small(kept)
+    first = await get(web, "1", OCTETS)
+
+    again = await web.get(
+        f"{INSTANCE}/frames/1", headers={"accept": OCTETS, "if-none-match": first.headers["etag"]}
+    )
+
+    assert first.headers["etag"].startswith("W/")
+    assert again.status_code == 304
 
 
 async def test_of_what_is_preferred_the_first_that_can_be_had_is_given(web, kept) -> None:
