@@ -111,6 +111,12 @@ class OpenInstance:
         with suppress(IsocenterError):  # told when frames are asked for
             self._map = self._locate()
 
+    def recall(self, known: FrameMap) -> None:
+        """Take what ``frame_map`` gave for the same instance when it was open before."""
+        if self._map is None:
+            self._map = known
+            self.on_located()
+
     async def frames(self, numbers: Sequence[int]) -> list[Frame]:
         """Find frames, counted from 1. Raises: NotFound, if there is no such one; NoFrames."""
         found = await self.frame_map()
@@ -163,6 +169,19 @@ class OpenInstance:
         if not frame.is_plain or frame.size > SMALL:
             return None
         return self._data_set.at_hand(frame.spans[0], frame.spans[1])
+
+    def lying(self, number: int) -> "Lying | None":
+        """Give where a frame lies, if it is located and lies as it is to be given."""
+        found = self._map
+        if found is None or found.is_encapsulated or self._reader is not self._data_set:
+            return None
+        try:
+            frame = found.frame(self._reader, number)
+        except IsocenterError:
+            return None  # told by ``frames``
+        if not frame.is_plain or not frame.is_single:
+            return None
+        return Lying(self._data_set, frame.spans[0], frame.size)
 
     async def content(
         self, frame: Frame, start: int = 0, end: int | None = None
@@ -342,6 +361,20 @@ class OpenInstances:
         opened.drop()
 
 
+class Lying:
+    """Bytes of an instance that are yet to be read."""
+
+    def __init__(self, data_set: "_DataSet", start: int, size: int) -> None:
+        self.size = size
+        self._data_set = data_set
+        self._start = start
+
+    def read_into(self, view: memoryview) -> None:
+        """Fill ``view``, of ``size``. Blocks. Raises: Unavailable."""
+        with self._data_set:
+            self._data_set.read_into(view, self._start)
+
+
 class _DataSet:
     """The bytes of a data set within its blob.
 
@@ -372,6 +405,9 @@ class _DataSet:
             return memoryview(b"")
         self.fetched += end - start
         return self._blob.window(self._offset + start, self._offset + end)
+
+    def read_into(self, view: memoryview, start: int) -> None:
+        self._blob.read_into(view, self._offset + start)
 
     def at_hand(self, start: int, end: int) -> Buffer | None:
         return self._blob.at_hand(self._offset + start, self._offset + end)

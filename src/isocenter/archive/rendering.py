@@ -8,7 +8,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -19,12 +19,13 @@ from isocenter.imaging import animation, finishing
 from isocenter.imaging.description import describe
 from isocenter.imaging.finishing import Finish
 from isocenter.imaging.frame_bytes import Frame
+from isocenter.imaging.frames import FrameMap
 from isocenter.imaging.image import Image
 from isocenter.imaging.looks import GIF, Look, Subject, finish_of, syntax_of_frames
 from isocenter.imaging.native import Buffer
 from isocenter.imaging.pictures import Viewport
 from isocenter.imaging.recipes import recipe
-from isocenter.imaging.workers import Workers
+from isocenter.imaging.workers import Part, Workers
 from isocenter.storage.index import Index
 from isocenter.storage.records import InstanceRef, Selection, SeriesOutline
 
@@ -70,7 +71,7 @@ class Renderings:
         self._index = index
         self._opened = opened
         self._workers = workers
-        self._subjects: OrderedDict[str, Subject | NotRendered] = OrderedDict()
+        self._subjects: OrderedDict[str, _Known | NotRendered] = OrderedDict()
         self._memory = 0
         self._slots = asyncio.Semaphore(workers.count + AHEAD)
 
@@ -226,9 +227,10 @@ class Renderings:
         self._subjects.move_to_end(key)
         if isinstance(known, NotRendered):
             raise NotRendered(known.why)
-        return known
+        opened.recall(known.frames)
+        return known.subject
 
-    def _remember(self, key: str, known: "Subject | NotRendered") -> None:
+    def _remember(self, key: str, known: "_Known | NotRendered") -> None:
         replaced = self._subjects.pop(key, None)
         self._memory += _memory(known) - (_memory(replaced) if replaced else 0)
         self._subjects[key] = known
@@ -239,16 +241,30 @@ class Renderings:
             self._memory -= _memory(oldest)
 
 
-async def _described(opened: OpenInstance) -> Subject:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of an image."""
+
+    subject: Subject
+    frames: FrameMap
+    """Where they lie: to be found out once only, though the instance be closed meanwhile."""
+    memory: int
+    """Bytes that this takes, roughly."""
+
+
+async def _described(opened: OpenInstance) -> _Known:
     found = await opened.frame_map()
     if found.is_video:
         raise NotRendered("videos are not rendered yet")
     dataset = await opened.read(describe)
-    return Subject(Image(dataset), found.count)
+    subject = Subject(Image(dataset), found.count)
+    return _Known(subject, found, subject.memory + found.memory)
 
 
-async def _read(opened: OpenInstance, number: int, size: int) -> list[Buffer]:
+async def _read(opened: OpenInstance, number: int, size: int) -> Sequence[Part]:
     """Give the bytes of a frame. Raises: Malformed, Unsupported, NotFound."""
+    if (lying := opened.lying(number)) is not None:
+        return [lying]
     if (data := opened.at_hand(number)) is not None:
         return [data]
     (frame,) = await opened.frames((number,))
@@ -265,8 +281,8 @@ def _promise(series: SeriesOutline) -> tuple[bool, int]:
     return (series.modality in NOT_PICTURES, -series.instances)
 
 
-def _memory(known: Subject | NotRendered) -> int:
-    return known.memory if isinstance(known, Subject) else 1024
+def _memory(known: _Known | NotRendered) -> int:
+    return known.memory if isinstance(known, _Known) else 1024
 
 
 _EMBLEMS: Final = {

@@ -17,7 +17,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.shared_memory import SharedMemory
 from queue import SimpleQueue
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from isocenter.errors import IsocenterError, Malformed, Unavailable
 
@@ -26,6 +26,18 @@ log = logging.getLogger(__name__)
 Buffer = bytes | bytearray | memoryview
 Job = Callable[..., "Buffer"]
 """Called in a worker with a view of the bytes it is given and its arguments; gives bytes."""
+
+
+class Source(Protocol):
+    """Bytes that are yet to be read: straight into the memory that a worker shares."""
+
+    size: int
+
+    def read_into(self, view: memoryview) -> None:
+        """Fill ``view``, of ``size``; in a thread. What it raises is raised for the job."""
+
+
+Part = Buffer | Source
 
 SMALLEST_ROOM: Final = 1 << 20
 ENVIRONMENT: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -46,7 +58,7 @@ class Workers:
         self._lock = threading.Lock()
         self._is_closed = False
 
-    async def run(self, job: Job, data: Sequence[Buffer], *arguments: object) -> bytes:
+    async def run(self, job: Job, data: Sequence[Part], *arguments: object) -> bytes:
         """Have ``job`` done with the joined ``data``.
 
         ``job`` is a function of a module, arguments are small and can be pickled. A cancelled wait
@@ -55,7 +67,7 @@ class Workers:
         """
         return await asyncio.wrap_future(self.submit(job, data, *arguments))
 
-    def submit(self, job: Job, data: Sequence[Buffer], *arguments: object) -> "Future[bytes]":
+    def submit(self, job: Job, data: Sequence[Part], *arguments: object) -> "Future[bytes]":
         """As ``run``, for callers that are threads."""
         assignment = _Assignment(job, data, arguments)
         with self._lock:
@@ -112,7 +124,7 @@ class Workers:
 class _Assignment:
     __slots__ = ("answer", "arguments", "data", "job")
 
-    def __init__(self, job: Job, data: Sequence[Buffer], arguments: tuple[object, ...]) -> None:
+    def __init__(self, job: Job, data: Sequence[Part], arguments: tuple[object, ...]) -> None:
         self.job = job
         self.data = data
         self.arguments = arguments
@@ -122,6 +134,10 @@ class _Assignment:
 def _view(room: SharedMemory) -> memoryview:
     assert room.buf is not None  # it is, until the room is closed
     return room.buf
+
+
+def _size(part: Part) -> int:
+    return len(part) if isinstance(part, bytes | bytearray | memoryview) else part.size
 
 
 class _Lost(Exception):
@@ -141,12 +157,17 @@ class _Worker:
 
     def do(self, assignment: _Assignment, patience: float) -> bytes:
         """Raises: _Lost; what the job raised."""
-        size = sum(len(part) for part in assignment.data)
+        size = sum(map(_size, assignment.data))
         room = self._room_for(size)
         at = 0
         for part in assignment.data:
-            _view(room)[at : at + len(part)] = part
-            at += len(part)
+            view = _view(room)[at : at + _size(part)]
+            if isinstance(part, bytes | bytearray | memoryview):
+                view[:] = part
+            else:
+                part.read_into(view)
+            view.release()
+            at += _size(part)
         try:
             self._pipe.send((assignment.job, assignment.arguments, room.name, size))
             if not self._pipe.poll(patience):

@@ -92,6 +92,9 @@ class Scratch(Protocol):
 class StoredBlob(Blob, Protocol):
     """A blob of a store, opened for reading."""
 
+    def read_into(self, view: memoryview, start: int) -> None:
+        """Fill ``view`` with the bytes from ``start`` on. Raises: Unavailable."""
+
     def at_hand(self, start: int, end: int) -> Buffer | None:
         """Return bytes ``start`` to ``end`` if that takes no waiting, else None. Never raises."""
 

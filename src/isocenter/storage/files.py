@@ -354,6 +354,20 @@ class FileBlob:
             return None
         return found if size == len(found) else None
 
+    def read_into(self, view: memoryview, start: int) -> None:
+        """Fill ``view`` with the bytes from ``start`` on."""
+        if not hasattr(os, "preadv"):  # Windows, macOS
+            view[:] = self._read(start, start + len(view))
+            return
+        while view:
+            try:
+                size = os.preadv(self._descriptor, [view], start)
+            except OSError as error:
+                raise Unavailable(f"storage: blob cannot be read: {error}") from error
+            if not size:
+                raise Unavailable("storage: blob was cut short")
+            view, start = view[size:], start + size
+
     def _read(self, start: int, end: int) -> bytes:
         """Read all of ``start`` to ``end``, which are within the file. Raises: Unavailable."""
         try:

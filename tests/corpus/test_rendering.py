@@ -1,0 +1,106 @@
+"""Every image of the corpus can be seen, at every level; nothing in it takes the server down."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image as Pillow
+
+from corpus_files import REASON, ROOT, name, paths
+from isocenter.archive.archive import Archive
+from isocenter.archive.rendering import Renderings
+from isocenter.config import ArchiveConfig, Config
+from isocenter.dicom import part10
+from isocenter.dicom.elements import elements
+from isocenter.dicomweb import rendered, routing
+from isocenter.errors import IsocenterError
+from isocenter.imaging.workers import Workers
+
+pytestmark = pytest.mark.skipif(not ROOT.is_dir(), reason=REASON)
+
+PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+VIDEO = "1.2.840.10008.1.2.4.10"
+# Published as headers: the pixel data is empty.
+WITHOUT_PIXELS = {
+    "images/dx-cr/px-newtom-panoramic-header.dcm",
+    "images/nm/nm-siemens-68frame-header.dcm",
+}
+FILES = [path for path in paths() if not name(path).startswith("media/")]
+
+
+def has_pictures(path: Path) -> bool:
+    """Whether a person should see something."""
+    with path.open("rb") as file:
+        header = part10.read(file)
+        data = path.read_bytes()[header.dataset_offset :]
+    if header.syntax.uid.startswith(VIDEO) or name(path) in WITHOUT_PIXELS:
+        return False
+    return any(each.tag in PIXELS for each in elements(data, header.syntax))
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    workers = Workers(2)
+    yield workers
+    workers.close()
+
+
+@pytest.fixture
+async def web(tmp_path: Path, workers: Workers) -> AsyncIterator[httpx.AsyncClient]:
+    archive = await Archive.open(tmp_path / "data", ArchiveConfig(file_threads=2))
+    archive.renderings = Renderings(archive.index, archive.opened, workers)
+    serving = httpx.ASGITransport(routing.application(archive, Config()))
+    async with httpx.AsyncClient(transport=serving, base_url="http://archive") as client:
+        yield client
+    await archive.close()
+
+
+async def stored(web: httpx.AsyncClient, path: Path) -> list[str]:
+    """Where it is: the study, the series, the instance, a frame; nothing, if it is refused."""
+    headers = {"content-type": "application/dicom"}
+    answer = await web.post("/studies", content=path.read_bytes(), headers=headers)
+    if answer.status_code != 200:
+        return []
+    place = str(answer.json()["00081199"]["Value"][0].get("00081190", {}).get("Value", [""])[0])
+    if "/instances/" not in place:
+        return []
+    series, study = place.rpartition("/instances/")[0], place.rpartition("/series/")[0]
+    return [study, series, place, f"{place}/frames/1"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+async def test_it_is_seen_at_every_level(web: httpx.AsyncClient, path: Path) -> None:
+    is_malformed = name(path).startswith("malformed/")
+    is_seen = not is_malformed and has_pictures(path)
+
+    for place in await stored(web, path):
+        for kind in ("rendered", "thumbnail"):
+            answer = await web.get(f"{place}/{kind}", headers={"accept": "image/png"})
+
+            if answer.status_code == 200:
+                with Pillow.open(io.BytesIO(answer.content)) as picture:
+                    picture.load()
+            is_given = is_seen or (kind == "thumbnail" and not place.endswith("/frames/1"))
+            if is_given and not is_malformed:
+                assert answer.status_code == 200, answer.text
+            assert answer.status_code in (200, 404, 406), answer.text
+
+
+@pytest.mark.parametrize("accept", [each for each in rendered.STILLS if each != "image/png"])
+async def test_the_other_media_types_are_written(web: httpx.AsyncClient, accept: str) -> None:
+    for folder in ("images/us", "images/sc-ot", "parametric-map"):
+        for path in sorted((ROOT / folder).glob("*.dcm"))[:6]:
+            try:
+                is_seen = has_pictures(path)
+            except IsocenterError:
+                is_seen = False
+            if is_seen:
+                (_, _, place, _) = await stored(web, path)
+                answer = await web.get(f"{place}/rendered", headers={"accept": accept})
+
+                assert answer.status_code == 200, path
+                assert answer.headers["content-type"] == accept
