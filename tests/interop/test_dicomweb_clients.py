@@ -64,6 +64,8 @@ def test_the_javascript_client_makes_all_its_calls(tmp_path: Path, javascript: A
     assert found["bulk"] == [digest(first.PixelData)]
     assert len(set(found["ofSeries"])) == len(set(found["ofStudy"])) == 3
     assert found["instance"] in found["ofStudy"]
+    assert found["rendered"] is None, "not refused"
+    assert found["thumbnail"] is None
     assert found["missing"] == 404
 
 

@@ -12,6 +12,7 @@ from array import array
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import Final, TypeVar
@@ -105,9 +106,16 @@ class OpenInstance:
             self._locating.add_done_callback(self._located)
         return await asyncio.shield(self._locating)
 
+    def locate(self) -> None:
+        """As ``frame_map``, if it can; blocks, and is for before anybody else knows of this."""
+        with suppress(IsocenterError):  # told when frames are asked for
+            self._map = self._locate()
+
     def recall(self, known: FrameMap) -> None:
         """Take what ``frame_map`` gave for the same instance when it was open before."""
-        self._map = self._map or known
+        if self._map is None:
+            self._map = known
+            self.on_located()
 
     async def frames(self, numbers: Sequence[int]) -> list[Frame]:
         """Find frames, counted from 1. Raises: NotFound, if there is no such one; NoFrames."""
@@ -293,20 +301,23 @@ class OpenInstances:
             found.users += 1
         return found
 
-    async def open(self, instance: InstanceRef) -> OpenInstance:
-        """Open ``instance``; ``release`` what is given. Raises: NoFrames, Unavailable."""
+    async def open(self, instance: InstanceRef, *, locates: bool = False) -> OpenInstance:
+        """Open ``instance``; ``release`` what is given. Raises: NoFrames, Unavailable.
+
+        ``locates``: its frames will be asked for, and can be located on the way.
+        """
         key = instance.blob_key
         if (found := self.known(instance)) is not None:
             return found
         opening = self._opening.get(key)
         if opening is None:
-            work = partial(OpenInstance, self._store, self._copies, self._workers, instance)
+            work = partial(self._open_now, instance, locates=locates)
             opening = asyncio.get_running_loop().run_in_executor(self._workers, work)
             opening.add_done_callback(partial(self._opened, key))
             self._opening[key] = opening
         found = await asyncio.shield(opening)
         if found.is_dropped:
-            return await self.open(instance)
+            return await self.open(instance, locates=locates)
         found.users += 1
         return found
 
@@ -320,12 +331,20 @@ class OpenInstances:
         """Let go of all."""
         self.drop(list(self._open))
 
+    def _open_now(self, instance: InstanceRef, *, locates: bool) -> OpenInstance:
+        """In a worker."""
+        opened = OpenInstance(self._store, self._copies, self._workers, instance)
+        if locates:
+            opened.locate()
+        return opened
+
     def _opened(self, key: str, opening: "asyncio.Future[OpenInstance]") -> None:
         del self._opening[key]
         if opening.cancelled() or opening.exception() is not None:
             return
         self._open[key] = opened = opening.result()
         opened.on_located = partial(self._located, opened)
+        self._memory += opened.memory
         self._trim()
 
     def _located(self, opened: OpenInstance) -> None:

@@ -44,7 +44,7 @@ async def frames(request: Request) -> Response:
     chosen = frame_types.choose(request, instance.transfer_syntax, is_one=len(numbers) == 1)
     manner = _Manner.of(request, instance, chosen, numbers)
     archive: Archive = request.app.state.archive
-    opened = archive.opened.known(instance) or await archive.opened.open(instance)
+    opened = archive.opened.known(instance) or await archive.opened.open(instance, locates=True)
     try:
         is_quick = len(numbers) == 1 and _is_unconditional(request)
         if is_quick and (data := opened.at_hand(numbers[0])) is not None:
