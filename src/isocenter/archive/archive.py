@@ -139,7 +139,7 @@ class Archive:
         """Open the data set of ``instance``. Raises: NotFound, Unavailable."""
         loop = asyncio.get_running_loop()
         opening = loop.run_in_executor(
-            self._workers, partial(Opened, self.store, self._workers, instance)
+            self._workers, partial(Opened, self.store, self._workers, instance, self.imaging)
         )
         try:
             return await asyncio.shield(opening)

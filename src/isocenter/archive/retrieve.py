@@ -2,18 +2,29 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Sequence,
+)
 from concurrent.futures import Executor
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from zlib import crc32
 
 from isocenter.dicom import part10
 from isocenter.dicom.reencode import Reencoder
 from isocenter.dicom.syntax import UNCOMPRESSED, TransferSyntax, lookup
 from isocenter.errors import IsocenterError, Unavailable, Unsupported
-from isocenter.storage.blobs import Blob
+from isocenter.storage.blobs import Blob, Scratch
 from isocenter.storage.records import InstanceRef
+
+if TYPE_CHECKING:
+    from isocenter.archive.transcode import Transcoding
+    from isocenter.imaging.workers import Workers
 
 WINDOW: Final = 8 << 20
 """Bytes of a data set that are in memory at a time."""
@@ -33,15 +44,30 @@ class Source(Protocol):
     def open(self, key: str) -> Blob:
         """Open ``key`` for reading. Raises: NotFound, Unavailable."""
 
+    def scratch(self) -> Scratch:
+        """Give room for bytes that are needed for a while. Raises: StorageFull."""
+
 
 class Opened:
     """An instance whose data set is at hand; its first window is in memory."""
 
-    def __init__(self, source: Source, workers: Executor, instance: InstanceRef) -> None:
-        """Blocks. Raises: NotFound, Unavailable."""
+    def __init__(
+        self,
+        source: Source,
+        workers: Executor,
+        instance: InstanceRef,
+        codecs: "Workers | None" = None,
+    ) -> None:
+        """``codecs``: without them, pixel data stays as it is. Blocks.
+
+        Raises: NotFound, Unavailable.
+        """
         self.instance = instance
         self.syntax = lookup(instance.transfer_syntax)
+        self._source = source
         self._workers = workers
+        self._codecs = codecs
+        self._prepared: tuple[TransferSyntax, Pieces] | None = None
         self._blob: Blob = source.open(instance.blob_key)
         try:
             if self._blob.size != instance.size:
@@ -87,13 +113,52 @@ class Opened:
     def pieces(self, target: TransferSyntax | None = None) -> Pieces:
         """Give the data set, as it is kept or re-encoded to ``target``; each time from its start.
 
-        Raises: Unsupported, if that would take more than another encoding of the elements.
+        Raises: Unsupported, if that cannot be done without a loss; the pieces may raise that too,
+        and Malformed.
         """
         if target is None or target == self.syntax:
             return (self._first,) if len(self._first) == self.size else self._windows()
-        if not can_reencode(self.syntax, target):
+        if can_reencode(self.syntax, target):
+            return self._reencoded(Reencoder(self.syntax, target))
+        if self._prepared is not None and self._prepared[0] == target:
+            return self._prepared[1]
+        return self.transcoding(target).pieces()
+
+    async def prepare(self, target: TransferSyntax | None) -> None:
+        """Do ahead what it takes to give it in ``target``, if that is much work on few bytes.
+
+        Others can be prepared meanwhile. What is wrong is told when it is given.
+        """
+        if target is None or target == self.syntax or can_reencode(self.syntax, target):
+            return
+        try:
+            work = self.transcoding(target)
+            await work.begin()
+            if work.size <= WINDOW:
+                self._prepared = target, [bytes(piece) async for piece in work.pieces()]
+            else:
+                work.close()
+        except IsocenterError:
+            return
+
+    def transcoding(
+        self, target: TransferSyntax, *, is_loss_allowed: bool = False
+    ) -> "Transcoding":
+        """Begin to turn its pixel data into ``target``. Raises: Unsupported."""
+        # Only who needs it waits for the codecs to be loaded.
+        from isocenter.archive.transcode import Transcoding
+
+        if self._codecs is None:
             raise Unsupported(f"{self.syntax.name} is not turned into {target.name}")
-        return self._reencoded(Reencoder(self.syntax, target))
+        return Transcoding(
+            _DataSet(self._blob, self.instance.dataset_offset),
+            self.syntax,
+            target,
+            codecs=self._codecs,
+            files=self._workers,
+            scratch=self._source.scratch,
+            is_loss_allowed=is_loss_allowed,
+        )
 
     def _windows(self) -> AsyncIterator[memoryview]:
         return self._kept(self.instance.dataset_offset, self.instance.size)
@@ -115,6 +180,21 @@ class Opened:
         return await asyncio.get_running_loop().run_in_executor(self._workers, work)
 
 
+class _DataSet:
+    """The bytes of a data set within its blob."""
+
+    def __init__(self, blob: Blob, offset: int) -> None:
+        self._blob = blob
+        self._offset = offset
+        self.size = blob.size - offset
+
+    def window(self, start: int, end: int) -> memoryview:
+        end = min(end, self.size)
+        if start >= end:
+            return memoryview(b"")
+        return self._blob.window(self._offset + start, self._offset + end)
+
+
 async def each(pieces: Pieces) -> AsyncIterator[Buffer]:
     """Yield ``pieces``, wherever they come from."""
     if isinstance(pieces, AsyncIterator):
@@ -130,22 +210,43 @@ def can_reencode(source: TransferSyntax, target: TransferSyntax) -> bool:
     return source in UNCOMPRESSED and target in UNCOMPRESSED
 
 
+def can_convert(source: TransferSyntax, target: TransferSyntax) -> bool:
+    """Say whether a data set can go from ``source`` to ``target`` without a loss.
+
+    It may yet turn out not to: for what its pixels are.
+    """
+    if can_reencode(source, target):
+        return True
+    from isocenter.imaging import transcoding
+
+    return transcoding.can_convert(source.uid, target.uid) and transcoding.is_lossless(
+        source.uid, target.uid
+    )
+
+
 class _Opener(Protocol):
     async def read(self, instance: InstanceRef) -> Opened: ...
 
 
+Prepare = Callable[[Opened], Awaitable[None]]
+
+
 async def opened(
-    archive: _Opener, instances: AsyncIterator[Sequence[InstanceRef]]
+    archive: _Opener,
+    instances: AsyncIterator[Sequence[InstanceRef]],
+    prepare: Prepare | None = None,
 ) -> AsyncGenerator[tuple[InstanceRef, Opened | IsocenterError], None]:
     """Yield ``instances`` in their order, each opened, the next ones being opened meanwhile.
 
-    One that cannot be read comes as its error: it is no reason to stop. Close what you are given.
+    And, if ``prepare`` is given, prepared. One that cannot be read comes as its error: it is no
+    reason to stop. Close what you are given.
     """
+    read = partial(_read, archive, prepare)
     ahead: deque[tuple[InstanceRef, asyncio.Task[Opened]]] = deque()
     try:
         async for page in instances:
             for instance in page:
-                ahead.append((instance, asyncio.create_task(archive.read(instance))))
+                ahead.append((instance, asyncio.create_task(read(instance))))
                 if len(ahead) > READ_AHEAD:
                     yield await _arrived(*ahead.popleft())
         while ahead:
@@ -154,6 +255,17 @@ async def opened(
         for _, task in ahead:
             task.add_done_callback(close_unused)
             task.cancel()
+
+
+async def _read(archive: _Opener, prepare: Prepare | None, instance: InstanceRef) -> Opened:
+    found = await archive.read(instance)
+    if prepare is not None:
+        try:
+            await prepare(found)
+        except BaseException:
+            found.close()
+            raise
+    return found
 
 
 async def _arrived(

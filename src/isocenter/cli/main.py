@@ -25,6 +25,7 @@ COMMANDS = {
     "move": ("retrieve", "move"),
     "dump": ("dump", "dump"),
     "undump": ("undump", "undump"),
+    "convert": ("convert", "convert"),
     "render": ("render", "render"),
 }
 """The module of this package and the function in it, by the command's name."""

@@ -1,7 +1,7 @@
 """``isocenter send``: files, folders, file-sets and zip archives to a peer, by C-STORE."""
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -89,6 +89,7 @@ async def _send(
     bar: "Bar",
 ) -> None:
     from isocenter.archive.media import walk
+    from isocenter.imaging.workers import Workers
     from isocenter.services.delivery import Delivery
     from isocenter.services.feed import Feed
 
@@ -97,10 +98,11 @@ async def _send(
             receipts.note(outcome.found, outcome.sop_instance)
         tally.count(outcome)
 
-    with ThreadPoolExecutor(READERS, "reader") as workers:
+    with ThreadPoolExecutor(READERS, "reader") as workers, closing(Workers()) as codecs:
         if bar.is_shown:
             workers.submit(_count, paths, tally)
-        feed = Feed(walk(paths), workers, receipts.has if receipts else lambda _: False)
+        is_skipped = receipts.has if receipts else lambda _: False
+        feed = Feed(walk(paths), workers, is_skipped, codecs)
         open_association = partial(connect, peer, calling, timeouts=timeouts)
         delivery = Delivery(feed, open_association, report, jobs=jobs, retries=retries)
         try:

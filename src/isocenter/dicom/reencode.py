@@ -5,6 +5,8 @@ padded; all else keeps its value. What is held in memory does not grow with the 
 """
 
 import zlib
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from struct import Struct
 from typing import Final
@@ -40,6 +42,7 @@ LONGEST_NOTICED: Final = 256
 """Bytes of a value that is waited for because later elements hang on it."""
 _LONG: Final = frozenset(LONG_VRS.values())
 _ENDLESS: Final = 1 << 64
+_NO_EDITS: Final[Mapping[int, bytes | None]] = {}
 
 
 @dataclass(slots=True)
@@ -75,8 +78,17 @@ class Reencoder:
     """
 
     def __init__(
-        self, source: TransferSyntax, target: TransferSyntax, *, limits: Limits = DEFAULT_LIMITS
+        self,
+        source: TransferSyntax,
+        target: TransferSyntax,
+        *,
+        edits: Mapping[int, bytes | None] = _NO_EDITS,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
+        """``edits``: by their tags, elements of the outermost data set, as ``target`` has them.
+
+        They take the place of those that are there, or are added; with None these are left out.
+        """
         for syntax in (source, target):
             if syntax not in UNCOMPRESSED:
                 raise Unsupported(f"cannot re-encode {syntax.name}")
@@ -94,6 +106,10 @@ class Reencoder:
         self._carry = b""
         self._base = 0
         self._out: list[bytes] = []
+        self._edits = edits
+        self._pending = deque(sorted(edits))
+        self._is_mute = False
+        """Within an element that is edited out."""
 
     def feed(self, piece: Buffer) -> bytes:
         """Go on with the next bytes; give what can be written by now."""
@@ -107,6 +123,8 @@ class Reencoder:
             self._inflater.finish()
         if any(self._carry) or self._value or len(self._frames) > 1:
             raise Malformed("data set is cut short", offset=self._base + len(self._carry))
+        self._is_mute = False
+        self._edit_until(1 << 32)
         rest = self._given()
         if self._deflater is not None:
             rest += self._deflater.flush()
@@ -120,6 +138,16 @@ class Reencoder:
             given = self._deflater.compress(given)
             self._deflated += len(given)
         return given
+
+    def _write(self, data: bytes) -> None:
+        if not self._is_mute:
+            self._out.append(data)
+
+    def _edit_until(self, tag: int) -> None:
+        """Write the edits of elements up to ``tag``."""
+        while self._pending and self._pending[0] <= tag:
+            if edit := self._edits[self._pending.popleft()]:
+                self._out.append(edit)
 
     def _take(self, piece: Buffer) -> None:
         data = self._carry + piece if self._carry else piece
@@ -143,10 +171,10 @@ class Reencoder:
             return None
         if not value.is_dropped:
             chunk = data[at : at + size]
-            self._out.append(swap(chunk, _SWAPPED[value.word]) if value.word > 1 else bytes(chunk))
+            self._write(swap(chunk, _SWAPPED[value.word]) if value.word > 1 else bytes(chunk))
         value.left -= size
         if not value.left:
-            self._out.append(value.padding)
+            self._write(value.padding)
             self._value = None
         return at + size
 
@@ -189,12 +217,12 @@ class Reencoder:
         has_length = header.length != UNDEFINED
         if frame.fragment_vr is not None:
             self._check(frame, here, has_length)
-            self._out.append(self._marker(ITEM, header.length + header.length % 2))
+            self._write(self._marker(ITEM, header.length + header.length % 2))
             self._begin_value(frame, frame.fragment_vr, header.length)
             return at + 8
         end = here + 8 + header.length if has_length else frame.end
         self._check(frame, here, end <= frame.end)
-        self._out.append(self._marker(ITEM, UNDEFINED))
+        self._write(self._marker(ITEM, UNDEFINED))
         self._frames.append(_Frame(frame.layout, ImplicitVRs(frame.vrs), end, has_length))
         return at + 8
 
@@ -214,6 +242,9 @@ class Reencoder:
             if value + length > end:
                 return None
             frame.vrs.notice(tag, data[value : value + length])
+        if len(self._frames) == 1 and self._edits:
+            self._edit_until(tag)
+            self._is_mute = tag in self._edits
         if length == UNDEFINED:
             self._open(frame, header, self._base + at)
             return value
@@ -225,7 +256,7 @@ class Reencoder:
         if vr == "SQ" and length:
             self._open(frame, header, self._base + at)
             return value
-        self._out.append(self._header(tag, vr, length + length % 2))
+        self._write(self._header(tag, vr, length + length % 2))
         self._begin_value(frame, vr, length)
         return value
 
@@ -237,11 +268,11 @@ class Reencoder:
         end = here + size + length if has_length else frame.end
         holds = has_length or is_sequence(tag, vr)
         fragment_vr = None if holds else vr or "OB"
-        self._out.append(self._header(tag, fragment_vr or "SQ", UNDEFINED))
+        self._write(self._header(tag, fragment_vr or "SQ", UNDEFINED))
         self._frames.append(_Frame(frame.layout, frame.vrs, end, has_length, True, fragment_vr))
 
     def _close(self, frame: _Frame) -> None:
-        self._out.append(self._marker(SEQUENCE_END if frame.holds_items else ITEM_END, 0))
+        self._write(self._marker(SEQUENCE_END if frame.holds_items else ITEM_END, 0))
         self._frames.pop()
 
     def _begin_value(self, frame: _Frame, vr: str, length: int) -> None:

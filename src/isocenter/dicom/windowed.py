@@ -67,6 +67,8 @@ class Place(NamedTuple):
     end: int
     """Of the item around; where that has no length, of the data set."""
     depth: int
+    start: int
+    """Of the element, in bytes from the start of the (inflated) data set."""
 
     @property
     def is_encapsulated(self) -> bool:
@@ -154,7 +156,7 @@ class Walk:
         elif vr is None or is_replaceable(vr, length, layout):
             vr = plain_vr(tag)
         known = None if length == UNDEFINED else length
-        return Place(tag, vr, at, known, layout, level.end, level.depth)
+        return Place(tag, vr, at, known, layout, level.end, level.depth, at - header.size)
 
     def _after(self, place: Place) -> int:
         """Give where the element behind begins."""

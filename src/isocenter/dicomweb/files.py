@@ -8,10 +8,10 @@ from typing import Final, Protocol
 from starlette.exceptions import HTTPException
 
 from isocenter.archive.archive import Archive
-from isocenter.archive.retrieve import WINDOW, Buffer, Opened, Pieces, each, opened
+from isocenter.archive.retrieve import WINDOW, Buffer, Opened, Pieces, can_reencode, each, opened
 from isocenter.dicom.syntax import TransferSyntax
 from isocenter.dicomweb.syntaxes import Plan
-from isocenter.errors import IsocenterError, Malformed, NotFound, Unavailable
+from isocenter.errors import IsocenterError, Malformed, NotFound, Unavailable, Unsupported
 from isocenter.storage.records import InstanceRef
 
 DICOM: Final = "application/dicom"
@@ -46,6 +46,8 @@ async def file_of(instance: Opened, plan: Plan) -> File:
     target = plan.target(instance.instance)
     if target is None or target == instance.syntax:
         return kept
+    if not can_reencode(instance.syntax, target):
+        return await _decoded(instance, target, plan, kept)
     pieces = instance.file_in(target)
     if instance.size > WINDOW or instance.syntax.is_deflated:  # inflated, it may be of any size
         return File(target, None, pieces)
@@ -53,9 +55,39 @@ async def file_of(instance: Opened, plan: Plan) -> File:
         made = [piece async for piece in pieces]
     except Malformed as error:
         if plan.is_asked_for:
-            raise HTTPException(406, f"cannot be turned into {target.name}: {error}") from error
+            raise _refusal(target, error) from error
         return kept
     return File(target, sum(map(len, made)), made)
+
+
+async def _decoded(instance: Opened, target: TransferSyntax, plan: Plan, kept: File) -> File:
+    """Make a file in ``target``; of a large one, as much as shows whether it can be made."""
+    pieces = instance.file_in(target)
+    made: list[Buffer] = []
+    size = 0
+    try:
+        while size <= WINDOW and (piece := await anext(pieces, None)) is not None:
+            made.append(piece)
+            size += len(piece)
+    except (Malformed, Unsupported) as error:
+        if plan.is_asked_for:
+            raise _refusal(target, error) from error
+        return kept
+    return (
+        File(target, size, made) if size <= WINDOW else File(target, None, _resumed(made, pieces))
+    )
+
+
+def _refusal(target: TransferSyntax, error: IsocenterError) -> HTTPException:
+    told = f"cannot be turned into {target.name}: {error}; transfer-syntax=* gives it as it is kept"
+    return HTTPException(406, told)
+
+
+async def _resumed(begun: Sequence[Buffer], pieces: AsyncIterator[Buffer]) -> AsyncIterator[Buffer]:
+    for piece in begun:
+        yield piece
+    async for piece in pieces:
+        yield piece
 
 
 def content_type(syntax: TransferSyntax) -> str:
@@ -71,14 +103,20 @@ async def _read(archive: Archive, instance: InstanceRef) -> Opened:
         raise NotFound("no such instance: it was removed meanwhile") from error
 
 
-async def each_opened(archive: Archive, instances: Iterable[InstanceRef]) -> AsyncGenerator[Opened]:
-    """Yield ``instances``, opened; close each. Raises: Unavailable."""
+async def each_opened(
+    archive: Archive, instances: Iterable[InstanceRef], plan: Plan | None = None
+) -> AsyncGenerator[Opened]:
+    """Yield ``instances``, opened, and prepared for ``plan``; close each. Raises: Unavailable."""
+
+    async def prepare(instance: Opened) -> None:
+        if plan is not None:
+            await instance.prepare(plan.target(instance.instance))
 
     async def pages() -> AsyncIterator[Sequence[InstanceRef]]:
         for instance in instances:
             yield (instance,)
 
-    async with aclosing(opened(archive, pages())) as files:
+    async with aclosing(opened(archive, pages(), prepare)) as files:
         async for instance, file in files:
             if isinstance(file, IsocenterError):
                 uid = instance.sop_instance_uid

@@ -114,7 +114,7 @@ class Parts:
             at = after
 
     async def _made(self) -> AsyncGenerator[Buffer]:
-        async with aclosing(each_opened(self._archive, self._instances)) as instances:
+        async with aclosing(each_opened(self._archive, self._instances, self._plan)) as instances:
             async for instance in instances:
                 try:
                     file = await file_of(instance, self._plan)

@@ -2,11 +2,20 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from isocenter.archive.retrieve import can_reencode
+from isocenter.archive.retrieve import can_convert, can_reencode
 from isocenter.dicom.syntax import EXPLICIT_LE, TransferSyntax, lookup
 from isocenter.dicomweb.negotiation import AS_KEPT
 from isocenter.storage.records import InstanceRef
+
+LOSSLESS: Final = frozenset(
+    {
+        *(f"1.2.840.10008.1.2.4.{number}" for number in (57, 70, 80, 90, 110, 201, 202)),
+        *("1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1", "1.2.840.10008.1.2.1.98"),
+    }
+)
+"""Compressions that lose nothing, whatever is in the stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,7 @@ def given_in(kept: TransferSyntax, acceptable: Sequence[str | None]) -> Transfer
             return default_of(kept)
         if wanted in (AS_KEPT, kept.uid):
             return kept
-        if can_reencode(kept, lookup(wanted)):
+        if can_convert(kept, lookup(wanted)):
             return lookup(wanted)
     return None
 
@@ -70,8 +79,9 @@ def kept_if_in(kept: TransferSyntax, acceptable: Sequence[str | None]) -> Transf
 def default_of(kept: TransferSyntax) -> TransferSyntax:
     """Return how to give an instance to who does not say: in Explicit VR Little Endian.
 
-    What is compressed is given as it is kept. The standard has that only for what was compressed
-    with loss or is too long uncompressed; a client that does not say is thought to be better served
-    with it than with a refusal.
+    What was compressed with loss is given as it is kept (PS3.18 8.7.3.5.2).
     """
-    return EXPLICIT_LE if can_reencode(kept, EXPLICIT_LE) else kept
+    if can_reencode(kept, EXPLICIT_LE):
+        return EXPLICIT_LE
+    is_plain_better = kept.uid in LOSSLESS and can_convert(kept, EXPLICIT_LE)
+    return EXPLICIT_LE if is_plain_better else kept

@@ -35,6 +35,7 @@ def encode_baseline(pixels: Pixels, form: PixelFormat, quality: int = DEFAULT_QU
     """
     if form.bits_stored > 8 or form.is_signed or form.bits_allocated != 8:
         raise Unsupported("JPEG baseline holds unsigned samples of 8 bits")
+    samples.unsigned(pixels, form)  # raises where bits would be lost
     if form.samples_per_pixel == 1:
         return bytes(imagecodecs.jpeg8_encode(pixels, quality))
     return bytes(

@@ -29,8 +29,13 @@ def decode(data: Buffer, form: PixelFormat) -> Pixels:
 def decode_high_throughput(data: Buffer, form: PixelFormat) -> Pixels:
     """As ``decode``, for HTJ2K."""
     if codestream.jpeg_2000(data).is_reversible:
-        return _decoded(imagecodecs.htj2k_decode, data, form)
+        return _decoded(_by_openjph, data, form)
     return _decoded(imagecodecs.jpeg2k_decode, data, form)
+
+
+def _by_openjph(data: Buffer) -> Pixels:
+    pixels: Pixels = imagecodecs.htj2k_decode(data, planar=False)
+    return pixels
 
 
 def _decoded(decoder: Callable[[Buffer], Pixels], data: Buffer, form: PixelFormat) -> Pixels:
@@ -51,6 +56,7 @@ def encode_lossless(pixels: Pixels, form: PixelFormat) -> bytes:
             codecformat="j2k",
             reversible=True,
             bitspersample=form.bits_stored,
+            mct=_is_transformed(form),
         )
     )
 
@@ -70,6 +76,7 @@ def encode_lossy(
             codecformat="j2k",
             reversible=False,
             bitspersample=form.bits_stored,
+            mct=_is_transformed(form),
         )
     )
 
@@ -77,7 +84,9 @@ def encode_lossy(
 def encode_high_throughput(pixels: Pixels, form: PixelFormat) -> bytes:
     """As ``encode_lossless``, for HTJ2K."""
     _check(form)
-    return bytes(imagecodecs.htj2k_encode(_cells(pixels, form), reversible=True))
+    return bytes(
+        imagecodecs.htj2k_encode(_cells(pixels, form), reversible=True, rgb=_is_transformed(form))
+    )
 
 
 def encode_progressive(pixels: Pixels, form: PixelFormat) -> bytes:
@@ -87,6 +96,7 @@ def encode_progressive(pixels: Pixels, form: PixelFormat) -> bytes:
         imagecodecs.htj2k_encode(
             _cells(pixels, form),
             reversible=True,
+            rgb=_is_transformed(form),
             tlm=True,
             tilepart=imagecodecs.HTJ2K.TILEPART.RESOLUTIONS,
         )
@@ -98,7 +108,11 @@ def encode_high_throughput_lossy(
 ) -> bytes:
     """Compress by the irreversible wavelet; ``step`` quantizes, of a full scale of 1."""
     _check(form)
-    return bytes(imagecodecs.htj2k_encode(_cells(pixels, form), level=step, reversible=False))
+    return bytes(
+        imagecodecs.htj2k_encode(
+            _cells(pixels, form), level=step, reversible=False, rgb=_is_transformed(form)
+        )
+    )
 
 
 def _check(form: PixelFormat) -> None:
@@ -106,6 +120,11 @@ def _check(form: PixelFormat) -> None:
         raise Unsupported(
             f"JPEG 2000 of {form.samples_per_pixel} samples of {form.bits_allocated} bits"
         )
+
+
+def _is_transformed(form: PixelFormat) -> bool:
+    """Colours other than RGB are compressed as they are (PS3.5 8.2.4)."""
+    return form.photometric_interpretation == "RGB"
 
 
 def _cells(pixels: Pixels, form: PixelFormat) -> Pixels:

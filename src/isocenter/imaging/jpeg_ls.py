@@ -25,4 +25,7 @@ def encode(pixels: Pixels, form: PixelFormat, allowed_error: int = 0) -> bytes:
     """
     if form.bits_allocated not in (8, 16):
         raise Unsupported(f"JPEG-LS of samples of {form.bits_allocated} bits")
-    return bytes(imagecodecs.jpegls_encode(samples.unsigned(pixels, form), allowed_error))
+    samples.unsigned(pixels, form)  # raises where bits would be lost
+    # Peer quirk: pydicom does not extend the sign of fewer bits, so that it is written in full.
+    cells = pixels.view(f"u{pixels.dtype.itemsize}")
+    return bytes(imagecodecs.jpegls_encode(cells, allowed_error))

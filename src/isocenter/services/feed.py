@@ -8,13 +8,16 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from isocenter.archive.media import Found, Unreadable
 from isocenter.archive.retrieve import Opened
 from isocenter.errors import IsocenterError
 from isocenter.services.files import Outgoing, examine, examine_and_open, warm
 from isocenter.services.sending import Kind
+
+if TYPE_CHECKING:
+    from isocenter.imaging.workers import Workers
 
 SCOUTED: Final = 256
 """Files that are examined before the first is sent, so that one association serves them all."""
@@ -77,12 +80,14 @@ class Feed:
         entries: Iterator[Entry],
         workers: Executor,
         is_skipped: Callable[[Found], bool] = lambda _: False,
+        codecs: "Workers | None" = None,
     ) -> None:
         self.kinds: dict[Kind, None] = {}
         """Kinds met so far, the latest last."""
         self._entries = entries
         self._workers = workers
         self._is_skipped = is_skipped
+        self._codecs = codecs
         self._walking = threading.Lock()
         self._scouted: deque[Outgoing | Refused | Skipped] = deque()
         self._ahead: deque[asyncio.Future[list[Pulled]]] = deque()
@@ -153,8 +158,8 @@ class Feed:
         assert isinstance(found, Found)
         try:
             if outgoing is not None:
-                return Ready(outgoing, outgoing.open(self._workers))
-            outgoing, opened = examine_and_open(found, self._workers)
+                return Ready(outgoing, outgoing.open(self._workers, self._codecs))
+            outgoing, opened = examine_and_open(found, self._workers, self._codecs)
         except IsocenterError as error:
             return Refused(found.name, str(error))
         self._note(outgoing)

@@ -1,13 +1,15 @@
 """DICOM files that are to be sent: which instance each holds, and its data set, opened."""
 
 import os
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
+from uuid import uuid4
 
 from isocenter.archive.media import Found
 from isocenter.archive.retrieve import WINDOW, Opened
@@ -17,9 +19,13 @@ from isocenter.dicom.layout import Limits
 from isocenter.dicom.part10 import FileHeader
 from isocenter.dicom.scanner import Scanner
 from isocenter.errors import Malformed, Unavailable
-from isocenter.storage.blobs import Blob
+from isocenter.storage.blobs import Blob, Scratch
 from isocenter.storage.files import FileBlob
 from isocenter.storage.records import InstanceRef
+from isocenter.storage.scratch import FileScratch
+
+if TYPE_CHECKING:
+    from isocenter.imaging.workers import Workers
 
 IDENTITY: Final = frozenset({SOP_CLASS, SOP_INSTANCE})
 IDENTITY_LIMITS: Final = Limits(value_size=66)
@@ -36,10 +42,10 @@ class Outgoing:
     found: Found
     instance: InstanceRef
 
-    def open(self, workers: Executor) -> Opened:
+    def open(self, workers: Executor, codecs: "Workers | None" = None) -> Opened:
         """Open the data set. Blocks. Raises: Unavailable."""
         with _explained():
-            return Opened(_Source(_blob(self.found)), workers, self.instance)
+            return Opened(_Source(_blob(self.found)), workers, self.instance, codecs)
 
 
 def examine(found: Found) -> Outgoing:
@@ -52,8 +58,13 @@ def examine(found: Found) -> Outgoing:
         return _examine(found, blob)
 
 
-def examine_and_open(found: Found, workers: Executor) -> tuple[Outgoing, Opened]:
-    """Do both in one go. Blocks. Raises: as ``examine``."""
+def examine_and_open(
+    found: Found, workers: Executor, codecs: "Workers | None" = None, scratch: str = ""
+) -> tuple[Outgoing, Opened]:
+    """Do both in one go. Blocks. Raises: as ``examine``.
+
+    ``scratch``: the folder for what does not fit in memory; by default, that of the system.
+    """
     with _explained():
         blob = _blob(found)
         try:
@@ -61,7 +72,7 @@ def examine_and_open(found: Found, workers: Executor) -> tuple[Outgoing, Opened]
         except BaseException:
             blob.close()
             raise
-        return outgoing, Opened(_Source(blob), workers, outgoing.instance)
+        return outgoing, Opened(_Source(blob, scratch), workers, outgoing.instance, codecs)
 
 
 def _examine(found: Found, blob: Blob) -> Outgoing:
@@ -148,9 +159,15 @@ class _Source:
     """Gives the one blob it is of."""
 
     blob: Blob
+    folder: str = ""
 
     def open(self, key: str) -> Blob:
         return self.blob
+
+    def scratch(self) -> Scratch:
+        return FileScratch(
+            os.path.join(self.folder or tempfile.gettempdir(), f".{uuid4().hex}.part")
+        )
 
 
 def _blob(found: Found) -> Blob:

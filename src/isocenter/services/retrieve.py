@@ -28,7 +28,7 @@ from isocenter.services.models import (
     Negotiated,
     answer_retrieve,
 )
-from isocenter.services.sending import Sending, send
+from isocenter.services.sending import Sending, prepare, send
 from isocenter.services.status import CANNOT_UNDERSTAND, comment
 from isocenter.services.store import ORDINARY
 from isocenter.services.suboperations import SubOperations, selection_of
@@ -111,7 +111,12 @@ class RetrieveProvider:
                         sending.renew(association)
                     raise
 
-            return await work.run(selection, first.window.invoked if first else 1, send_one)
+            async def prepare_one(instance: Opened) -> None:
+                if first is not None:
+                    await prepare(first, instance)
+
+            at_once = first.window.invoked if first else 1
+            return await work.run(selection, at_once, send_one, prepare_one)
 
     async def get(self, operation: Operation) -> Response:
         """Send what is asked for back. Raises: Malformed, Mismatch, Unavailable."""
@@ -127,7 +132,8 @@ class RetrieveProvider:
             return await send(association, instance, priority=priority)
 
         work = self._sub_operations(operation)
-        return await work.run(selection, association.window.performed, send_one)
+        at_once = association.window.performed
+        return await work.run(selection, at_once, send_one, partial(prepare, association))
 
     def _associate(
         self, destination: Address, proposals: list[Proposal]

@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import Self
 
-from isocenter.archive.retrieve import Opened, can_reencode
+from isocenter.archive.retrieve import Opened, can_convert, can_reencode
 from isocenter.dicom.sop_classes import STORAGE
 from isocenter.dicom.syntax import (
     EXPLICIT_BE,
     EXPLICIT_LE,
     IMPLICIT_LE,
-    UNCOMPRESSED,
     TransferSyntax,
     lookup,
 )
@@ -107,14 +106,14 @@ def _groups(kinds: Iterable[Kind]) -> Iterator[list[Proposal]]:
 
 
 def proposals_of(sop_class: str, syntaxes: Iterable[str]) -> Iterator[Proposal]:
-    """One context for each syntax as kept, and one to fall back on where re-encoding can help."""
+    """One context for each syntax as kept, and one to fall back on where decoding can help."""
     related = CommonExtended(sop_class, STORAGE_SERVICE) if sop_class not in STORAGE else None
     kept = sorted(set(syntaxes))
-    plain = [uid for uid in kept if lookup(uid) in UNCOMPRESSED]
+    is_convertible = any(can_convert(lookup(uid), EXPLICIT_LE) for uid in kept)
     for uid in kept:
         yield Proposal(abstract_syntax=sop_class, transfer_syntaxes=(uid,), common_extended=related)
     others = tuple(uid for uid in _PLAIN if uid not in kept)
-    if plain and others:
+    if is_convertible and others:
         yield Proposal(abstract_syntax=sop_class, transfer_syntaxes=others, common_extended=related)
 
 
@@ -142,19 +141,32 @@ async def send(
     )
 
 
-def context_for(association: Association, sop_class: str, syntax: TransferSyntax) -> Context:
-    """Return the context that takes ``syntax``, or one it can be re-encoded for.
+async def prepare(association: Association, instance: Opened) -> None:
+    """Decode ahead what will have to be, while others are sent."""
+    with suppress(Unsupported):
+        context = context_for(association, instance.instance.sop_class_uid, instance.syntax)
+        await instance.prepare(lookup(context.transfer_syntax))
 
-    Raises: Unsupported.
+
+def context_for(association: Association, sop_class: str, syntax: TransferSyntax) -> Context:
+    """Return the context that takes ``syntax``, or the best one it can be turned into.
+
+    Nothing is lost by that. Raises: Unsupported.
     """
-    fallback: Context | None = None
+    fitting: list[Context] = []
     for context in association.contexts.values():
         if context.abstract_syntax != sop_class or not context.as_user:
             continue
         if context.transfer_syntax == syntax.uid:
             return context
-        if fallback is None and can_reencode(syntax, lookup(context.transfer_syntax)):
-            fallback = context
-    if fallback is None:
-        raise Unsupported(f"the peer takes no {sop_class} in {syntax.name}")
-    return fallback
+        fitting.append(context)
+    for context in sorted(fitting, key=lambda each: _rank(syntax, each.transfer_syntax)):
+        if can_convert(syntax, lookup(context.transfer_syntax)):
+            return context
+    raise Unsupported(f"the peer takes no {sop_class} in {syntax.name}")
+
+
+def _rank(syntax: TransferSyntax, target: str) -> tuple[bool, int]:
+    """What takes no codec comes first, then what is not compressed."""
+    plain = _PLAIN.index(target) if target in _PLAIN else len(_PLAIN)
+    return not can_reencode(syntax, lookup(target)), plain

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isocenter.archive.archive import Archive
-from isocenter.archive.retrieve import Opened, opened
+from isocenter.archive.retrieve import Opened, Prepare, opened
 from isocenter.dicom import encoding
 from isocenter.dicom.syntax import lookup
 from isocenter.dimse.command import Value
@@ -110,8 +110,12 @@ class SubOperations:
         self._tally = Tally(0)
         self._is_lost = False
 
-    async def run(self, selection: Selection, at_once: int, send_one: Send) -> Response:
+    async def run(
+        self, selection: Selection, at_once: int, send_one: Send, prepare: Prepare | None = None
+    ) -> Response:
         """Send what is selected, ``at_once`` at a time, and return the final response.
+
+        ``prepare`` is done for the next ones while others are sent.
 
         One that cannot be read or sent is counted as failed; the others go on. When the association
         they go by is lost, the rest has failed.
@@ -119,7 +123,7 @@ class SubOperations:
         self._tally.remaining = await self._archive.index.count_instances(selection)
         reporting = asyncio.create_task(self._report())
         try:
-            await self._send_all(selection, at_once, send_one)
+            await self._send_all(selection, at_once, send_one, prepare)
         finally:
             reporting.cancel()
         return self._final()
@@ -134,11 +138,13 @@ class SubOperations:
             {**response.elements, "ErrorComment": comment(str(error))},
         )
 
-    async def _send_all(self, selection: Selection, at_once: int, send_one: Send) -> None:
+    async def _send_all(
+        self, selection: Selection, at_once: int, send_one: Send, prepare: Prepare | None
+    ) -> None:
         running: set[asyncio.Task[None]] = set()
         begun = 0
         try:
-            async with aclosing(self._to_send(selection)) as instances:
+            async with aclosing(self._to_send(selection, prepare)) as instances:
                 async for instance, found in instances:
                     begun += 1
                     if at_once == 1:
@@ -158,10 +164,11 @@ class SubOperations:
             await self._fail_rest(selection, begun)
 
     async def _to_send(
-        self, selection: Selection
+        self, selection: Selection, prepare: Prepare | None
     ) -> AsyncGenerator[tuple[InstanceRef, Opened | IsocenterError], None]:
         """What is selected, opened, until the request is cancelled or the peer lost."""
-        async with aclosing(opened(self._archive, self._archive.instances(selection))) as instances:
+        selected = self._archive.instances(selection)
+        async with aclosing(opened(self._archive, selected, prepare)) as instances:
             async for instance, found in instances:
                 if self._operation.is_cancelled or self._is_lost:
                     _close(found)

@@ -10,12 +10,16 @@ from struct import pack
 from typing import Any
 
 import httpx
+import numpy as np
 import pydicom
 import pytest
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import ColorPaletteStorage, HangingProtocolStorage
 
 from isocenter.archive.archive import Archive
+from isocenter.dicom import part10
 from isocenter.dicomweb import targets, zipping
 from isocenter.storage.attributes import NON_PATIENT_STUDY
 from isocenter.storage.records import InstanceRef
@@ -25,6 +29,8 @@ from multiparts import parts
 IMPLICIT = "1.2.840.10008.1.2"
 BIG = "1.2.840.10008.1.2.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
+VIDEO = "1.2.840.10008.1.2.4.100"
+RLE, JPEG_LS = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80"
 STUDY = "/studies/1.2"
 SERIES = f"{STUDY}/series/1.2.3"
 INSTANCE = f"{SERIES}/instances/1.2.3.4"
@@ -42,7 +48,7 @@ def file_of(archive: Archive, instance: InstanceRef) -> bytes:
 async def store_in(kept: Kept, dataset: Dataset, syntax: str) -> bytes:
     """Keep ``dataset`` in a transfer syntax; return its bytes."""
     buffer = io.BytesIO()
-    if syntax in (EXPLICIT, JPEG, DEFLATED):
+    if syntax in (EXPLICIT, JPEG, VIDEO, DEFLATED):
         data = encoded(dataset)
         if syntax == DEFLATED:
             deflater = zlib.compressobj(wbits=-15)
@@ -202,6 +208,63 @@ async def test_another_uncompressed_syntax_can_be_asked_for(
     assert "content-length" not in answer.headers
 
 
+@pytest.mark.parametrize("media_type", ["application/dicom", IN_PARTS])
+@pytest.mark.parametrize("syntax", [None, EXPLICIT, JPEG_LS, DEFLATED])
+async def test_what_is_compressed_is_decoded_and_compressed_as_is_asked_for(
+    web: httpx.AsyncClient, kept: Kept, media_type: str, syntax: str | None
+) -> None:
+    original = get_testdata_file("MR_small_RLE.dcm", read=True, download=False)
+    await store_compressed(kept, original)
+
+    answer = await web.get(INSTANCE, headers=accept(media_type, syntax))
+
+    content = parts(answer)[0].content if media_type == IN_PARTS else answer.content
+    given = pydicom.dcmread(io.BytesIO(content))
+    assert given.file_meta.TransferSyntaxUID == (syntax or EXPLICIT)
+    assert given.SOPInstanceUID == original.SOPInstanceUID
+    assert np.array_equal(given.pixel_array, original.pixel_array)
+
+
+async def test_what_would_lose_something_is_refused(web: httpx.AsyncClient, kept: Kept) -> None:
+    await store_compressed(kept, get_testdata_file("MR_small_RLE.dcm", read=True, download=False))
+
+    answer = await web.get(INSTANCE, headers=accept("application/dicom", JPEG))
+
+    assert answer.status_code == 406
+
+
+async def test_what_is_broken_is_given_as_it_is_kept_unless_something_else_is_asked_for(
+    web: httpx.AsyncClient, kept: Kept
+) -> None:
+    original = get_testdata_file("MR_small_RLE.dcm", read=True, download=False)
+    original.PixelData = encapsulate([b"nonsense"])
+    original["PixelData"].is_undefined_length = True
+    await store_compressed(kept, original)
+
+    unsaid = await web.get(INSTANCE, headers=accept("application/dicom"))
+    insisted = await web.get(INSTANCE, headers=accept("application/dicom", EXPLICIT))
+
+    given = pydicom.dcmread(io.BytesIO(unsaid.content))
+    assert given.file_meta.TransferSyntaxUID == RLE
+    assert insisted.status_code == 406
+    assert "transfer-syntax=*" in insisted.json()["detail"]
+
+
+async def store_compressed(kept: Kept, dataset: Dataset) -> None:
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2", "1.2.3"
+    dataset.SOPInstanceUID = "1.2.3.4"
+    dataset.PatientID = "P1"
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    header = part10.read(buffer.getvalue())
+    await kept.begin(
+        buffer.getvalue()[header.dataset_offset :],
+        syntax=header.syntax.uid,
+        sop_class=str(dataset.SOPClassUID),
+        sop_instance="1.2.3.4",
+    ).finish()
+
+
 @pytest.mark.parametrize("syntax", [IMPLICIT, BIG, "1.2.840.10008.1.2.4.70", "1.2.3"])
 @pytest.mark.parametrize("media_type", ["application/dicom", IN_PARTS])
 async def test_what_cannot_be_had_is_refused_saying_what_can(
@@ -230,7 +293,7 @@ async def test_the_second_choice_is_taken_if_the_first_cannot_be_had(
 async def test_what_cannot_be_given_is_left_out_and_told(
     web: httpx.AsyncClient, kept: Kept
 ) -> None:
-    await store_in(kept, jpeg("1.2.3.4"), JPEG)
+    await store_in(kept, jpeg("1.2.3.4"), VIDEO)
     await kept.store(image("1.2.3.5"))
 
     answer = await web.get(STUDY, headers=accept(IN_PARTS, EXPLICIT))
