@@ -7,6 +7,7 @@ demands that this changes nothing.
 import ast
 import inspect
 import itertools
+import json
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -32,6 +33,8 @@ from isocenter.dimse import status
 from isocenter.dimse.negotiation import Offer
 from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.dimse.upper_layer import STEPS, TABLE, Action, Event, State
+from isocenter.imaging.codecs import CODECS
+from isocenter.imaging.transcoding import RECOMPRESSED
 from isocenter.services import providers, retrieve, suboperations
 from isocenter.services.status import STATUSES
 from isocenter.services.store import StoreProvider
@@ -517,6 +520,37 @@ def _words(name: str) -> str:
     return name.replace("_", " ").lower().replace("artim", "ARTIM")
 
 
+# --- formats
+
+
+def formats() -> str:
+    """Every codec: who does it, and what proved it."""
+    proofs = json.loads((DOCS.parent / "tests" / "data" / "formats.json").read_text("utf-8"))
+    rows = []
+    for uid, codec in CODECS.items():
+        is_made = codec.encode is not None or any(to == uid for _, to in RECOMPRESSED)
+        rows.append(
+            (
+                TRANSFER_SYNTAXES[uid].name,
+                f"`{uid}`",
+                _proof(codec.decode is not None, proofs["decoded"].get(uid)),
+                _proof(is_made, proofs["encoded"].get(uid)),
+                codec.library.name,
+                codec.library.licence,
+            )
+        )
+    headings = ("transfer syntax", "UID", "decoded", "encoded", "library", "licence")
+    return table(headings, rows)
+
+
+def _proof(can: bool, proof: Mapping[str, str] | None) -> str:
+    if not can:
+        return "no"
+    if proof is None:
+        return "yes"
+    return f"yes: {proof['file']}, by {proof['by'] or 'itself'}"
+
+
 # --- the pages
 
 FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
@@ -552,6 +586,7 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         *((name, partial(keys_of_category, name)) for name in BY_CATEGORY),
     ),
     "reference/workitem-attributes.md": (("workitem", workitem),),
+    "reference/formats.md": (("formats", formats),),
     "explanation/architecture.md": (("states", states), ("transitions", transitions)),
 }
 
