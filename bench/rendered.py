@@ -13,7 +13,9 @@ from bench.report import Report
 from bench.web import CLIENTS, NAMES, Rates, Served, asked, rate, turns
 from instances import read_instance
 
-COUNT = 400
+COUNT = 250
+TURNS = 3
+"""How often each slice is asked for in a round."""
 ASKED = 2.0
 LEAST = 2_000
 """Bytes of a JPEG of 512 by 512."""
@@ -34,7 +36,9 @@ def measure(report: Report, folder: Path, rounds: int) -> None:
             _by_several(one.port, paths)
         rates: Rates = {name: [] for name in NAMES}
         for one in turns(both, rounds):
-            rates[one.name].append(rate(COUNT, partial(_by_several, one.port, paths)))
+            rates[one.name].append(
+                rate(COUNT * TURNS, partial(_by_several, one.port, paths * TURNS))
+            )
             print(f"    {one.name}: {rates[one.name][-1]:.0f}/s", flush=True)
         what = f"CT of 512 by 512 rendered as JPEG, {CLIENTS} clients"
         report.compare(what, rates["Isocenter"], "Orthanc", rates["Orthanc"], ASKED)

@@ -106,14 +106,16 @@ class OpenInstance:
             self._locating.add_done_callback(self._located)
         return await asyncio.shield(self._locating)
 
-    def recall(self, known: FrameMap) -> None:
-        """Take what ``frame_map`` gave for the same instance when it was open before."""
-        self._map = self._map or known
-
     def locate(self) -> None:
         """As ``frame_map``, if it can; blocks, and is for before anybody else knows of this."""
         with suppress(IsocenterError):  # told when frames are asked for
             self._map = self._locate()
+
+    def recall(self, known: FrameMap) -> None:
+        """Take what ``frame_map`` gave for the same instance when it was open before."""
+        if self._map is None:
+            self._map = known
+            self.on_located()
 
     async def frames(self, numbers: Sequence[int]) -> list[Frame]:
         """Find frames, counted from 1. Raises: NotFound, if there is no such one; NoFrames."""

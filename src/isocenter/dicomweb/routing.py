@@ -33,11 +33,11 @@ from isocenter.dicomweb.resources import Resource, merged
 
 RESOURCES: tuple[Resource, ...] = (
     *frames.RESOURCES,
+    *rendered.RESOURCES,
     *bulkdata.RESOURCES,
     *search.RESOURCES,
     *workitems.RESOURCES,
     *metadata.RESOURCES,
-    *rendered.RESOURCES,
     *retrieve.RESOURCES,
     *remove.RESOURCES,
     *store.RESOURCES,

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import multiprocessing
 import os
+import selectors
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -154,6 +155,15 @@ class _Worker:
         self._process.start()
         theirs.close()
         self._room: SharedMemory | None = None
+        # ``Connection.poll`` makes and closes one of these each time; Windows has none for pipes.
+        self._selector = None if sys.platform == "win32" else selectors.DefaultSelector()
+        if self._selector is not None:
+            self._selector.register(self._pipe, selectors.EVENT_READ)
+
+    def _is_answered(self, patience: float) -> bool:
+        if self._selector is None:
+            return self._pipe.poll(patience)
+        return bool(self._selector.select(patience))
 
     def do(self, assignment: _Assignment, patience: float) -> bytes:
         """Raises: _Lost; what the job raised."""
@@ -170,7 +180,7 @@ class _Worker:
             at += _size(part)
         try:
             self._pipe.send((assignment.job, assignment.arguments, room.name, size))
-            if not self._pipe.poll(patience):
+            if not self._is_answered(patience):
                 raise _Lost(f"it took more than {patience:g} s")
             kind, answer = self._pipe.recv()
         except (EOFError, OSError) as error:
@@ -211,6 +221,8 @@ class _Worker:
 
     def end(self) -> None:
         """End the process, whatever it does."""
+        if self._selector is not None:
+            self._selector.close()
         self._pipe.close()
         self._process.kill()
         self._process.join()
