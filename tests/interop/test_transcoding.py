@@ -1,5 +1,6 @@
 """What is kept compressed goes to those who take no compression: send, C-MOVE, C-GET."""
 
+from itertools import product
 from pathlib import Path
 
 import imagecodecs
@@ -8,6 +9,7 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate
+from pydicom.pixels import pixel_array
 from pydicom.uid import HTJ2KLossless
 
 from instances import Instance, as_file, read_instance
@@ -121,3 +123,62 @@ def test_getscu_gets_what_it_proposes(
         check(files)
     else:
         assert len(files) == 4
+
+
+ORIGINALS = ("CT_small.dcm", "MR_small.dcm", "SC_rgb_small_odd.dcm", "examples_palette.dcm")
+DECODERS = {
+    "rle": ["dcmdrle"],
+    "jpeg-lossless": ["dcmdjpeg", "+cn"],
+    "jpeg-ls": ["dcmdjpls"],
+    "jpeg": ["dcmdjpeg", "+cn"],
+}
+# dciodvfy knows no HTJ2K: it takes it for uncompressed.
+MADE = (*DECODERS, "jpeg-2000", "jpeg-2000-lossy", "jpeg-ls-near")
+
+
+def convert(isocenter: Command, name: str, target: str, folder: Path) -> Path:
+    source = get_testdata_file(name, download=False)
+    made = folder / "made.dcm"
+    isocenter("convert", str(source), made, "--to", target)
+    return made
+
+
+@pytest.mark.parametrize("target", [target for target in DECODERS if target != "jpeg"])
+@pytest.mark.parametrize("name", ORIGINALS)
+def test_dcmtk_decodes_what_we_encode_to_the_same_bits(
+    name: str, target: str, isocenter: Command, dcmtk: Tool, tmp_path: Path
+) -> None:
+    made = convert(isocenter, name, target, tmp_path)
+    tool, *options = DECODERS[target]
+
+    dcmtk(tool, *options, made, tmp_path / "plain.dcm")
+
+    plain = pydicom.dcmread(tmp_path / "plain.dcm")
+    original = pydicom.dcmread(get_testdata_file(name, download=False))
+    given, expected = (pixel_array(each, raw=True) for each in (plain, original))
+    assert np.array_equal(given, expected)
+
+
+def can_be_made(name: str, target: str) -> bool:
+    """JPEG baseline has 8 bits, and palettes are not compressed with loss."""
+    if target == "jpeg":
+        return name == "SC_rgb_small_odd.dcm"
+    return name != "examples_palette.dcm" or not target.endswith(("-lossy", "-near"))
+
+
+@pytest.mark.parametrize(
+    ("name", "target"), [each for each in product(ORIGINALS, MADE) if can_be_made(*each)]
+)
+def test_dciodvfy_finds_no_error_that_was_not_there(
+    name: str, target: str, isocenter: Command, dcmtk: Tool, tmp_path: Path
+) -> None:
+    original = get_testdata_file(name, download=False)
+
+    made = convert(isocenter, name, target, tmp_path)
+
+    assert errors(dcmtk, made) <= errors(dcmtk, Path(str(original)))
+
+
+def errors(dcmtk: Tool, path: Path) -> set[str]:
+    printed = dcmtk("dciodvfy", path, expect=None)
+    return {line for line in printed.splitlines() if line.startswith("Error")}

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from isocenter.archive.answers import only
+from isocenter.archive.retrieve import can_convert
+from isocenter.dicom.syntax import EXPLICIT_LE, lookup
 from isocenter.dicomweb.search_parameters import Asked
 from isocenter.storage.attributes import ATTRIBUTES, BY_KEYWORD, Attribute, Held, Level
 from isocenter.storage.non_patient import BY_CATEGORY
@@ -16,6 +18,7 @@ CHARACTER_SET: Final = 0x00080005
 RETRIEVE_AE_TITLE: Final = 0x00080054
 INSTANCE_AVAILABILITY: Final = 0x00080056
 RETRIEVE_URL: Final = 0x00081190
+AVAILABLE_TRANSFER_SYNTAXES: Final = "00083002"
 
 
 def _tags(*keywords: str) -> tuple[int, ...]:
@@ -133,9 +136,20 @@ class Answers:
         for tag8, (attribute, key) in self._cuts.items():
             if tag8 in match:
                 found[tag8] = only(match[tag8], attribute, key)
+        if kept := match.get(AVAILABLE_TRANSFER_SYNTAXES, {}).get("Value"):
+            found[AVAILABLE_TRANSFER_SYNTAXES] = {"vr": "UI", "Value": available(kept[0])}
         if url:
             found["00081190"] = {"vr": "UR", "Value": [url]}
         return {tag8: found[tag8] for tag8 in sorted(found)}
+
+
+def available(kept: str) -> list[str]:
+    """In which transfer syntaxes an instance can be had: as it is kept, and uncompressed.
+
+    Source: PS3.18 10.6.3.3; PS3.4 C.6.1.1.5.2.
+    """
+    is_other = kept != EXPLICIT_LE.uid and can_convert(lookup(kept), EXPLICIT_LE)
+    return [kept, EXPLICIT_LE.uid] if is_other else [kept]
 
 
 def _is_at(attribute: Attribute, level: Level) -> bool:

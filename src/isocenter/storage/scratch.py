@@ -41,6 +41,8 @@ class FileScratch:
         end = min(end, self.size)
         if start >= end:
             return memoryview(b"")
+        if self._descriptor < 0:  # of -1, memory without a file would be mapped
+            raise Unavailable("storage: scratch file is closed")
         aligned = start - start % mmap.ALLOCATIONGRANULARITY
         try:
             mapped = mmap.mmap(

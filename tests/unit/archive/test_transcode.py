@@ -2,6 +2,8 @@
 
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,12 @@ from pydicom.uid import (
 )
 
 from isocenter.archive import transcode as module
-from isocenter.errors import Malformed, Unsupported
+from isocenter.dicom import part10
+from isocenter.dicom.syntax import lookup
+from isocenter.errors import Malformed, Unavailable, Unsupported
+from isocenter.imaging.workers import Workers
+from isocenter.storage.scratch import FileScratch
+from made_pixels import InMemory
 from transcoded import Transcoder, pixels, read, transcoder
 
 JPEG_XL = "1.2.840.10008.1.2.4.110"
@@ -404,3 +411,32 @@ def test_more_than_a_length_can_tell_is_not_given_uncompressed(
 
     with pytest.raises(Unsupported, match="uncompressed"):
         transcode(compressed, ExplicitVRLittleEndian)
+
+
+async def test_nothing_stays_open_when_nobody_wants_the_rest(tmp_path: Path) -> None:
+    opened: list[FileScratch] = []
+
+    def scratch() -> FileScratch:
+        opened.append(FileScratch(str(tmp_path / "scratch")))
+        return opened[-1]
+
+    data = image(slopes(6, 64, 64))
+    header = part10.read(data)
+    reader = InMemory(memoryview(data)[header.dataset_offset :])
+    with closing(Workers(2)) as codecs, ThreadPoolExecutor(1) as files:
+        work = module.Transcoding(
+            reader,
+            header.syntax,
+            lookup(JPEGLSLossless),
+            codecs=codecs,
+            files=files,
+            scratch=scratch,
+        )
+        pieces = work.pieces()
+        await anext(pieces)
+
+        await pieces.aclose()
+
+        with pytest.raises(Unavailable):
+            opened[0].window(0, 10)
+    assert not list(tmp_path.iterdir())

@@ -16,7 +16,7 @@ from isocenter.archive.archive import Archive
 from isocenter.config import Config, DicomwebConfig
 from isocenter.dicomweb import routing, search
 from isocenter.storage.attributes import ATTRIBUTES
-from made_instances import CT, MR, Kept, image
+from made_instances import CT, MR, Kept, encoded, image
 
 JSON = "application/dicom+json"
 
@@ -535,3 +535,23 @@ async def served(filled: Kept, archive: Archive) -> AsyncIterator[httpx.AsyncCli
     transport = httpx.ASGITransport(routing.application(archive, Config()))
     async with httpx.AsyncClient(transport=transport, base_url="http://archive") as client:
         yield client
+
+
+@pytest.mark.parametrize(
+    ("kept_in", "available"),
+    [
+        ("1.2.840.10008.1.2.1", ["1.2.840.10008.1.2.1"]),
+        ("1.2.840.10008.1.2.4.80", ["1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.1"]),
+        ("1.2.840.10008.1.2.4.102", ["1.2.840.10008.1.2.4.102"]),
+    ],
+)
+async def test_the_transfer_syntaxes_that_can_be_had_are_told(
+    kept: Kept, web: httpx.AsyncClient, kept_in: str, available: list[str]
+) -> None:
+    dataset = image()
+    del dataset[0x7FE00010]
+    await kept.begin(encoded(dataset), syntax=kept_in).finish()
+
+    (match,) = await found(web, "/instances?includefield=AvailableTransferSyntaxUID")
+
+    assert match["00083002"] == {"vr": "UI", "Value": available}
