@@ -3,14 +3,13 @@
 Both render every slice once before, so that what they remember of each is not measured.
 """
 
-import multiprocessing
 from functools import partial
 from pathlib import Path
 
 from bench.contestants import make_folders
 from bench.http import Client
 from bench.report import Report
-from bench.web import CLIENTS, NAMES, Rates, Served, asked, rate, turns
+from bench.web import CLIENTS, NAMES, Rates, Served, asked, by_several, rate, turns
 from instances import read_instance
 
 COUNT = 250
@@ -33,11 +32,11 @@ def measure(report: Report, folder: Path, rounds: int) -> None:
     try:
         for one in both:
             one.store(files, COUNT)
-            _by_several(one.port, paths)
+            by_several(one.port, paths, CLIENTS, _ask)
         rates: Rates = {name: [] for name in NAMES}
         for one in turns(both, rounds):
             rates[one.name].append(
-                rate(COUNT * TURNS, partial(_by_several, one.port, paths * TURNS))
+                rate(COUNT * TURNS, partial(by_several, one.port, paths * TURNS, CLIENTS, _ask))
             )
             print(f"    {one.name}: {rates[one.name][-1]:.0f}/s", flush=True)
         what = f"CT of 512 by 512 rendered as JPEG, {CLIENTS} clients"
@@ -45,20 +44,6 @@ def measure(report: Report, folder: Path, rounds: int) -> None:
     finally:
         for one in both:
             one.stop()
-
-
-def _by_several(port: int, paths: list[str]) -> None:
-    context = multiprocessing.get_context("fork")
-    processes = [
-        context.Process(target=_ask, args=(port, paths[number::CLIENTS]))
-        for number in range(CLIENTS)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    if any(process.exitcode for process in processes):
-        raise RuntimeError("a client failed")
 
 
 def _ask(port: int, paths: list[str]) -> None:

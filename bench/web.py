@@ -124,17 +124,19 @@ def _frames(report: Report, both: list[Served], source: Path, rounds: int) -> No
     for clients in (1, CLIENTS):
         rates: Rates = {name: [] for name in NAMES}
         for one in turns(both, rounds):
-            work = partial(_by_several, one, paths, clients)
+            work = partial(by_several, one.port, paths, clients, _ask_for_frames)
             rates[one.name].append(rate(len(paths), work))
         what = f"frames of 512 KB, {clients} client{'s' * (clients > 1)}"
         compare(report, what, rates, "frames" if clients == CLIENTS else None)
 
 
-def _by_several(one: Served, paths: list[str], clients: int) -> None:
+def by_several(
+    port: int, paths: list[str], clients: int, ask: Callable[[int, list[str]], None]
+) -> None:
     """Ask by ``clients`` processes at once: one alone would hold up all of them."""
     context = multiprocessing.get_context("fork")
     processes = [
-        context.Process(target=_ask_for_frames, args=(one.port, paths[number::clients]))
+        context.Process(target=ask, args=(port, paths[number::clients]))
         for number in range(clients)
     ]
     for process in processes:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from isocenter.dicom.identity import may_be_uid
 from isocenter.dicomweb.non_patient import CATEGORIES
+from isocenter.storage.records import InstanceRef
 
 USUAL_PORTS: Final = {"http": 80, "https": 443}
 PORT: Final = re.compile(r":[0-9]+$")
@@ -60,6 +61,17 @@ def instance(root: str, sop_class: str, study_uid: str, series: str, instance: s
         if sop_class in classes:
             return f"{root}/{name}/{quote(instance, safe='')}"
     return ""
+
+
+def of(request: Request, kept: InstanceRef) -> str:
+    """Where an instance that is kept is, as ``instance``."""
+    return instance(
+        root(request),
+        kept.sop_class_uid,
+        kept.study_instance_uid,
+        kept.series_instance_uid,
+        kept.sop_instance_uid,
+    )
 
 
 def uid(request: Request, name: str) -> str:

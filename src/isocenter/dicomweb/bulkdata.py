@@ -112,7 +112,7 @@ def _single(
     instance = opened.instance
     if chosen.media_type == found.media_type:
         found = replace(found, media_type=chosen.called)
-    place = _base(request, instance) + found.location
+    place = addresses.of(request, instance) + found.location
     tag = etag(found.content_type, chosen.is_multipart, place, instance.blob_key)
     archive: Archive = request.app.state.archive
     headers = {}
@@ -166,7 +166,7 @@ class _Parts:
         boundary: str,
     ) -> None:
         self._archive: Archive = request.app.state.archive
-        self._bases = {each.blob_key: _base(request, each) for each in instances}
+        self._bases = {each.blob_key: addresses.of(request, each) for each in instances}
         self._instances = instances
         self._chosen = chosen
         self._found = found
@@ -216,16 +216,6 @@ async def _document_type(opened: OpenInstance) -> str:
     text = b"".join([bytes(piece) async for piece in opened.content(told)])
     name = text.decode("latin-1").strip(" \0").lower()
     return name if name in DOCUMENTS else ""
-
-
-def _base(request: Request, instance: InstanceRef) -> str:
-    return addresses.instance(
-        addresses.root(request),
-        instance.sop_class_uid,
-        instance.study_instance_uid,
-        instance.series_instance_uid,
-        instance.sop_instance_uid,
-    )
 
 
 def _head(boundary: str, found: Representation, place: str, *, is_first: bool) -> bytes:

@@ -159,13 +159,7 @@ class _Manner:
         if chosen.media_type == name:
             name = chosen.called
         media_type = f"{name}; transfer-syntax={syntax}"
-        base = addresses.instance(
-            addresses.root(request),
-            instance.sop_class_uid,
-            instance.study_instance_uid,
-            instance.series_instance_uid,
-            instance.sop_instance_uid,
-        )
+        base = addresses.of(request, instance)
         tag = etag(media_type, chosen.is_multipart, base, instance.blob_key, *numbers)
         if not chosen.is_multipart:
             return cls(media_type, media_type, "", tag, base)

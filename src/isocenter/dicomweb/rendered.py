@@ -207,7 +207,7 @@ async def _parts(
 async def _of_frames(
     request: Request, instance: InstanceRef, look: Look, numbers: Sequence[int]
 ) -> AsyncGenerator[Placed]:
-    base = _place(request, instance)
+    base = addresses.of(request, instance)
     async with aclosing(_archive(request).renderings.stills(instance, look, numbers)) as made:
         at = iter(numbers)
         async for picture in made:
@@ -219,17 +219,7 @@ async def _of_each(
 ) -> AsyncGenerator[Placed]:
     async with aclosing(_archive(request).renderings.each(instances, look)) as made:
         async for instance, picture in made:
-            yield f"{_place(request, instance)}/rendered", picture
-
-
-def _place(request: Request, instance: InstanceRef) -> str:
-    return addresses.instance(
-        addresses.root(request),
-        instance.sop_class_uid,
-        instance.study_instance_uid,
-        instance.series_instance_uid,
-        instance.sop_instance_uid,
-    )
+            yield f"{addresses.of(request, instance)}/rendered", picture
 
 
 async def not_yet(request: Request) -> Response:

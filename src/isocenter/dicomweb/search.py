@@ -26,7 +26,7 @@ from isocenter.dicomweb.search_answers import (
     Shape,
     of_category,
 )
-from isocenter.dicomweb.search_parameters import Asked, read
+from isocenter.dicomweb.search_parameters import PARAMETERS, Asked, read
 from isocenter.storage.attributes import ATTRIBUTES, Attribute, Level
 from isocenter.storage.query import Key, Query
 from isocenter.storage.records import Answer, Match
@@ -195,17 +195,7 @@ def _text(match: Document, tag8: str) -> str:
 
 # --- the resources
 
-_PARAMETERS: Final = (
-    Parameter(name="{attribute}", source="PS3.18 8.3.4.1"),
-    Parameter(name="fuzzymatching", source="PS3.18 8.3.4.2"),
-    Parameter(name="includefield", source="PS3.18 8.3.4.3"),
-    Parameter(name="limit", source="PS3.18 8.3.4.4"),
-    Parameter(name="offset", source="PS3.18 8.3.4.4"),
-    Parameter(name="emptyvaluematching", source="PS3.18 8.3.4.5"),
-    Parameter(name="multiplevaluematching", source="PS3.18 8.3.4.6"),
-    Parameter(name="accept", source="PS3.18 8.3.3.1"),
-    Parameter(name="charset", source="PS3.18 8.3.3.2"),
-)
+_PARAMETERS: Final = (*PARAMETERS, Parameter(name="charset", source="PS3.18 8.3.3.2"))
 _STATUSES: Final = {
     200: "the matches; a Warning header field says if there are more",
     204: "nothing matches",

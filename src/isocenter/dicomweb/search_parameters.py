@@ -11,11 +11,23 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from isocenter.dicom.dictionary import dictionary_vr, tag_of
+from isocenter.dicomweb.resources import Parameter
 from isocenter.errors import Malformed
 from isocenter.storage.attributes import NEVER_MATCHED, Attribute, Held
 from isocenter.storage.query import Key
 from isocenter.storage.values import offset_minutes
 
+PARAMETERS: Final = (
+    Parameter(name="{attribute}", source="PS3.18 8.3.4.1"),
+    Parameter(name="fuzzymatching", source="PS3.18 8.3.4.2"),
+    Parameter(name="includefield", source="PS3.18 8.3.4.3"),
+    Parameter(name="limit", source="PS3.18 8.3.4.4"),
+    Parameter(name="offset", source="PS3.18 8.3.4.4"),
+    Parameter(name="emptyvaluematching", source="PS3.18 8.3.4.5"),
+    Parameter(name="multiplevaluematching", source="PS3.18 8.3.4.6"),
+    Parameter(name="accept", source="PS3.18 8.3.3.1"),
+)
+"""What every search understands; for the registry."""
 MAX_PARAMETERS: Final = 1_000
 MAX_ALTERNATIVES: Final = 10_000
 """Values to match, in all."""

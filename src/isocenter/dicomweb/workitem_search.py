@@ -11,8 +11,8 @@ from isocenter.config import Config
 from isocenter.dicom.procedure_step import TABLE
 from isocenter.dicomweb import workitem_payloads
 from isocenter.dicomweb.negotiation import choose
-from isocenter.dicomweb.resources import Method, Parameter
-from isocenter.dicomweb.search_parameters import Asked, read
+from isocenter.dicomweb.resources import Method
+from isocenter.dicomweb.search_parameters import PARAMETERS, Asked, read
 from isocenter.dicomweb.workitem_answers import warn
 from isocenter.storage.workitem_records import Dataset
 from isocenter.storage.workitem_search import KNOWN, PAGE, WorkitemQuery
@@ -120,14 +120,5 @@ METHOD: Final = Method(
         400: "a parameter cannot be read, or is given twice",
         406: "none of the accepted media types can be given",
     },
-    parameters=(
-        Parameter(name="{attribute}", source="PS3.18 8.3.4.1"),
-        Parameter(name="fuzzymatching", source="PS3.18 8.3.4.2"),
-        Parameter(name="includefield", source="PS3.18 8.3.4.3"),
-        Parameter(name="limit", source="PS3.18 8.3.4.4"),
-        Parameter(name="offset", source="PS3.18 8.3.4.4"),
-        Parameter(name="emptyvaluematching", source="PS3.18 8.3.4.5"),
-        Parameter(name="multiplevaluematching", source="PS3.18 8.3.4.6"),
-        Parameter(name="accept", source="PS3.18 8.3.3.1"),
-    ),
+    parameters=PARAMETERS,
 )
