@@ -328,3 +328,17 @@ async def test_a_gate_breaks_off_what_does_not_finish() -> None:
 
         assert (await asking).status_code == 503
     assert gate.under_way == 0
+
+
+async def test_who_is_refused_and_goes_on_sending_reads_the_answer_all_the_same() -> None:
+    async with listening(echo) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nX: " + b"x" * (1 << 20))
+        await asyncio.sleep(0.3)  # refused by now, with what follows still to come
+        writer.write(b"x" * 1000)
+        await asyncio.sleep(0.3)  # would have been answered by a reset
+
+        answer = await asyncio.wait_for(reader.read(), 10)
+
+        writer.close()
+    assert problem_in(answer)["status"] == 431

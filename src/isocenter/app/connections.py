@@ -18,7 +18,7 @@ from isocenter.dicomweb.problems import RETRY_AFTER, problem
 log = logging.getLogger(__name__)
 
 LEFTOVER: Final = 4 << 20
-"""Bytes of a body that are still taken after its answer, so that the client gets to read it."""
+"""Bytes that are still taken after an answer, so that the client gets to read it."""
 
 FAREWELL: Final = 5.0
 """Seconds in which a refusal must have been taken."""
@@ -67,6 +67,7 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         if len(self.connections) > self.limits.connections:
             log.warning("too many connections", extra={"limit": self.limits.connections})
+            self.connections.discard(self)  # one that is being refused keeps nobody else out
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
             return
         self._look()
@@ -79,6 +80,7 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
         if self._is_refused:
+            self._discard(len(data))
             return
         self._moved = self.loop.time()
         if self._header_bytes is not None:
@@ -86,9 +88,8 @@ class Connection(HttpToolsProtocol):
                 self._since = self._moved
             self._header_bytes += len(data)
         elif self.cycle is not None and self.cycle.response_complete and self._is_body_due:
-            self._leftover += len(data)
-            if self._leftover > LEFTOVER:
-                self.transport.abort()
+            self._discard(len(data))
+            if self.transport.is_closing():
                 return
         super().data_received(data)
         # What came with the end of the header fields was body, or the next request.
@@ -142,7 +143,11 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
 
     def refuse(self, status: HTTPStatus, detail: str) -> None:
-        """Answer instead of an application, if none has begun to, and close."""
+        """Answer instead of an application, if none has begun to, and close.
+
+        What the client still sends is taken and thrown away for a while: closing over bytes nobody
+        read resets the connection, and the answer would be lost with it (RFC 9112 9.6).
+        """
         if self._is_refused:
             return
         self._is_refused = True
@@ -153,9 +158,19 @@ class Connection(HttpToolsProtocol):
             cycle.message_event.set()
         if not (is_under_way and cycle.response_started):
             self.transport.write(_written(status, detail))
-        self.transport.close()
+        self._leftover = 0
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.flow.resume_reading()
+        else:
+            self.transport.close()
         self._stop_watching()
         self._watch = self.loop.call_later(FAREWELL, self.transport.abort)
+
+    def _discard(self, size: int) -> None:
+        self._leftover += size
+        if self._leftover > LEFTOVER:
+            self.transport.abort()
 
     # --- deadlines
 
