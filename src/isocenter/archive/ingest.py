@@ -13,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final, Protocol, TypeVar
 
 from blake3 import blake3
@@ -21,9 +20,9 @@ from blake3 import blake3
 from isocenter.archive import frames
 from isocenter.archive.admission import Admission
 from isocenter.archive.catalogue import Catalogue, Drawn, Identity
+from isocenter.archive.provenance import Provenance
 from isocenter.config import ArchiveConfig
 from isocenter.dicom import part10
-from isocenter.dicom.implementation import IMPLEMENTATION_CLASS_UID
 from isocenter.dicom.layout import Limits
 from isocenter.dicom.scanner import Scanner
 from isocenter.dicom.syntax import lookup
@@ -91,6 +90,8 @@ class Ingest:
         self.on_conflict = OnConflict(config.on_conflict)
         self.catalogue = Catalogue()
         self.admission = Admission(config.unknown_sop_classes)
+        self.on_stored: Callable[[], None] = lambda: None
+        """Called, from any thread, when something new is kept."""
 
     def receive(self, announced: Announced, *, hold: int = RELEASE_STEP) -> "Reception":
         """Begin to take in one instance; up to ``hold`` bytes are released together."""
@@ -236,7 +237,7 @@ class Reception:
             self._announced.transfer_syntax,
             source_ae=self._announced.sent_by,
             receiving_ae=self._announced.received_by,
-            private=(IMPLEMENTATION_CLASS_UID, _received_now()),
+            private=Provenance.now().private(),
         )
 
     def _complete(self) -> None:
@@ -291,6 +292,7 @@ class Reception:
             self._drop_later(key)
         else:
             self._ingest.store.settle([key])
+            self._ingest.on_stored()
         if stored.warnings:
             log.warning(
                 "instance needs a look",
@@ -343,11 +345,6 @@ class Reception:
             self._done.set_result(answer)
         else:
             self._done.set_exception(answer)
-
-
-def _received_now() -> bytes:
-    """When it arrived, for whoever rebuilds the index: of two versions, the later one counts."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").encode()
 
 
 def _release(parts: list[Part]) -> None:
