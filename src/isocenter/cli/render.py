@@ -18,6 +18,7 @@ MEDIA_TYPES = {
     ".gif": "image/gif",
     ".webp": "image/webp",
     ".jp2": "image/jp2",
+    ".mp4": "video/mp4",
 }
 """By the ending of the file that is written."""
 
@@ -37,7 +38,7 @@ def render(
         typer.Option(
             metavar="N",
             min=1,
-            help="The frame, from 1; without it, the middle one, or all of them in a GIF.",
+            help="The frame, from 1; without it, the middle one, or all of them in a GIF or MP4.",
         ),
     ] = None,
     window: Annotated[
@@ -51,12 +52,12 @@ def render(
         str, typer.Option(metavar="WIDTHxHEIGHT", help="Pixels that the picture is to fit in.")
     ] = "",
     quality: Annotated[
-        int, typer.Option(metavar="N", min=1, max=100, help="Of JPEG, WebP and JPEG 2000.")
+        int, typer.Option(metavar="N", min=1, max=100, help="Of JPEG, WebP, JPEG 2000 and MP4.")
     ] = 90,
     force: Annotated[bool, typer.Option("--force", help="Write over what is there.")] = False,
 ) -> None:
-    """Make a picture of an image, as a server would render it."""
-    from isocenter.imaging.from_files import rendered
+    """Make a picture of an image, or a film, as a server would render it."""
+    from isocenter.imaging.from_files import filmed, rendered
     from isocenter.imaging.looks import Look
 
     media_type = MEDIA_TYPES.get(target.suffix.lower())
@@ -65,9 +66,15 @@ def render(
     look = Look(
         media_type=media_type, quality=quality, window=_window(window), viewport=_viewport(size)
     )
+    is_film = media_type == "video/mp4"
+    if is_film and frame is not None:
+        raise typer.BadParameter("a film has all frames: --frame is for pictures")
     with target.open("wb" if force else "xb") as out:
         try:
-            out.writelines(rendered(source, look, frame))
+            if is_film:
+                filmed(source, look, target)
+            else:
+                out.writelines(rendered(source, look, frame))
         except BaseException:
             target.unlink()
             raise
