@@ -91,7 +91,7 @@ def private_attributes(tag: int, creator: str = "") -> Iterator[Attribute]:
 
 def _row(tag: int) -> tuple[str, str, str, str, str] | None:
     row = _ROWS.get(tag)
-    if row is None and (mask := mask_match(tag)):
+    if row is None and not is_private(tag) and (mask := mask_match(tag)):
         row = RepeatersDictionary[mask]
     return row
 
