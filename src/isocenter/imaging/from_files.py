@@ -1,6 +1,7 @@
 """Pictures of DICOM files, made in this process."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +22,7 @@ def rendered(path: Path, look: Look, frame: int | None = None) -> Iterator[Buffe
 
     As GIF, if no frame is named, all of them. Raises: Malformed, NotFound, Unsupported; OSError.
     """
-    with opened(path) as file:
-        image = _Image(file)
+    with opened_image(path) as image:
         if look.media_type != GIF or frame is not None:
             yield image.drawn(frame or image.subject.representative, look)
             return
@@ -35,25 +35,29 @@ def rendered(path: Path, look: Look, frame: int | None = None) -> Iterator[Buffe
         yield animation.TRAILER
 
 
-class _Image:
+@contextmanager
+def opened_image(path: Path) -> Iterator["ImageFile"]:
+    """Open the image in a file. Raises: Malformed, NotFound, Unsupported; OSError."""
+    with opened(path) as file:
+        yield ImageFile(file)
+
+
+class ImageFile:
     """The image in a file."""
 
     def __init__(self, file: Opened) -> None:
-        self._view = file.dataset
-        self.size = len(file.dataset)
+        self._reader = file.reader
         self._syntax = syntax_of_frames(file.header.syntax)
-        self._map: FrameMap = frames.locate(Walk(self, file.syntax), file.header.syntax)
+        self._map: FrameMap = frames.locate(Walk(file.reader, file.syntax), file.header.syntax)
         if self._map.is_video:
             raise Unsupported("videos are not rendered yet")
-        self.subject = Subject(Image(describe(self, file.syntax)), self._map.count)
-
-    def window(self, start: int, end: int) -> memoryview:
-        return self._view[start:end]
+        self.subject = Subject(Image(describe(file.reader, file.syntax)), self._map.count)
 
     def drawn(self, number: int, look: Look) -> Buffer:
+        """Give a frame as a picture in a file."""
         if number > self.subject.count:
             raise NotFound(f"there is no frame {number}: the image has {self.subject.count}")
-        frame = self._map.frame(self, number)
-        data = memoryview(b"".join(frame_bytes.content(self, frame)))
+        frame = self._map.frame(self._reader, number)
+        data = memoryview(b"".join(frame_bytes.content(self._reader, frame)))
         followed = recipe(self.subject.image, number, self._syntax, look.window)
         return finishing.drawn(data, followed, finish_of(self.subject, number, look))
