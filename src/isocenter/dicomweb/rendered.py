@@ -100,10 +100,11 @@ async def of_instance(
 
     Raises: NotRendered; NotFound, Malformed, Unavailable; HTTPException 412.
     """
-    validator = Validator(_tag(chosen, look, instance.blob_key, *numbers))
+    renderings = _archive(request).renderings
+    sources = () if numbers else await renderings.slides.sources(instance)
+    validator = Validator(_tag(chosen, look, instance.blob_key, *numbers, *sources))
     if (settled := conditional.check(request, validator)) is not None:
         return settled
-    renderings = _archive(request).renderings
     if chosen.is_multipart:
         subject = await renderings.subject(instance)
         listed = numbers or range(1, subject.count + 1)
@@ -117,10 +118,12 @@ async def of_instance(
 
 async def _thumbnail(request: Request, instance: InstanceRef, frame: int | None) -> Response:
     chosen, look = _asked(request, ALONE, is_thumbnail=True)
-    validator = Validator(_tag(chosen, look, instance.blob_key, frame))
+    renderings = _archive(request).renderings
+    sources = () if frame else await renderings.slides.sources(instance)
+    validator = Validator(_tag(chosen, look, instance.blob_key, frame, *sources))
     if (settled := conditional.check(request, validator)) is not None:
         return settled
-    made = await _archive(request).renderings.thumbnail(instance, look, frame)
+    made = await renderings.thumbnail(instance, look, frame)
     return Response(made, headers=_headers(chosen.called, validator))
 
 
@@ -295,7 +298,7 @@ _METHODS: Final = (
     (
         "Rendered Instance",
         f"{_INSTANCE}/rendered",
-        _rendered(instance, (*OF_ONE, *_DOCUMENT_OFFERS), _OF_DOCUMENTS),
+        _rendered(instance, (*OF_ONE, *_DOCUMENT_OFFERS), _OF_DOCUMENTS | _TOO_MANY),
     ),
     ("Rendered Frames", f"{_FRAME}/rendered", _rendered(frames, OF_ONE, _TOO_MANY)),
     ("Study Thumbnail", f"{_STUDY}/thumbnail", _thumbnailed(thumbnail_of_several, {})),

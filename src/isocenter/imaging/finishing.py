@@ -40,20 +40,21 @@ def drawn(frame: memoryview, recipe: Recipe, finish: Finish) -> Buffer:
     Raises: Malformed, Unsupported.
     """
     picture = pictures.scaled(recipe.follow(frame), finish.viewport, recipe.aspect)
-    return _written(picture, finish)
+    return finished(picture, finish)
 
 
 def card(_: memoryview, lines: tuple[str, ...], finish: Finish) -> Buffer:
     """Give a picture that says what there is."""
     viewport = finish.viewport or Viewport()
     width = viewport.width or CARD_SIDE
-    return _written(annotations.card(lines, width, viewport.height or CARD_SIDE), finish)
+    return finished(annotations.card(lines, width, viewport.height or CARD_SIDE), finish)
 
 
 CARD_SIDE: Final = 200
 
 
-def _written(picture: Bytes, finish: Finish) -> Buffer:
+def finished(picture: Bytes, finish: Finish) -> Buffer:
+    """Give what is shown, already scaled, as a file or a block. Raises: Malformed, Unsupported."""
     profile = b""
     if finish.profile != NO_PROFILE:
         picture, profile = _profiled(picture, finish)
