@@ -12,13 +12,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from isocenter import __version__
 from isocenter.archive.archive import Archive
 from isocenter.config import Config
-from isocenter.ui import patterns, preferences, worklist
+from isocenter.ui import attributes, images, patterns, preferences, study, worklist
 from isocenter.ui.faults import HANDLERS
 
 STATIC: Final = Path(__file__).parent / "static"
 
 ROUTES: Final = (
     Route("/", worklist.show, name="studies"),
+    Route("/studies/{study}", study.show, name="study"),
+    Route("/studies/{study}/series/{series}/images", images.listed, name="images"),
+    Route(
+        "/studies/{study}/series/{series}/instances/{instance}/attributes",
+        attributes.show,
+        name="attributes",
+    ),
     Route("/preferences", preferences.keep, methods=["POST"], name="preferences"),
     Route("/patterns", patterns.show, name="patterns"),
 )
