@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
+from isocenter.archive.anonymize import Anonymizer
 from isocenter.archive.backpressure import Budget, Share
 from isocenter.archive.commitment import Commitments
 from isocenter.archive.frame_conversion import FrameConversions
@@ -46,6 +47,7 @@ class Archive:
         workers: ThreadPoolExecutor,
         config: ArchiveConfig,
         imaging: ImagingConfig,
+        folder: Path,
     ) -> None:
         self.store = store
         self.index = index
@@ -60,6 +62,7 @@ class Archive:
         self.imaging = Workers(imaging.workers, memory=imaging.memory, patience=imaging.patience)
         self.conversions = FrameConversions(self.imaging)
         self.renderings = Renderings(index, self.opened, self.imaging)
+        self.anonymizer = Anonymizer(folder, self.opened, workers)
 
     @classmethod
     async def open(
@@ -97,7 +100,7 @@ class Archive:
             raise
         workers = ThreadPoolExecutor(config.file_threads, thread_name_prefix="files")
         copies = CopyStore(folder / COPIES_NAME, config.copies_size)
-        return cls(store, index, copies, workers, config, imaging)
+        return cls(store, index, copies, workers, config, imaging, folder)
 
     async def close(self) -> None:
         """Finish what was begun, then close."""
