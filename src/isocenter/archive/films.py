@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
-from isocenter.archive.rendering import NotRendered, Renderings
+from isocenter.archive.not_rendered import NotRendered
+from isocenter.archive.rendering import Renderings
 from isocenter.errors import Malformed, NotFound, Unavailable, Unsupported
 from isocenter.imaging import cine, video, video_making
 from isocenter.imaging.cine import Scene

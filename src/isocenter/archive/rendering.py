@@ -13,9 +13,11 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from isocenter.archive.frames import OpenInstance, OpenInstances
+from isocenter.archive.not_rendered import NoSuchFrame, NotRendered, TooLarge
+from isocenter.archive.slides import Slides
 from isocenter.dicom.sop_classes import SOP_CLASSES
 from isocenter.errors import Malformed, NotFound, Unavailable, Unsupported
-from isocenter.imaging import animation, finishing, video_stills
+from isocenter.imaging import animation, finishing, pyramids, tiling, video_stills
 from isocenter.imaging.description import describe
 from isocenter.imaging.finishing import Finish
 from isocenter.imaging.frame_bytes import Frame
@@ -62,18 +64,6 @@ NOT_PICTURES: Final = frozenset(
 """Modalities that do not stand for a study if it has others (PS3.3 C.7.3.1.1.1)."""
 
 
-class NotRendered(Unsupported):
-    """There is no picture of it, and there will be none."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(f"{why}; to be had is the instance itself")
-        self.why = why
-
-
-class NoSuchFrame(NotFound):
-    """There is an image, but it has not that many frames."""
-
-
 class Renderings:
     """Makes pictures. Belongs to one event loop. Everything may raise Unavailable."""
 
@@ -84,6 +74,7 @@ class Renderings:
         self._subjects: OrderedDict[str, _Known | NotRendered] = OrderedDict()
         self._memory = 0
         self._slots = asyncio.Semaphore(workers.count + AHEAD)
+        self.slides = Slides(index, opened, workers, self.subject, _read)
 
     async def subject(self, instance: InstanceRef) -> Subject:
         """Read what there is to be seen in ``instance``. Raises: NotRendered."""
@@ -94,15 +85,17 @@ class Renderings:
             opened.release()
 
     async def still(self, instance: InstanceRef, look: Look, frame: int | None = None) -> bytes:
-        """Give one frame, from 1; of several the representative, if none is named.
+        """Give one frame, from 1; if none is named, the representative, or the whole of a slide.
 
-        Raises: NotRendered, NoSuchFrame; Malformed, for a region outside.
+        Raises: NotRendered, NoSuchFrame, TooLarge; Malformed, for a region outside.
         """
         opened = self._opened.known(instance) or await self._opened.open(instance)
         try:
             subject = await self._subject(opened)
             if subject.video is not None:
                 return await self._of_video(subject, subject.video, frame, look)
+            if frame is None and pyramids.slide(subject.image) is not None:
+                return await self.slides.still(instance, look)
             return await self._drawn(opened, subject, frame or subject.representative, look)
         finally:
             opened.release()
@@ -142,22 +135,27 @@ class Renderings:
     async def each(
         self, instances: Sequence[InstanceRef], look: Look
     ) -> AsyncGenerator[tuple[InstanceRef, bytes]]:
-        """Give one picture of each that has any. Raises: NotRendered, if none has."""
+        """Give one picture of each that has any. Raises: NotRendered, if none has; TooLarge."""
         making = (partial(self._of_one, instance, look) for instance in instances)
         is_any = False
+        reason: NotRendered | TooLarge = NotRendered("there is nothing that can be rendered")
         async with aclosing(self._in_turn(making)) as made:
             async for instance, picture in made:
-                if picture is not None:
+                if isinstance(picture, bytes):
                     is_any = True
                     yield instance, picture
+                elif isinstance(picture, TooLarge):
+                    reason = picture
         if not is_any:
-            raise NotRendered("there is nothing that can be rendered")
+            raise reason
 
-    async def _of_one(self, instance: InstanceRef, look: Look) -> tuple[InstanceRef, bytes | None]:
+    async def _of_one(
+        self, instance: InstanceRef, look: Look
+    ) -> tuple[InstanceRef, bytes | NotRendered | TooLarge]:
         try:
             return instance, await self.still(instance, look)
-        except NotRendered:
-            return instance, None
+        except (NotRendered, TooLarge) as error:
+            return instance, error
 
     async def _in_turn(
         self, making: Iterable[Callable[[], Coroutine[Any, Any, T]]]
@@ -183,6 +181,9 @@ class Renderings:
         subject = await self.subject(instance)
         if subject.video is not None and not frames:
             raise NotRendered("as GIF a video would be huge: to be had is video/mp4")
+        if not frames and pyramids.slide(subject.image) is not None:
+            yield await self.slides.still(instance, look)
+            return
         numbers = frames or subject.played
         is_first = True
         look = replace(look, media_type=GIF, is_block=True)
@@ -199,9 +200,19 @@ class Renderings:
         if look.viewport is None:
             look = Look(media_type=look.media_type, viewport=THUMBNAIL)
         try:
+            if await self._is_private(instance):
+                return await self._card(instance, look)
             return await self.still(instance, look, frame)
+        except TooLarge:
+            subject = await self.subject(instance)
+            return await self.still(instance, look, subject.representative)
         except NotRendered:
             return await self._card(instance, look)
+
+    async def _is_private(self, instance: InstanceRef) -> bool:
+        """Whether a slide's label would be on the picture, and on that the patient's name."""
+        slide = pyramids.slide((await self.subject(instance)).image)
+        return slide is not None and slide.shows_label
 
     async def representative(self, selection: Selection) -> InstanceRef | None:
         """Choose what stands for a series or a study: an image, if there is one; None for nothing.
@@ -219,6 +230,8 @@ class Renderings:
                     await self.subject(found)
                 except (NotRendered, Unavailable):
                     continue
+                if found.sop_class_uid == tiling.WHOLE_SLIDE:
+                    return await self.slides.finest(found)
                 return found
         return first
 

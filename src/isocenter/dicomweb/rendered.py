@@ -117,10 +117,11 @@ async def of_instance(
     """
     if chosen.media_type == films.MP4:
         return await films.of_instance(request, instance, chosen, look, numbers)
-    validator = Validator(_tag(chosen, look, instance.blob_key, *numbers))
+    renderings = _archive(request).renderings
+    sources = () if numbers else await renderings.slides.sources(instance)
+    validator = Validator(_tag(chosen, look, instance.blob_key, *numbers, *sources))
     if (settled := conditional.check(request, validator)) is not None:
         return settled
-    renderings = _archive(request).renderings
     if chosen.is_multipart:
         subject = await renderings.subject(instance)
         listed = numbers or range(1, subject.count + 1)
@@ -134,10 +135,12 @@ async def of_instance(
 
 async def _thumbnail(request: Request, instance: InstanceRef, frame: int | None) -> Response:
     chosen, look = _asked(request, ALONE, is_thumbnail=True)
-    validator = Validator(_tag(chosen, look, instance.blob_key, frame))
+    renderings = _archive(request).renderings
+    sources = () if frame else await renderings.slides.sources(instance)
+    validator = Validator(_tag(chosen, look, instance.blob_key, frame, *sources))
     if (settled := conditional.check(request, validator)) is not None:
         return settled
-    made = await _archive(request).renderings.thumbnail(instance, look, frame)
+    made = await renderings.thumbnail(instance, look, frame)
     return Response(made, headers=_headers(chosen.called, validator))
 
 
@@ -320,7 +323,7 @@ _METHODS: Final = (
     (
         "Rendered Instance",
         f"{_INSTANCE}/rendered",
-        _rendered(instance, (*OF_IMAGE, *_DOCUMENT_OFFERS), _OF_RANGES),
+        _rendered(instance, (*OF_IMAGE, *_DOCUMENT_OFFERS), _OF_RANGES | _TOO_MANY),
     ),
     ("Rendered Frames", f"{_FRAME}/rendered", _rendered(frames, OF_IMAGE, _TOO_MANY | _OF_RANGES)),
     ("Study Thumbnail", f"{_STUDY}/thumbnail", _thumbnailed(thumbnail_of_several, {})),

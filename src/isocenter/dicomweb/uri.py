@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from isocenter.archive.archive import Archive
-from isocenter.archive.rendering import NoSuchFrame
+from isocenter.archive.not_rendered import NoSuchFrame
 from isocenter.dicom.identity import is_uid
 from isocenter.dicomweb import (
     documents,
@@ -175,6 +175,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
                     404: "there is no such instance",
                     406: "it cannot be had in this media type or transfer syntax",
                     412: "it is not as If-Match says",
+                    413: "the picture of a slide would be too large: name rows, columns, a region",
                     416: "the range lies outside",
                     501: "it would be anonymized, or shown as a presentation state asks: not yet",
                     503: "the bytes cannot be read",

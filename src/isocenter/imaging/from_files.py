@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from isocenter.dicom import part10
+from isocenter.dicom.opened import FileReader
 from isocenter.dicom.part10 import FileHeader
 from isocenter.dicom.syntax import EXPLICIT_LE
 from isocenter.dicom.windowed import Inflated, Reader, Walk
@@ -20,7 +21,7 @@ from isocenter.imaging.looks import GIF, Look, Subject, finish_of, syntax_of_fra
 from isocenter.imaging.native import Buffer
 from isocenter.imaging.pictures import Bytes
 from isocenter.imaging.recipes import Recipe, recipe
-from isocenter.imaging.spans import FileReader, Spans
+from isocenter.imaging.spans import Spans
 from isocenter.imaging.video import Video
 
 UNLIMITED: Final = 1 << 62

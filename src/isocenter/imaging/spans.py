@@ -2,7 +2,6 @@
 handed over.
 """
 
-import io
 import os
 from array import array
 from bisect import bisect_right
@@ -90,21 +89,3 @@ class SpanFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class FileReader:
-    """A data set in a file, read window by window: it may be of any size."""
-
-    def __init__(self, file: BinaryIO, offset: int) -> None:
-        """``offset``: where the data set begins."""
-        self._file = file
-        self._offset = offset
-        self.size = file.seek(0, io.SEEK_END) - offset
-
-    def window(self, start: int, end: int) -> memoryview:
-        """Return bytes ``start`` to ``end`` (exclusive); fewer, where the data set ends."""
-        end = min(end, self.size)
-        if start >= end:
-            return memoryview(b"")
-        self._file.seek(self._offset + start)
-        return memoryview(self._file.read(end - start))
