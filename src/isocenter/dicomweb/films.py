@@ -15,7 +15,7 @@ from starlette.responses import Response
 from isocenter import __version__
 from isocenter.archive.archive import Archive
 from isocenter.archive.films import Film, Kept
-from isocenter.archive.rendering import NotRendered
+from isocenter.archive.not_rendered import NotRendered
 from isocenter.dicomweb import addresses, conditional, multipart
 from isocenter.dicomweb.answers import answer
 from isocenter.dicomweb.conditional import Validator, etag

@@ -486,7 +486,7 @@ async def test_what_was_made_goes_with_the_instance(
 ) -> None:
     await kept.store(grey(stack()))
     await film(web)
-    folder = archive.films.files._folder
+    folder = archive.films.files.folder
     assert len(list(folder.glob("*/*"))) == 1
 
     await archive.remove(Selection(instances=("1.2.3.4",)))
