@@ -481,7 +481,7 @@ def _document_of(media_type: str) -> Mapping[str, str]:
 
 def _film_of(media_type: str) -> Mapping[str, str]:
     """What moves."""
-    if media_type != MP4:
+    if MediaType.parse(media_type).of_parts != MP4:
         return {}
     uids = {"study": FILM, "series": f"{FILM}.9", "instance": f"{FILM}.1"}
     return {**uids, "frames": "1,2"}

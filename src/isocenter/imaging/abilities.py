@@ -6,6 +6,7 @@ from typing import Final
 from isocenter.dicom.sop_classes import IMAGES
 from isocenter.dicom.syntax import TRANSFER_SYNTAXES
 from isocenter.imaging.codecs import CODECS
+from isocenter.imaging.frames import is_video
 from isocenter.imaging.transcoding import RECOMPRESSED
 
 NOT_OF_FILES: Final = frozenset(
@@ -31,6 +32,9 @@ class Ability:
 def of_transfer_syntax(uid: str) -> Ability:
     """Say what is done with the pixels of a transfer syntax; by whom, if anything is."""
     codec = CODECS.get(uid)
+    if is_video(uid):
+        licence = "BSD-3-Clause; its wheels hold libraries under the GPL"
+        return Ability(is_decoded=True, library="PyAV, the extra video", licence=licence)
     if codec is None:
         return Ability()
     return Ability(
