@@ -21,7 +21,7 @@ from isocenter.imaging import cine, video, video_making
 from isocenter.imaging.cine import Scene
 from isocenter.imaging.finishing import Finish
 from isocenter.imaging.frame_bytes import Frame
-from isocenter.imaging.looks import Look, Subject
+from isocenter.imaging.looks import Look, Subject, played
 from isocenter.imaging.video import Video
 from isocenter.imaging.workers import Job, Workers
 from isocenter.storage.blobs import BlobStore
@@ -89,7 +89,7 @@ class Films:
             if frames:
                 raise NotRendered("frames of a video are given as pictures, such as image/jpeg")
             return await self._of_video(instance, subject, subject.video, look)
-        listed = tuple(frames) or tuple(subject.played)
+        listed = tuple(frames) or tuple(played(subject, look))
         if len(listed) < 2:
             raise NotRendered("one frame is no film: to be had is a picture, such as image/jpeg")
         self._renderings.check(subject, look, listed)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from isocenter.archive.frames import OpenInstance, OpenInstances
+from isocenter.archive.states import States
 from isocenter.dicom.sop_classes import SOP_CLASSES
 from isocenter.errors import Malformed, NotFound, Unavailable, Unsupported
 from isocenter.imaging import animation, finishing, video_stills
@@ -26,14 +27,19 @@ from isocenter.imaging.looks import (
     Look,
     Subject,
     finish_of,
+    followed,
+    played,
+    stands_for,
     syntax_of_frames,
     video_of,
 )
 from isocenter.imaging.native import Buffer
 from isocenter.imaging.pictures import Viewport
-from isocenter.imaging.recipes import recipe
+from isocenter.imaging.pixel_format import LARGEST_FRAME
+from isocenter.imaging.presentations import Presented
+from isocenter.imaging.states import APPLIED
 from isocenter.imaging.video import Video
-from isocenter.imaging.workers import Part, Workers
+from isocenter.imaging.workers import Part, Workers, size_of
 from isocenter.storage.index import Index
 from isocenter.storage.records import InstanceRef, Selection, SeriesOutline
 
@@ -79,6 +85,7 @@ class Renderings:
 
     def __init__(self, index: Index, opened: OpenInstances, workers: Workers) -> None:
         self._index = index
+        self.states = States(index, opened)
         self._opened = opened
         self._workers = workers
         self._subjects: OrderedDict[str, _Known | NotRendered] = OrderedDict()
@@ -103,7 +110,7 @@ class Renderings:
             subject = await self._subject(opened)
             if subject.video is not None:
                 return await self._of_video(subject, subject.video, frame, look)
-            return await self._drawn(opened, subject, frame or subject.representative, look)
+            return await self._drawn(opened, subject, frame or _standing(subject, look), look)
         finally:
             opened.release()
 
@@ -118,7 +125,7 @@ class Renderings:
 
     def check(self, subject: Subject, look: Look, frames: Iterable[int]) -> None:
         """Raises: Malformed, for a region outside; NoSuchFrame."""
-        if look.viewport is not None:
+        if look.viewport is not None and look.state is None:
             look.viewport.region(subject.image.form.rows, subject.image.form.columns)
         for frame in frames:
             if frame > subject.count:
@@ -155,9 +162,21 @@ class Renderings:
 
     async def _of_one(self, instance: InstanceRef, look: Look) -> tuple[InstanceRef, bytes | None]:
         try:
-            return instance, await self.still(instance, look)
+            return instance, await self._one(instance, look)
         except NotRendered:
             return instance, None
+
+    async def _one(self, instance: InstanceRef, look: Look, frame: int | None = None) -> bytes:
+        """Give one picture: of a presentation state, the first image that it shows."""
+        if instance.sop_class_uid not in APPLIED:
+            return await self.still(instance, look, frame)
+        try:
+            state = await self.states.state(instance)
+        except (Malformed, Unsupported) as error:
+            raise NotRendered(f"it cannot be rendered: {error}") from error
+        for shown in (await self.states.shown(state)).instances:
+            return await self.still(shown, replace(look, window=None, state=state))
+        raise NotRendered("none of the images that it refers to is here")
 
     async def _in_turn(
         self, making: Iterable[Callable[[], Coroutine[Any, Any, T]]]
@@ -183,7 +202,7 @@ class Renderings:
         subject = await self.subject(instance)
         if subject.video is not None and not frames:
             raise NotRendered("as GIF a video would be huge: to be had is video/mp4")
-        numbers = frames or subject.played
+        numbers = frames or played(subject, look)
         is_first = True
         look = replace(look, media_type=GIF, is_block=True)
         async with aclosing(self.stills(instance, look, numbers)) as made:
@@ -199,7 +218,7 @@ class Renderings:
         if look.viewport is None:
             look = Look(media_type=look.media_type, viewport=THUMBNAIL)
         try:
-            return await self.still(instance, look, frame)
+            return await self._one(instance, look, frame)
         except NotRendered:
             return await self._card(instance, look)
 
@@ -238,6 +257,8 @@ class Renderings:
         self, subject: Subject, video: Video, frame: int | None, look: Look
     ) -> bytes:
         """Give a frame of a video; a poster, if none is named."""
+        if look.state is not None:
+            raise NotRendered("presentation states are not applied to videos")
         number = frame or subject.representative
         self.check(subject, look, (number,))
         async with self._slots:
@@ -256,10 +277,12 @@ class Renderings:
         async with self._slots:
             try:
                 syntax = syntax_of_frames(opened.syntax)
-                followed = recipe(image, frame, syntax, look.window)
+                recipe = followed(subject, frame, syntax, look)
                 data = await _read(opened, frame, image.form.size)
+                if isinstance(recipe, Presented) and recipe.frames:
+                    recipe, data = await _with_others(opened, recipe, data, image.form.size)
                 finish = finish_of(subject, frame, look)
-                return await self._workers.run(finishing.drawn, data, followed, finish)
+                return await self._workers.run(finishing.drawn, data, recipe, finish)
             except (Malformed, Unsupported, NotFound) as error:
                 # It is there, and asked for as it should be: what is wrong is wrong with it.
                 raise NotRendered(f"frame {frame} cannot be rendered: {error}") from error
@@ -324,6 +347,25 @@ async def _read(opened: OpenInstance, number: int, size: int) -> Sequence[Part]:
     (frame,) = await opened.frames((number,))
     _refuse_bloated(frame, size)
     return [piece async for piece in opened.content(frame)]
+
+
+async def _with_others(
+    opened: OpenInstance, recipe: Presented, data: Sequence[Part], size: int
+) -> tuple[Presented, Sequence[Part]]:
+    """Add the frames that are subtracted. Raises: as `_read`; Unsupported."""
+    if size * (1 + len(recipe.frames)) > LARGEST_FRAME:
+        raise Unsupported("a mask subtraction of too large frames")
+    groups = [data, *[await _read(opened, number, size) for number in recipe.frames]]
+    sizes = tuple(sum(map(size_of, group)) for group in groups)
+    return replace(recipe, sizes=sizes), [part for group in groups for part in group]
+
+
+def _standing(subject: Subject, look: Look) -> int:
+    """Give the frame that stands for all. Raises: NotRendered."""
+    try:
+        return stands_for(subject, look)
+    except NotFound as error:
+        raise NotRendered(str(error)) from error
 
 
 def _refuse_bloated(frame: Frame, size: int) -> None:

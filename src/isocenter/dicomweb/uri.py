@@ -1,6 +1,7 @@
 """The URI service, WADO-URI: one instance, named in the query (PS3.18 chapter 9)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -14,6 +15,7 @@ from isocenter.dicomweb import (
     documents,
     films,
     negotiation,
+    presented,
     rendered,
     rendering_parameters,
     retrieve,
@@ -22,6 +24,7 @@ from isocenter.dicomweb import (
 from isocenter.dicomweb.media_types import MediaType
 from isocenter.dicomweb.negotiation import AS_KEPT, DICOM, NEVER_ON_THE_WEB, Accepted, Offer
 from isocenter.dicomweb.resources import Method, Parameter, Resource
+from isocenter.imaging.states import State
 from isocenter.storage.records import InstanceRef
 
 _RENDERED: Final = ("*/*", "image/*", "text/*", "model/*", "video/*")
@@ -38,22 +41,27 @@ async def get(request: Request) -> Response:
         raise HTTPException(400, "requestType must be WADO")
     uids = {level: _one(request, name) for name, level in UIDS.items()}
     accepted = _accepted(request)
+    asked = presented.asked(request)
     is_dicom = _is_dicom(accepted)
     _refuse_to_anonymize(request)
     archive: Archive = request.app.state.archive
     if is_dicom:
         _refuse_windows(request)
+        if asked is not None:
+            raise HTTPException(400, "presentationUID is for renderings, not for application/dicom")
         syntax = _transfer_syntax(request)
         (instance, *_) = await targets.found(archive, uids)
         return await retrieve.given_alone(request, instance, (syntax,), media_type=DICOM)
-    _refuse_presentation_states(request)
     (instance, *_) = await targets.found(archive, uids)
+    state = await presented.named(request, instance, asked) if asked else None
     if instance.sop_class_uid in documents.MEDIA_TYPES:
         return await documents.given(request, instance, accepted)
-    return await _rendered(request, instance, accepted)
+    return await _rendered(request, instance, accepted, state)
 
 
-async def _rendered(request: Request, instance: InstanceRef, accepted: Accepted) -> Response:
+async def _rendered(
+    request: Request, instance: InstanceRef, accepted: Accepted, state: State | None
+) -> Response:
     """Answer with a picture (PS3.18 9.5)."""
     offers: Sequence[Offer] = (*rendered.ALONE, films.OFFER)
     if films.is_of_video(instance):
@@ -65,6 +73,7 @@ async def _rendered(request: Request, instance: InstanceRef, accepted: Accepted)
         raise negotiation.not_acceptable(offers)
     chosen = ranked[0]
     look = rendering_parameters.of_uri_service(request.query_params, chosen.media_type)
+    look = replace(look, state=state)
     frame = rendering_parameters.frame_of_uri_service(request.query_params)
     try:
         return await rendered.of_instance(
@@ -123,15 +132,6 @@ def _refuse_windows(request: Request) -> None:
             raise HTTPException(400, f"{name} is for renderings, not for application/dicom")
 
 
-def _refuse_presentation_states(request: Request) -> None:
-    """Raises: HTTPException 400, 501."""
-    given = [name in request.query_params for name in ("presentationUID", "presentationSeriesUID")]
-    if any(given) and not all(given):
-        raise HTTPException(400, "presentationUID and presentationSeriesUID stand together")
-    if any(given):
-        rendered.refuse("images as presentation states ask")
-
-
 def _refuse_to_anonymize(request: Request) -> None:
     """Raises: HTTPException 400; 501, for we cannot, and must not give out what is asked not to be
     (PS3.18 9.4.2.3)."""
@@ -176,7 +176,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
                     406: "it cannot be had in this media type or transfer syntax",
                     412: "it is not as If-Match says",
                     416: "the range lies outside",
-                    501: "it would be anonymized, or shown as a presentation state asks: not yet",
+                    501: "it would be anonymized: not yet",
                     503: "the bytes cannot be read",
                 },
                 gives=(DICOM, *rendered.MEDIA_TYPES),

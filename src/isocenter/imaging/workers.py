@@ -150,7 +150,8 @@ def _view(room: SharedMemory) -> memoryview:
     return room.buf
 
 
-def _size(part: Part) -> int:
+def size_of(part: Part) -> int:
+    """Give the bytes of a part."""
     return len(part) if isinstance(part, bytes | bytearray | memoryview) else part.size
 
 
@@ -184,17 +185,17 @@ class _Worker:
 
     def do(self, assignment: _Assignment, patience: float) -> bytes:
         """Raises: _Lost; what the job raised."""
-        size = sum(map(_size, assignment.data))
+        size = sum(map(size_of, assignment.data))
         room = self._room_for(size)
         at = 0
         for part in assignment.data:
-            view = _view(room)[at : at + _size(part)]
+            view = _view(room)[at : at + size_of(part)]
             if isinstance(part, bytes | bytearray | memoryview):
                 view[:] = part
             else:
                 part.read_into(view)
             view.release()
-            at += _size(part)
+            at += size_of(part)
         try:
             self._pipe.send((assignment.job, assignment.arguments, room.name, size))
             kind, answer = self._answer(assignment, patience)
