@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from isocenter.archive.frames import OpenInstance, OpenInstances
+from isocenter.archive.frames import NoFrames, OpenInstance, OpenInstances
 from isocenter.archive.states import States
 from isocenter.dicom.sop_classes import SOP_CLASSES
 from isocenter.errors import Malformed, NotFound, Unavailable, Unsupported
@@ -37,7 +37,7 @@ from isocenter.imaging.native import Buffer
 from isocenter.imaging.pictures import Viewport
 from isocenter.imaging.pixel_format import LARGEST_FRAME
 from isocenter.imaging.presentations import Presented
-from isocenter.imaging.states import APPLIED
+from isocenter.imaging.states import APPLIED, State
 from isocenter.imaging.video import Video
 from isocenter.imaging.workers import Part, Workers, size_of
 from isocenter.storage.index import Index
@@ -166,14 +166,19 @@ class Renderings:
         except NotRendered:
             return instance, None
 
+    async def state(self, instance: InstanceRef) -> State:
+        """Read a presentation state. Raises: NotRendered, if it is not applied."""
+        try:
+            return await self.states.state(instance)
+        except (Malformed, Unsupported, NoFrames) as error:
+            why = f"the presentation state cannot be applied: {error}"
+            raise NotRendered(why) from error
+
     async def _one(self, instance: InstanceRef, look: Look, frame: int | None = None) -> bytes:
         """Give one picture: of a presentation state, the first image that it shows."""
         if instance.sop_class_uid not in APPLIED:
             return await self.still(instance, look, frame)
-        try:
-            state = await self.states.state(instance)
-        except (Malformed, Unsupported) as error:
-            raise NotRendered(f"it cannot be rendered: {error}") from error
+        state = await self.state(instance)
         for shown in (await self.states.shown(state)).instances:
             return await self.still(shown, replace(look, window=None, state=state))
         raise NotRendered("none of the images that it refers to is here")

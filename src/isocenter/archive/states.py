@@ -36,7 +36,7 @@ class States:
         self._memory = 0
 
     async def state(self, instance: InstanceRef) -> State:
-        """Read a state. Raises: Malformed; Unsupported, for one that is not applied."""
+        """Read a state. Raises: Malformed, NoFrames; Unsupported, for one that is not applied."""
         key = instance.blob_key
         if key in self._known:
             self._known.move_to_end(key)

@@ -15,7 +15,7 @@ from isocenter.archive.archive import Archive
 from isocenter.archive.rendering import NotRendered
 from isocenter.archive.states import Shown
 from isocenter.dicom.identity import is_uid
-from isocenter.errors import Malformed, NotFound, Unsupported
+from isocenter.errors import NotFound
 from isocenter.imaging.looks import Look, referenced
 from isocenter.imaging.states import APPLIED, STATES, State, name_of
 from isocenter.storage.records import InstanceRef
@@ -35,12 +35,9 @@ async def state_of(request: Request, instance: InstanceRef) -> tuple[State, Show
 
     Raises: NotRendered; NotFound, if none of the images is here; Unavailable.
     """
-    states = _archive(request).renderings.states
-    try:
-        state = await states.state(instance)
-    except (Malformed, Unsupported) as error:
-        raise NotRendered(f"it cannot be rendered: {error}") from error
-    shown = await states.shown(state)
+    renderings = _archive(request).renderings
+    state = await renderings.state(instance)
+    shown = await renderings.states.shown(state)
     if not shown.instances:
         raise NotFound("none of the images that the presentation state refers to is here")
     return state, shown
@@ -120,10 +117,7 @@ async def named(request: Request, image: InstanceRef, uids: tuple[str, str]) -> 
         raise HTTPException(400, "presentationUID: there is no such instance in that series")
     if found.sop_class_uid not in STATES:
         raise HTTPException(400, f"presentationUID: {name_of(found.sop_class_uid)} is no state")
-    try:
-        state = await archive.renderings.states.state(found)
-    except (Malformed, Unsupported) as error:
-        raise NotRendered(f"the presentation state cannot be applied: {error}") from error
+    state = await archive.renderings.state(found)
     try:
         state.reference(image.study_instance_uid, image.series_instance_uid, image.sop_instance_uid)
     except NotFound as error:
@@ -133,10 +127,10 @@ async def named(request: Request, image: InstanceRef, uids: tuple[str, str]) -> 
 
 async def tag_of(request: Request, instance: InstanceRef) -> tuple[str, ...]:
     """Give what a picture of a state depends on: itself and the images that are here."""
-    states = _archive(request).renderings.states
+    renderings = _archive(request).renderings
     try:
-        shown = await states.shown(await states.state(instance))
-    except (Malformed, Unsupported):
+        shown = await renderings.states.shown(await renderings.state(instance))
+    except NotRendered:
         return (instance.blob_key,)
     return (instance.blob_key, *(each.blob_key for each in shown.instances))
 
