@@ -282,7 +282,10 @@ class Renderings:
         async with self._slots:
             try:
                 syntax = syntax_of_frames(opened.syntax)
-                recipe = followed(subject, frame, syntax, look)
+                follow = partial(followed, subject, frame, syntax, look)
+                # What a state says of a frame may be much to look through.
+                is_quick = look.state is None
+                recipe = follow() if is_quick else await opened.read(lambda *_: follow())
                 data = await _read(opened, frame, image.form.size)
                 if isinstance(recipe, Presented) and recipe.frames:
                     recipe, data = await _with_others(opened, recipe, data, image.form.size)

@@ -53,7 +53,10 @@ class Place:
         if box is None:
             x, y = anchor or (0.0, 0.0)
             width = max((_length(line, usual) for line in lines), default=0.0)
-            return cls(x + usual / 2, y + usual / 4, width, usual * SPACING * len(lines), usual)
+            height = usual * SPACING * len(lines)
+            left = max(min(x + usual / 2, canvas[0] - width), 0.0)
+            top = max(min(y + usual / 4, canvas[1] - height), 0.0)
+            return cls(left, top, width, height, usual)
         (x0, y0), (x1, y1) = box
         width, height = abs(x1 - x0), abs(y1 - y0)
         turn = _turn(x1 - x0, y1 - y0)
