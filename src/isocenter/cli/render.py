@@ -22,6 +22,7 @@ MEDIA_TYPES = {
     ".gif": "image/gif",
     ".webp": "image/webp",
     ".jp2": "image/jp2",
+    ".mp4": "video/mp4",
     ".svg": "image/svg+xml",
     ".pdf": "application/pdf",
     ".html": "text/html",
@@ -44,7 +45,7 @@ def render(
         typer.Option(
             metavar="N",
             min=1,
-            help="The frame, from 1; without it, the middle one, or all in GIF, PDF and HTML.",
+            help="The frame, from 1; without it, the middle one, or all in GIF, MP4, PDF and HTML.",
         ),
     ] = None,
     window: Annotated[
@@ -58,7 +59,7 @@ def render(
         str, typer.Option(metavar="WIDTHxHEIGHT", help="Pixels that the picture is to fit in.")
     ] = "",
     quality: Annotated[
-        int, typer.Option(metavar="N", min=1, max=100, help="Of JPEG, WebP and JPEG 2000.")
+        int, typer.Option(metavar="N", min=1, max=100, help="Of JPEG, WebP, JPEG 2000 and MP4.")
     ] = 90,
     annotation: Annotated[
         list[str] | None,
@@ -69,10 +70,11 @@ def render(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over what is there.")] = False,
 ) -> None:
-    """Make a picture or a document of an image, as a server would render it.
+    """Make a picture, a film or a document of an image, as a server would render it.
 
     Of a folder, a contact sheet as PDF or HTML.
     """
+    from isocenter.imaging.from_files import filmed
     from isocenter.imaging.looks import Look
 
     media_type = MEDIA_TYPES.get(target.suffix.lower())
@@ -85,10 +87,18 @@ def render(
         viewport=_viewport(size),
         annotations=_annotations(annotation, media_type),
     )
-    made = _made(source, look, frame)
+    is_film = media_type == "video/mp4"
+    if is_film and frame is not None:
+        raise typer.BadParameter("a film has all frames: --frame is for pictures")
+    if is_film and source.is_dir():
+        raise typer.BadParameter("of a folder a PDF or an HTML file is made: a contact sheet")
+    made = None if is_film else _made(source, look, frame)
     with target.open("wb" if force else "xb") as out:
         try:
-            out.writelines(made)
+            if made is None:
+                filmed(source, look, target)
+            else:
+                out.writelines(made)
         except BaseException:
             target.unlink()
             raise
