@@ -4,7 +4,7 @@ from typing import Final
 
 from isocenter.archive.frames import OpenInstance
 from isocenter.errors import Unsupported
-from isocenter.imaging import pdf
+from isocenter.imaging import pdf_pages
 from isocenter.imaging.finishing import Finish
 from isocenter.imaging.workers import Workers
 
@@ -20,4 +20,4 @@ async def first_page(opened: OpenInstance, workers: Workers, finish: Finish) -> 
     if document.size > LARGEST:
         raise Unsupported(f"a document of {document.size} bytes is not drawn")
     data = [piece async for piece in opened.content(document)]
-    return await workers.run(pdf.first_page, data, finish)
+    return await workers.run(pdf_pages.first_page, data, finish)

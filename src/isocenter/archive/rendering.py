@@ -18,16 +18,24 @@ from isocenter.archive.pages import ENCAPSULATED_PDF, first_page
 from isocenter.archive.slides import Slides
 from isocenter.dicom.sop_classes import SOP_CLASSES
 from isocenter.errors import Malformed, NotFound, Unavailable, Unsupported
-from isocenter.imaging import animation, finishing, pyramids, tiling
+from isocenter.imaging import animation, finishing, pyramids, tiling, video_stills
 from isocenter.imaging.description import describe
 from isocenter.imaging.finishing import Finish
 from isocenter.imaging.frame_bytes import Frame
 from isocenter.imaging.frames import FrameMap
 from isocenter.imaging.image import Image
-from isocenter.imaging.looks import GIF, Look, Subject, finish_of, syntax_of_frames
+from isocenter.imaging.looks import (
+    GIF,
+    Look,
+    Subject,
+    finish_of,
+    syntax_of_frames,
+    video_of,
+)
 from isocenter.imaging.native import Buffer
 from isocenter.imaging.pictures import Viewport
 from isocenter.imaging.recipes import recipe
+from isocenter.imaging.video import Video
 from isocenter.imaging.workers import Part, Workers
 from isocenter.storage.index import Index
 from isocenter.storage.records import InstanceRef, Selection, SeriesOutline
@@ -44,6 +52,8 @@ AHEAD: Final = 2
 THUMBNAIL: Final = Viewport(width=200, height=200)
 CANDIDATES: Final = 5
 """Series that are tried for a picture of a study."""
+MOST_SPANS: Final = 1 << 20
+"""Starts and ends of fragments of a video."""
 HEADROOM: Final = 1 << 20
 """Bytes of a compressed frame, beyond what it would take uncompressed, that are put up with."""
 
@@ -83,11 +93,30 @@ class Renderings:
         opened = self._opened.known(instance) or await self._opened.open(instance)
         try:
             subject = await self._subject(opened)
+            if subject.video is not None:
+                return await self._of_video(subject, subject.video, frame, look)
             if frame is None and pyramids.slide(subject.image) is not None:
                 return await self.slides.still(instance, look)
             return await self._drawn(opened, subject, frame or subject.representative, look)
         finally:
             opened.release()
+
+    async def whole(self, instance: InstanceRef, end: int) -> Frame:
+        """Find all the pixel data of ``instance`` up to ``end``. Raises: NotFound."""
+        opened = await self._opened.open(instance)
+        try:
+            found = await opened.whole()
+        finally:
+            opened.release()
+        return Frame(found.spans, min(found.size, end))
+
+    def check(self, subject: Subject, look: Look, frames: Iterable[int]) -> None:
+        """Raises: Malformed, for a region outside; NoSuchFrame."""
+        if look.viewport is not None:
+            look.viewport.region(subject.image.form.rows, subject.image.form.columns)
+        for frame in frames:
+            if frame > subject.count:
+                raise NoSuchFrame(f"there is no frame {frame}: the instance has {subject.count}")
 
     async def stills(
         self, instance: InstanceRef, look: Look, frames: Sequence[int]
@@ -96,7 +125,8 @@ class Renderings:
         opened = await self._opened.open(instance)
         try:
             subject = await self._subject(opened)
-            making = (partial(self._drawn, opened, subject, frame, look) for frame in frames)
+            make = partial(self._frame, opened, subject)
+            making = (partial(make, frame, look) for frame in frames)
             async with aclosing(self._in_turn(making)) as made:
                 async for picture in made:
                     yield picture
@@ -150,10 +180,12 @@ class Renderings:
     ) -> AsyncGenerator[Buffer]:
         """Give frames, all if none are named, as an animated GIF. Raises: as `still`."""
         subject = await self.subject(instance)
+        if subject.video is not None and not frames:
+            raise NotRendered("as GIF a video would be huge: to be had is video/mp4")
         if not frames and pyramids.slide(subject.image) is not None:
             yield await self.slides.still(instance, look)
             return
-        numbers = frames or range(1, subject.count + 1)
+        numbers = frames or subject.played
         is_first = True
         look = replace(look, media_type=GIF, is_block=True)
         async with aclosing(self.stills(instance, look, numbers)) as made:
@@ -224,12 +256,30 @@ class Renderings:
         finally:
             opened.release()
 
+    async def _frame(self, opened: OpenInstance, subject: Subject, frame: int, look: Look) -> bytes:
+        if subject.video is not None:
+            return await self._of_video(subject, subject.video, frame, look)
+        return await self._drawn(opened, subject, frame, look)
+
+    async def _of_video(
+        self, subject: Subject, video: Video, frame: int | None, look: Look
+    ) -> bytes:
+        """Give a frame of a video; a poster, if none is named."""
+        number = frame or subject.representative
+        self.check(subject, look, (number,))
+        async with self._slots:
+            try:
+                finish = finish_of(subject, number, look)
+                arguments = (video, number, finish, frame is None)
+                return await self._workers.run(video_stills.still, [], *arguments)
+            except NotFound as error:
+                raise NoSuchFrame(str(error)) from error
+            except (Malformed, Unsupported) as error:
+                raise NotRendered(f"frame {number} cannot be rendered: {error}") from error
+
     async def _drawn(self, opened: OpenInstance, subject: Subject, frame: int, look: Look) -> bytes:
         image = subject.image
-        if look.viewport is not None:
-            look.viewport.region(image.form.rows, image.form.columns)
-        if frame > subject.count:
-            raise NoSuchFrame(f"there is no frame {frame}: the instance has {subject.count}")
+        self.check(subject, look, (frame,))
         async with self._slots:
             try:
                 syntax = syntax_of_frames(opened.syntax)
@@ -283,10 +333,14 @@ class _Known:
 
 async def _described(opened: OpenInstance) -> _Known:
     found = await opened.frame_map()
-    if found.is_video:
-        raise NotRendered("videos are not rendered yet")
     dataset = await opened.read(describe)
     subject = Subject(Image(dataset), found.count)
+    if found.is_video:
+        whole = await opened.whole()
+        if len(whole.spans) > MOST_SPANS:
+            raise NotRendered("the video is in too many pieces")
+        stream = opened.placed(whole)
+        subject = replace(subject, video=video_of(subject, stream, opened.syntax.uid))
     return _Known(subject, found, subject.memory + found.memory)
 
 

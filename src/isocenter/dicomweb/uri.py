@@ -1,5 +1,6 @@
 """The URI service, WADO-URI: one instance, named in the query (PS3.18 chapter 9)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -13,6 +14,7 @@ from isocenter.dicom.identity import is_uid
 from isocenter.dicomweb import (
     anonymized,
     documents,
+    films,
     negotiation,
     rendered,
     rendering_parameters,
@@ -20,10 +22,11 @@ from isocenter.dicomweb import (
     targets,
 )
 from isocenter.dicomweb.media_types import MediaType
-from isocenter.dicomweb.negotiation import AS_KEPT, DICOM, NEVER_ON_THE_WEB, Accepted
+from isocenter.dicomweb.negotiation import AS_KEPT, DICOM, NEVER_ON_THE_WEB, Accepted, Offer
 from isocenter.dicomweb.resources import Method, Parameter, Resource
 from isocenter.storage.records import InstanceRef
 
+_RENDERED: Final = ("*/*", "image/*", "text/*", "model/*", "video/*")
 UIDS: Final = {"studyUID": "study", "seriesUID": "series", "objectUID": "instance"}
 """What the parameters are called in the paths of the studies service."""
 
@@ -60,9 +63,14 @@ async def _rendered(
     request: Request, instance: InstanceRef, accepted: Accepted, *, anonymizes: bool
 ) -> Response:
     """Answer with a picture (PS3.18 9.5)."""
-    ranked = accepted.ranked(rendered.ALONE)
+    offers: Sequence[Offer] = (*rendered.ALONE, films.OFFER)
+    if films.is_of_video(instance):
+        offers = films.OF_VIDEO
+    if "frameNumber" in request.query_params:
+        offers = rendered.ALONE
+    ranked = accepted.ranked(offers)
     if not ranked:
-        raise negotiation.not_acceptable(rendered.ALONE)
+        raise negotiation.not_acceptable(offers)
     chosen = ranked[0]
     look = rendering_parameters.of_uri_service(request.query_params, chosen.media_type)
     if anonymizes:
@@ -112,7 +120,7 @@ def _is_dicom(accepted: Accepted) -> bool:
         raise HTTPException(400, "application/dicom and renderings are asked for at once")
     if is_dicom or "application/*" in wanted:
         return True
-    if is_rendered or any(each in ("*/*", "image/*", "text/*", "model/*") for each in wanted):
+    if is_rendered or any(each in _RENDERED for each in wanted):
         return False
     raise HTTPException(
         406,

@@ -19,7 +19,7 @@ from isocenter.storage import search as searching
 from isocenter.storage.attributes import Level
 from isocenter.storage.commitments import CommitmentStore
 from isocenter.storage.contents import Snapshot
-from isocenter.storage.engine import upgrade
+from isocenter.storage.engine import open_schema
 from isocenter.storage.entry import entry_of
 from isocenter.storage.query import Query
 from isocenter.storage.records import (
@@ -82,7 +82,7 @@ class Index:
         """
         writing = sqlite.writing_engine(path)
         try:
-            upgrade(writing)
+            open_schema(writing)
         except SQLAlchemyError as error:
             writing.dispose()
             raise Unavailable(f"the index cannot be opened: {error}") from error
@@ -219,6 +219,11 @@ class Index:
     async def all_instances(self) -> AsyncIterator[list[InstanceRef]]:
         """Every instance, in batches."""
         async for page in self._each(retrieving.everything(self._run)):
+            yield page
+
+    async def replaced_versions(self) -> AsyncIterator[list[InstanceRef]]:
+        """Every replaced version of an instance, in batches."""
+        async for page in self._each(retrieving.replaced(self._run)):
             yield page
 
     async def changes(self, since: int = 0, limit: int = 1_000) -> list[Change]:

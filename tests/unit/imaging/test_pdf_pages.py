@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isocenter.errors import Malformed
-from isocenter.imaging import pdf
+from isocenter.imaging import pdf_pages
 from isocenter.imaging.finishing import Finish
 from isocenter.imaging.pictures import Viewport
 from made_pictures import pdf_of, seen
@@ -17,7 +17,7 @@ RED_BELOW = b"1 0 0 rg 0 0 600 400 re f"
 
 
 def drawn(document: bytes) -> bytes:
-    return bytes(pdf.first_page(memoryview(document), AS_PNG))
+    return bytes(pdf_pages.first_page(memoryview(document), AS_PNG))
 
 
 def test_the_first_page_is_shown_upright_in_its_colours() -> None:
