@@ -16,7 +16,11 @@ def test_a_decimal_string_has_no_more_than_sixteen_characters(value):
     assert float(written) == pytest.approx(value, rel=1e-8)
 
 
-@given(st.from_regex(r"\A-?[0-9]{1,7}(\.[0-9]{1,6})?(e-?[0-9])?\Z"))
+@given(
+    st.from_regex(r"\A-?[0-9]{1,7}(\.[0-9]{1,6})?(e-?[0-9])?\Z").filter(
+        lambda text: len(text) <= 16
+    )
+)
 def test_what_fits_comes_back_exactly(text):
     value = float(text)
 

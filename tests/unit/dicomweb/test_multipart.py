@@ -296,9 +296,9 @@ def test_large_parts_are_read_fast() -> None:
     parser = Parser(multipart.boundary())
     chunk = bytes(range(256)) * 4096
     parser.feed(parser._dashed + b"\r\n\r\n" + bytes(200))
-    started = time.perf_counter()
+    started = time.process_time()
 
     for _ in range(100):
         parser.feed(chunk)
 
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1

@@ -1,13 +1,18 @@
+import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from isocenter.errors import Unavailable, Unsupported
 from isocenter.storage import schema, sqlite
 from isocenter.storage.contents import Snapshot
-from isocenter.storage.engine import alembic_config, current, upgrade
+from isocenter.storage.engine import alembic_config, current, open_schema, upgrade
 from isocenter.storage.index import Index
 from isocenter.storage.records import Selection
 from unit.storage.made import incoming
@@ -27,26 +32,53 @@ def test_the_migrations_make_the_schema_of_the_code(index_path: Path) -> None:
     engine.dispose()
 
 
-def test_tables_and_indexes_are_declared_alike(index_path: Path, tmp_path: Path) -> None:
-    migrated, declared = (
-        sqlite.writing_engine(index_path),
-        sqlite.writing_engine(tmp_path / "declared"),
-    )
-    schema.metadata.create_all(declared)
-    statement = "SELECT name, tbl_name, type FROM sqlite_schema WHERE sql IS NOT NULL"
+def _made(engine: Engine) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Say of each table, index and trigger what it is made of; columns in any order."""
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT type, name, sql FROM sqlite_schema").all()
+    texts = {(each.type, each.name): " ".join((each.sql or "").split()) for each in found}
+    clauses = re.compile(r" \( |, (?![^(]*\))| \)(?= |$)")
+    return {key: tuple(sorted(map(str.strip, clauses.split(text)))) for key, text in texts.items()}
 
-    def made(engine: object, more: str = "") -> set[tuple[str, ...]]:
-        with engine.connect() as connection:  # type: ignore[attr-defined]
-            return {tuple(row) for row in connection.exec_driver_sql(statement + more)}
 
-    without = " AND tbl_name NOT LIKE 'person_name_gram%' AND name NOT LIKE 'alembic%'"
-    assert made(migrated, without + " AND type <> 'trigger'") == made(declared)
-    with migrated.connect() as connection:
-        tables = connection.exec_driver_sql("PRAGMA table_list").all()
-    compact = {row.name for row in tables if row.wr}
-    assert {"study_modality", "study_name", "patient_name", "name_word"} <= compact
+def test_a_new_index_has_the_schema_that_the_migrations_make(tmp_path: Path) -> None:
+    migrated, new = (sqlite.writing_engine(tmp_path / name) for name in ("migrated", "new"))
+
+    upgrade(migrated)
+    open_schema(new)
+
+    assert _made(new) == _made(migrated)
+    assert current(new) == current(migrated) == schema.HEAD
+    made = _made(new)
+    assert ("trigger", "person_name_gram_insert") in made
+    assert "study_uid TEXT DEFAULT '' NOT NULL" in made["table", "study"]
+    assert "WITHOUT ROWID" in made["table", "name_word"]
     migrated.dispose()
-    declared.dispose()
+    new.dispose()
+
+
+def test_many_may_make_a_new_index_at_once(tmp_path: Path) -> None:
+    engines = [sqlite.writing_engine(tmp_path / "index.sqlite") for _ in range(8)]
+
+    with ThreadPoolExecutor(len(engines)) as threads:
+        list(threads.map(open_schema, engines))
+
+    assert [current(each) for each in engines] == [schema.HEAD] * len(engines)
+    for each in engines:
+        each.dispose()
+
+
+def test_a_new_index_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    engine = sqlite.writing_engine(tmp_path / "index.sqlite")
+
+    with (
+        pytest.raises(OperationalError),
+        patch.object(sqlite, "NAME_SEARCH", (*sqlite.NAME_SEARCH, "CREATE NONSENSE")),
+    ):
+        open_schema(engine)
+
+    assert _made(engine) == {}
+    engine.dispose()
 
 
 def test_the_schema_can_be_taken_down_and_made_again(index_path: Path) -> None:
@@ -54,7 +86,7 @@ def test_the_schema_can_be_taken_down_and_made_again(index_path: Path) -> None:
 
     command.downgrade(alembic_config(engine), "base")
     assert current(engine) is None
-    upgrade(engine)
+    open_schema(engine)
 
     assert current(engine) == schema.HEAD
     engine.dispose()
