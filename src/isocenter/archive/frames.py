@@ -72,7 +72,7 @@ class OpenInstance:
         self._workers = workers
         self._map: FrameMap | None = None
         self._locating: asyncio.Future[FrameMap] | None = None
-        self._path = store.path(instance.blob_key)
+        self._store = store
         self._data_set = _DataSet(store, instance)
         self._reader: Reader = self._data_set
         if self.syntax.is_deflated:
@@ -187,7 +187,8 @@ class OpenInstance:
 
     def placed(self, frame: Frame) -> Spans:
         """Give where something lies that is not deflated, for a process that reads it itself."""
-        return Spans.of(self._path, frame.spans, self.instance.dataset_offset)
+        path = self._store.path(self.instance.blob_key)
+        return Spans.of(path, frame.spans, self.instance.dataset_offset)
 
     async def content(
         self, frame: Frame, start: int = 0, end: int | None = None
