@@ -17,11 +17,11 @@ from functools import partial
 from itertools import islice
 from typing import Final, TypeVar
 
-from isocenter.dicom.layout import PIXEL_DATA_TAGS
+from isocenter.dicom.layout import BITS_ALLOCATED, PIXEL_DATA, PIXEL_DATA_TAGS
 from isocenter.dicom.paths import AttributePath
 from isocenter.dicom.scanner import Scanner
 from isocenter.dicom.syntax import EXPLICIT_LE, TransferSyntax, lookup
-from isocenter.dicom.values import WORD_SIZES
+from isocenter.dicom.values import WORD_SIZES, ordered_as
 from isocenter.dicom.windowed import Inflated, Place, Reader, Walk
 from isocenter.errors import IsocenterError, Malformed, NotFound, Unavailable
 from isocenter.imaging import frame_bytes, frames
@@ -214,11 +214,23 @@ class OpenInstance:
             first = frames.first_fragment(self._reader, place.offset)
             return frames.joined(self._reader, first, self._walk().end_of(place))
         end = place.offset + (place.length or 0)
-        word = 1 if place.layout.is_little_endian else WORD_SIZES.get(place.vr, 1)
+        word = 1
+        if not place.layout.is_little_endian:
+            word = WORD_SIZES.get(ordered_as(place.tag, place.vr, self._bits_allocated(place)), 1)
         if self._map is not None and self._map.start == place.offset:
             word = self._map.word
         span = array("Q", (place.offset, end))
         return Frame(span, end - place.offset, word=word, words_from=place.offset)
+
+    def _bits_allocated(self, place: Place) -> int:
+        """Of the pixel data at ``place``, if it is that of the outermost data set."""
+        if place.tag != PIXEL_DATA or place.depth:
+            return 0
+        try:
+            found = self._walk().find((BITS_ALLOCATED,))
+        except NotFound:
+            return 0
+        return max(self._reader.window(found.offset, found.offset + 2), default=0)
 
     def _locate(self) -> FrameMap:
         if (kept := self._kept_map()) is not None:
