@@ -38,9 +38,11 @@ from isocenter.dicomweb.media_types import MediaType
 from isocenter.dicomweb.non_patient import CATEGORIES
 from isocenter.dicomweb.resources import Method, Resource, merged
 from isocenter.errors import Unavailable
+from isocenter.imaging.video import MP4
 from isocenter.storage.blobs import StorageFull
 from made_instances import CT, Kept, image, part10
 from made_pixels import description, encapsulated
+from made_slides import level, picture
 from made_workitems import PERFORMED, TRANSACTION, Dataset, element, state, workitem
 
 BOUNDARY = "a-boundary"
@@ -95,14 +97,33 @@ KEPT_AS: Mapping[str, str] = {
 """By the media type that frames so kept are given in (PS3.18 Table 8.7.3-5)."""
 
 
+FILM = "1.2.11"
+"""The study of which the only instance has two frames that are shown one after another."""
+
 DOCUMENTS = "1.2.10"
 """The study of which instance n is a document of the nth of the media types there are."""
+
+
+SLIDE = {"study": "1.2.12", "series": "1.2.12.9", "instance": "1.2.12.1"}
+"""A slide of more pixels than one picture has."""
+
+
+def _slide() -> pydicom.Dataset:
+    uids = {"StudyInstanceUID": SLIDE["study"], "SeriesInstanceUID": SLIDE["series"]}
+    sizes = {"TotalPixelMatrixColumns": 100_000, "TotalPixelMatrixRows": 100_000}
+    return level(SLIDE["instance"], picture(8, 8), 8, **uids, **sizes)
 
 
 def _document(number: int, sop_class: str) -> pydicom.Dataset:
     uids = {"StudyInstanceUID": DOCUMENTS, "SeriesInstanceUID": f"{DOCUMENTS}.9"}
     content = {"SOPClassUID": sop_class, "EncapsulatedDocument": b"%PDF", "PixelData": None}
     return image(f"{DOCUMENTS}.{number}", **uids, **content)
+
+
+def _film() -> pydicom.Dataset:
+    uids = {"StudyInstanceUID": FILM, "SeriesInstanceUID": f"{FILM}.9"}
+    frames = {"NumberOfFrames": 2, "FrameTime": 40, "PixelData": bytes(2 * 64 * 64 * 2)}
+    return image(f"{FILM}.1", **{**FRAME, **frames, **uids})
 
 
 def _compressed(uid: str) -> bytes:
@@ -239,6 +260,8 @@ async def sow(folder: Path) -> None:
             await made.kept.store(of_category(name, uid))
         for number, sop_class in enumerate(documents.MEDIA_TYPES):
             await made.kept.store(_document(number, sop_class))
+        await made.kept.store(_film())
+        await made.kept.store(_slide())
         for number, syntax in enumerate(KEPT_AS.values()):
             uid = f"{COMPRESSED}.{number}"
             await made.kept.begin(_compressed(uid), syntax=syntax, sop_instance=uid).finish()
@@ -454,11 +477,21 @@ def _document_of(media_type: str) -> Mapping[str, str]:
     return {"study": DOCUMENTS, "series": f"{DOCUMENTS}.9", "instance": instance}
 
 
+def _film_of(media_type: str) -> Mapping[str, str]:
+    """What moves."""
+    if media_type != MP4:
+        return {}
+    uids = {"study": FILM, "series": f"{FILM}.9", "instance": f"{FILM}.1"}
+    return {**uids, "frames": "1,2"}
+
+
 def _filled_for(resource: Resource, media_type: str) -> Mapping[str, str]:
     """What there is in a media type at a resource."""
     if OF_PIXELS.search(resource.path):
         return _kept_as(media_type)
-    return _document_of(media_type) if resource.path.endswith("/rendered") else {}
+    if resource.path.endswith("/rendered"):
+        return _document_of(media_type) or _film_of(media_type)
+    return {}
 
 
 def _good(resource: Resource, method: Method) -> Iterator[Probe]:
@@ -477,7 +510,7 @@ def _by_uri(resource: Resource, method: Method) -> Iterator[Probe]:
     query = QUERIES["GET", "/wado"]
     for given in method.gives[1:]:
         asked = query.replace("application/dicom", given)
-        if filled := _document_of(given):
+        if filled := _document_of(given) or _film_of(given):
             asked = asked.replace("1.2.3.4", filled["instance"])
             asked = asked.replace("seriesUID=1.2.3&", f"seriesUID={filled['series']}&")
             asked = asked.replace("studyUID=1.2&", f"studyUID={filled['study']}&")
@@ -509,6 +542,9 @@ def _range(wanted: str) -> Prober:
     def probes(resource: Resource, method: Method) -> Iterator[Probe]:
         if "application/pdf" in method.gives and (filled := _document_of("application/pdf")):
             yield from _once(headers={"range": wanted}, filled=filled)(resource, method)
+        if MP4 in method.gives:
+            headers = {"range": wanted, "accept": MP4}
+            yield from _once(headers=headers, filled=_film_of(MP4))(resource, method)
         for accept in ("*/*", "application/dicom"):
             yield from _once(headers={"range": wanted, "accept": accept})(resource, method)
 
@@ -609,6 +645,12 @@ SPECIAL: Mapping[str, Mapping[int, tuple[Prober, ...]]] = {
         400: (_once(query="requestType=WADO"),),
         404: (_once(query=QUERIES["GET", "/wado"].replace("1.2.3.4", NOWHERE)),),
         406: (_once(query=QUERIES["GET", "/wado"].replace("application/dicom", "x/y")),),
+        413: (
+            _once(
+                query="requestType=WADO&contentType=image/jpeg&studyUID={study}"
+                "&seriesUID={series}&objectUID={instance}".format_map(SLIDE)
+            ),
+        ),
         501: (
             _once(
                 query=QUERIES["GET", "/wado"].replace("application/dicom", "image/jpeg")
@@ -616,6 +658,7 @@ SPECIAL: Mapping[str, Mapping[int, tuple[Prober, ...]]] = {
             ),
         ),
     },
+    "Retrieve Rendered": {413: (_too_much, _once(filled=SLIDE))},
     "Request": {202: (_once(state=hesitating),), 409: (_once(state=asked),)},
     "Result Check": {
         200: (_in(asked),),

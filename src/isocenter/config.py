@@ -82,6 +82,10 @@ class ArchiveConfig:
     """Bytes of ready-made answers (metadata of series) that are kept on disk, the longest unused
     going first. They can all be made again; 0 keeps none."""
 
+    videos_size: Annotated[int, Span(0, 1 << 50)] = 10 << 30
+    """Bytes of videos that were made for players which are kept on disk, the longest unused going
+    first, and the most that one of them may have."""
+
     workitem_retention: Annotated[float, Span(0, 10 * 366 * 24 * 3600)] = 30 * 24 * 3600.0
     """How long a completed or canceled workitem is kept, unless a subscriber holds a deletion lock
     on it (PS3.4 CC.2.3.2)."""

@@ -25,7 +25,7 @@ async def listening(within: ASGIApp, config: HttpConfig = QUICK) -> AsyncIterato
     """A listener that serves ``within`` below /dicom-web; its port."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
         port = bound.getsockname()[1]
-        listener = HttpListener(application(lambda: "ready", within, config), bound, config)
+        listener = HttpListener(application(lambda: "ready", within, None, config), bound, config)
         await listener.start()
         try:
             yield port

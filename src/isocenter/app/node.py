@@ -24,6 +24,7 @@ from isocenter.services import providers
 from isocenter.services.status import response_of
 from isocenter.services.store import StoreProvider
 from isocenter.storage.lock import FolderLock
+from isocenter.ui import application as pages
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Node:
         self._config = config
         self._stop = asyncio.Event()
         self._dicom_web = Gate()
+        self._pages = Gate()
         self.state = "starting"
 
     async def run(self) -> None:
@@ -66,12 +68,13 @@ class Node:
                 loop.add_signal_handler(number, self.stop)
         config = self._config
         bound = _bind(config.host, config.http_port)
-        serving = application(lambda: self.state, self._dicom_web, config.http)
+        serving = application(lambda: self.state, self._dicom_web, self._pages, config.http)
         http = HttpListener(serving, bound, config.http)
         await http.start()
         try:
             archive = await Archive.open(config.data, config.archive, config.imaging)
             self._dicom_web.open(routing.application(archive, config))
+            self._pages.open(pages.application(archive, config))
             try:
                 await self._serve(archive, f"{config.host}:{bound.getsockname()[1]}")
             finally:
@@ -108,13 +111,14 @@ class Node:
                 "stopping",
                 extra={
                     "associations": server.associations,
-                    "requests": self._dicom_web.under_way,
+                    "requests": self._dicom_web.under_way + self._pages.under_way,
                 },
             )
             await archive.worklist.close()
             await asyncio.gather(
                 server.drain(config.shutdown_timeout),
                 self._dicom_web.drain(config.shutdown_timeout),
+                self._pages.drain(config.shutdown_timeout),
             )
         log.info("stopped")
 

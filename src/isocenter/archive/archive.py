@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 
 from isocenter.archive.backpressure import Budget, Share
 from isocenter.archive.commitment import Commitments
+from isocenter.archive.films import Films, group_of
 from isocenter.archive.frame_conversion import FrameConversions
 from isocenter.archive.frames import OpenInstances
 from isocenter.archive.ingest import Announced, Ingest, Reception
@@ -24,6 +25,7 @@ from isocenter.imaging.workers import Workers
 from isocenter.storage.copies import CopyStore
 from isocenter.storage.files import FileStore
 from isocenter.storage.index import Index
+from isocenter.storage.made_files import MadeFiles
 from isocenter.storage.query import Query
 from isocenter.storage.records import Answer, InstanceRef, Match, Removed, Selection
 
@@ -32,6 +34,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 INDEX_NAME = "index.sqlite"
 COPIES_NAME = "copies"
+VIDEOS_NAME = "videos"
 DEFAULT_IMAGING = ImagingConfig()
 
 
@@ -46,6 +49,7 @@ class Archive:
         workers: ThreadPoolExecutor,
         config: ArchiveConfig,
         imaging: ImagingConfig,
+        folder: Path,
     ) -> None:
         self.store = store
         self.index = index
@@ -60,6 +64,11 @@ class Archive:
         self.imaging = Workers(imaging.workers, memory=imaging.memory, patience=imaging.patience)
         self.conversions = FrameConversions(self.imaging)
         self.renderings = Renderings(index, self.opened, self.imaging)
+        self._filming = Workers(
+            max(1, self.imaging.count // 2), memory=imaging.memory, patience=imaging.patience
+        )
+        self._videos = MadeFiles(folder / VIDEOS_NAME, config.videos_size)
+        self.films = Films(self.renderings, store, self._videos, self._filming, workers)
 
     @classmethod
     async def open(
@@ -97,17 +106,19 @@ class Archive:
             raise
         workers = ThreadPoolExecutor(config.file_threads, thread_name_prefix="files")
         copies = CopyStore(folder / COPIES_NAME, config.copies_size)
-        return cls(store, index, copies, workers, config, imaging)
+        return cls(store, index, copies, workers, config, imaging, folder)
 
     async def close(self) -> None:
         """Finish what was begun, then close."""
         await self.commitments.close()
+        await self.films.close()
         self.opened.close()
         await self.metadata.close()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
         self.imaging.close()
+        self._filming.close()
         self._workers.shutdown(wait=True)
         self.index.close()
         self.store.close()
@@ -174,6 +185,8 @@ class Archive:
     async def _delete_blobs(self) -> None:
         while keys := await self.index.blobs_to_delete():
             self.opened.drop(keys)
+            for group in {group_of(key) for key in keys}:
+                await self._in_worker(partial(self._videos.forget, group))
             await self._in_worker(partial(self.store.expunge, keys))
             await self.index.forget_blobs(keys)
 

@@ -28,6 +28,7 @@ from isocenter.imaging import frame_bytes, frames
 from isocenter.imaging.encapsulation import HEADER_SIZE, ITEM_HEADER, ITEM_START
 from isocenter.imaging.frame_bytes import Frame
 from isocenter.imaging.frames import FrameMap
+from isocenter.imaging.spans import Spans
 from isocenter.storage.blobs import BlobStore, Buffer
 from isocenter.storage.copies import CopyStore
 from isocenter.storage.records import InstanceRef
@@ -71,6 +72,7 @@ class OpenInstance:
         self._workers = workers
         self._map: FrameMap | None = None
         self._locating: asyncio.Future[FrameMap] | None = None
+        self._path = store.path(instance.blob_key)
         self._data_set = _DataSet(store, instance)
         self._reader: Reader = self._data_set
         if self.syntax.is_deflated:
@@ -182,6 +184,10 @@ class OpenInstance:
         if not frame.is_plain or not frame.is_single:
             return None
         return Lying(self._data_set, frame.spans[0], frame.size)
+
+    def placed(self, frame: Frame) -> Spans:
+        """Give where something lies that is not deflated, for a process that reads it itself."""
+        return Spans.of(self._path, frame.spans, self.instance.dataset_offset)
 
     async def content(
         self, frame: Frame, start: int = 0, end: int | None = None

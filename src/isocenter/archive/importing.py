@@ -117,6 +117,7 @@ class _Importer:
         announced, offset = await self.in_worker(lambda: self._announcement(found))
         if announced.sop_class == MEDIA_STORAGE_DIRECTORY:
             return Fate.PASSED_OVER, "a DICOMDIR"
+        self._ingest.admission.check(announced.sop_class, announced.transfer_syntax)
         reception = self._ingest.receive(announced)
         try:
             file = await self._open(found)

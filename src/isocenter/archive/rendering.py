@@ -13,18 +13,28 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from isocenter.archive.frames import OpenInstance, OpenInstances
+from isocenter.archive.not_rendered import NoSuchFrame, NotRendered, TooLarge
+from isocenter.archive.slides import Slides
 from isocenter.dicom.sop_classes import SOP_CLASSES
 from isocenter.errors import Malformed, NotFound, Unavailable, Unsupported
-from isocenter.imaging import animation, finishing
+from isocenter.imaging import animation, finishing, pyramids, tiling, video_stills
 from isocenter.imaging.description import describe
 from isocenter.imaging.finishing import Finish
 from isocenter.imaging.frame_bytes import Frame
 from isocenter.imaging.frames import FrameMap
 from isocenter.imaging.image import Image
-from isocenter.imaging.looks import GIF, Look, Subject, finish_of, syntax_of_frames
+from isocenter.imaging.looks import (
+    GIF,
+    Look,
+    Subject,
+    finish_of,
+    syntax_of_frames,
+    video_of,
+)
 from isocenter.imaging.native import Buffer
 from isocenter.imaging.pictures import Viewport
 from isocenter.imaging.recipes import recipe
+from isocenter.imaging.video import Video
 from isocenter.imaging.workers import Part, Workers
 from isocenter.storage.index import Index
 from isocenter.storage.records import InstanceRef, Selection, SeriesOutline
@@ -41,6 +51,8 @@ AHEAD: Final = 2
 THUMBNAIL: Final = Viewport(width=200, height=200)
 CANDIDATES: Final = 5
 """Series that are tried for a picture of a study."""
+MOST_SPANS: Final = 1 << 20
+"""Starts and ends of fragments of a video."""
 HEADROOM: Final = 1 << 20
 """Bytes of a compressed frame, beyond what it would take uncompressed, that are put up with."""
 
@@ -50,18 +62,6 @@ NOT_PICTURES: Final = frozenset(
     | {"EPS", "HD", "RESP", "EEG", "EMG", "EOG", "POS", "ASMT", "PLAN", "RWV", "M3D", "CTPROTOCOL"}
 )
 """Modalities that do not stand for a study if it has others (PS3.3 C.7.3.1.1.1)."""
-
-
-class NotRendered(Unsupported):
-    """There is no picture of it, and there will be none."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(f"{why}; to be had is the instance itself")
-        self.why = why
-
-
-class NoSuchFrame(NotFound):
-    """There is an image, but it has not that many frames."""
 
 
 class Renderings:
@@ -74,6 +74,7 @@ class Renderings:
         self._subjects: OrderedDict[str, _Known | NotRendered] = OrderedDict()
         self._memory = 0
         self._slots = asyncio.Semaphore(workers.count + AHEAD)
+        self.slides = Slides(index, opened, workers, self.subject, _read)
 
     async def subject(self, instance: InstanceRef) -> Subject:
         """Read what there is to be seen in ``instance``. Raises: NotRendered."""
@@ -84,16 +85,37 @@ class Renderings:
             opened.release()
 
     async def still(self, instance: InstanceRef, look: Look, frame: int | None = None) -> bytes:
-        """Give one frame, from 1; of several the representative, if none is named.
+        """Give one frame, from 1; if none is named, the representative, or the whole of a slide.
 
-        Raises: NotRendered, NoSuchFrame; Malformed, for a region outside.
+        Raises: NotRendered, NoSuchFrame, TooLarge; Malformed, for a region outside.
         """
         opened = self._opened.known(instance) or await self._opened.open(instance)
         try:
             subject = await self._subject(opened)
+            if subject.video is not None:
+                return await self._of_video(subject, subject.video, frame, look)
+            if frame is None and pyramids.slide(subject.image) is not None:
+                return await self.slides.still(instance, look)
             return await self._drawn(opened, subject, frame or subject.representative, look)
         finally:
             opened.release()
+
+    async def whole(self, instance: InstanceRef, end: int) -> Frame:
+        """Find all the pixel data of ``instance`` up to ``end``. Raises: NotFound."""
+        opened = await self._opened.open(instance)
+        try:
+            found = await opened.whole()
+        finally:
+            opened.release()
+        return Frame(found.spans, min(found.size, end))
+
+    def check(self, subject: Subject, look: Look, frames: Iterable[int]) -> None:
+        """Raises: Malformed, for a region outside; NoSuchFrame."""
+        if look.viewport is not None:
+            look.viewport.region(subject.image.form.rows, subject.image.form.columns)
+        for frame in frames:
+            if frame > subject.count:
+                raise NoSuchFrame(f"there is no frame {frame}: the instance has {subject.count}")
 
     async def stills(
         self, instance: InstanceRef, look: Look, frames: Sequence[int]
@@ -102,7 +124,8 @@ class Renderings:
         opened = await self._opened.open(instance)
         try:
             subject = await self._subject(opened)
-            making = (partial(self._drawn, opened, subject, frame, look) for frame in frames)
+            make = partial(self._frame, opened, subject)
+            making = (partial(make, frame, look) for frame in frames)
             async with aclosing(self._in_turn(making)) as made:
                 async for picture in made:
                     yield picture
@@ -112,22 +135,27 @@ class Renderings:
     async def each(
         self, instances: Sequence[InstanceRef], look: Look
     ) -> AsyncGenerator[tuple[InstanceRef, bytes]]:
-        """Give one picture of each that has any. Raises: NotRendered, if none has."""
+        """Give one picture of each that has any. Raises: NotRendered, if none has; TooLarge."""
         making = (partial(self._of_one, instance, look) for instance in instances)
         is_any = False
+        reason: NotRendered | TooLarge = NotRendered("there is nothing that can be rendered")
         async with aclosing(self._in_turn(making)) as made:
             async for instance, picture in made:
-                if picture is not None:
+                if isinstance(picture, bytes):
                     is_any = True
                     yield instance, picture
+                elif isinstance(picture, TooLarge):
+                    reason = picture
         if not is_any:
-            raise NotRendered("there is nothing that can be rendered")
+            raise reason
 
-    async def _of_one(self, instance: InstanceRef, look: Look) -> tuple[InstanceRef, bytes | None]:
+    async def _of_one(
+        self, instance: InstanceRef, look: Look
+    ) -> tuple[InstanceRef, bytes | NotRendered | TooLarge]:
         try:
             return instance, await self.still(instance, look)
-        except NotRendered:
-            return instance, None
+        except (NotRendered, TooLarge) as error:
+            return instance, error
 
     async def _in_turn(
         self, making: Iterable[Callable[[], Coroutine[Any, Any, T]]]
@@ -151,7 +179,12 @@ class Renderings:
     ) -> AsyncGenerator[Buffer]:
         """Give frames, all if none are named, as an animated GIF. Raises: as `still`."""
         subject = await self.subject(instance)
-        numbers = frames or range(1, subject.count + 1)
+        if subject.video is not None and not frames:
+            raise NotRendered("as GIF a video would be huge: to be had is video/mp4")
+        if not frames and pyramids.slide(subject.image) is not None:
+            yield await self.slides.still(instance, look)
+            return
+        numbers = frames or subject.played
         is_first = True
         look = replace(look, media_type=GIF, is_block=True)
         async with aclosing(self.stills(instance, look, numbers)) as made:
@@ -167,9 +200,19 @@ class Renderings:
         if look.viewport is None:
             look = Look(media_type=look.media_type, viewport=THUMBNAIL)
         try:
+            if await self._is_private(instance):
+                return await self._card(instance, look)
             return await self.still(instance, look, frame)
+        except TooLarge:
+            subject = await self.subject(instance)
+            return await self.still(instance, look, subject.representative)
         except NotRendered:
             return await self._card(instance, look)
+
+    async def _is_private(self, instance: InstanceRef) -> bool:
+        """Whether a slide's label would be on the picture, and on that the patient's name."""
+        slide = pyramids.slide((await self.subject(instance)).image)
+        return slide is not None and slide.shows_label
 
     async def representative(self, selection: Selection) -> InstanceRef | None:
         """Choose what stands for a series or a study: an image, if there is one; None for nothing.
@@ -187,6 +230,8 @@ class Renderings:
                     await self.subject(found)
                 except (NotRendered, Unavailable):
                     continue
+                if found.sop_class_uid == tiling.WHOLE_SLIDE:
+                    return await self.slides.finest(found)
                 return found
         return first
 
@@ -197,12 +242,30 @@ class Renderings:
         finish = Finish(media_type=look.media_type, quality=look.quality, viewport=look.viewport)
         return await self._workers.run(finishing.card, [], (_emblem(name), name), finish)
 
+    async def _frame(self, opened: OpenInstance, subject: Subject, frame: int, look: Look) -> bytes:
+        if subject.video is not None:
+            return await self._of_video(subject, subject.video, frame, look)
+        return await self._drawn(opened, subject, frame, look)
+
+    async def _of_video(
+        self, subject: Subject, video: Video, frame: int | None, look: Look
+    ) -> bytes:
+        """Give a frame of a video; a poster, if none is named."""
+        number = frame or subject.representative
+        self.check(subject, look, (number,))
+        async with self._slots:
+            try:
+                finish = finish_of(subject, number, look)
+                arguments = (video, number, finish, frame is None)
+                return await self._workers.run(video_stills.still, [], *arguments)
+            except NotFound as error:
+                raise NoSuchFrame(str(error)) from error
+            except (Malformed, Unsupported) as error:
+                raise NotRendered(f"frame {number} cannot be rendered: {error}") from error
+
     async def _drawn(self, opened: OpenInstance, subject: Subject, frame: int, look: Look) -> bytes:
         image = subject.image
-        if look.viewport is not None:
-            look.viewport.region(image.form.rows, image.form.columns)
-        if frame > subject.count:
-            raise NoSuchFrame(f"there is no frame {frame}: the instance has {subject.count}")
+        self.check(subject, look, (frame,))
         async with self._slots:
             try:
                 syntax = syntax_of_frames(opened.syntax)
@@ -254,10 +317,14 @@ class _Known:
 
 async def _described(opened: OpenInstance) -> _Known:
     found = await opened.frame_map()
-    if found.is_video:
-        raise NotRendered("videos are not rendered yet")
     dataset = await opened.read(describe)
     subject = Subject(Image(dataset), found.count)
+    if found.is_video:
+        whole = await opened.whole()
+        if len(whole.spans) > MOST_SPANS:
+            raise NotRendered("the video is in too many pieces")
+        stream = opened.placed(whole)
+        subject = replace(subject, video=video_of(subject, stream, opened.syntax.uid))
     return _Known(subject, found, subject.memory + found.memory)
 
 

@@ -63,13 +63,17 @@ class Checked:
 
 
 async def verify(archive: Archive) -> AsyncIterator[Checked]:
-    """Read every instance and compare its digest; then look for blobs that nobody knows."""
-    async for page in archive.index.all_instances():
-        for start in range(0, len(page), AT_ONCE):
-            batch = page[start : start + AT_ONCE]
-            for checked in await asyncio.gather(*(_verify(archive, each) for each in batch)):
-                if checked is not None:
-                    yield checked
+    """Read every instance, replaced ones too, and compare its digest.
+
+    Then look for blobs that nobody knows.
+    """
+    for pages in (archive.index.all_instances(), archive.index.replaced_versions()):
+        async for page in pages:
+            for start in range(0, len(page), AT_ONCE):
+                batch = page[start : start + AT_ONCE]
+                for checked in await asyncio.gather(*(_verify(archive, each) for each in batch)):
+                    if checked is not None:
+                        yield checked
     keys = archive.store.all_keys()
     while (key := await asyncio.to_thread(next, keys, None)) is not None:
         unknown = await _unknown(archive, key)

@@ -17,6 +17,16 @@ def dump(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", exists=True, dir_okay=False, help="Files.")
     ],
+    full: Annotated[
+        bool, typer.Option("--full", help="Show values and fragments whole, however long.")
+    ] = False,
+    width: Annotated[
+        int, typer.Option(metavar="N", min=8, help="Characters of a value that are shown.")
+    ] = 64,
+    depth: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="Sequences within each other that are opened."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="In the DICOM JSON model; several files as an array.")
     ] = False,
@@ -36,18 +46,21 @@ def dump(
     if as_json or as_xml:
         failed = _dump_models(files, as_xml=as_xml, inline=inline)
     else:
-        failed = _dump_lines(files)
+        failed = _dump_lines(files, None if full else width, depth)
     if failed:
         raise typer.Exit(1)
 
 
-def _dump_lines(files: list[Path]) -> bool:
+def _dump_lines(files: list[Path], width: int | None, depth: int | None) -> bool:
+    from isocenter.cli.dumping import file_lines
+
     failed = False
     for path in files:
         if len(files) > 1:
             typer.echo(f"# {path}")
         try:
-            _dump(path)
+            for line in file_lines(path, width, depth):
+                sys.stdout.write(f"{line}\n")
         except BrokenPipeError:
             raise
         except (IsocenterError, OSError) as error:
@@ -60,19 +73,6 @@ def _dump_lines(files: list[Path]) -> bool:
 def _complain(path: Path, error: IsocenterError | OSError) -> None:
     reason = (error.strerror or error) if isinstance(error, OSError) else error
     typer.echo(f"isocenter: {path}: {reason}", err=True)
-
-
-def _dump(path: Path) -> None:
-    from isocenter.dicom import dump as dumping
-    from isocenter.dicom.opened import opened
-
-    with opened(path) as file:
-        for line in dumping.lines(file.meta()):
-            sys.stdout.write(f"{line}\n")
-        header = file.header
-        sys.stdout.write(f"# data set in {header.syntax.name}, at byte {header.dataset_offset}\n")
-        for line in dumping.lines(file.elements()):
-            sys.stdout.write(f"{line}\n")
 
 
 def _dump_models(files: list[Path], *, as_xml: bool, inline: bool) -> bool:

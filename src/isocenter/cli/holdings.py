@@ -24,6 +24,10 @@ StudyOption = Annotated[Uids, typer.Option("--study", help="Study Instance UID. 
 SeriesOption = Annotated[Uids, typer.Option("--series", help="Series Instance UID. Repeatable.")]
 InstanceOption = Annotated[Uids, typer.Option("--instance", help="SOP Instance UID. Repeatable.")]
 PatientOption = Annotated[str | None, typer.Option("--patient", help="Patient ID.")]
+IssuerOption = Annotated[
+    str | None,
+    typer.Option("--issuer", help="Issuer of the Patient ID, where several gave the same one."),
+]
 
 
 @asynccontextmanager
@@ -47,13 +51,18 @@ async def _archive(config: Config, *, alone: bool) -> AsyncIterator["Archive"]:
         await archive.close()
 
 
-def _selection(patient: str | None, study: Uids, series: Uids, instance: Uids) -> "Selection":
+def _selection(
+    patient: str | None, issuer: str | None, study: Uids, series: Uids, instance: Uids
+) -> "Selection":
     from isocenter.storage.records import Selection
 
+    if issuer is not None and patient is None:
+        raise typer.BadParameter("--issuer goes with --patient")
     if not (patient or study or series or instance):
         raise typer.BadParameter("name what is meant: --patient, --study, --series or --instance")
     return Selection(
         patient_id=patient,
+        issuer=issuer,
         studies=tuple(study or ()),
         series=tuple(series or ()),
         instances=tuple(instance or ()),
@@ -96,6 +105,7 @@ async def _import(config: Config, paths: list[Path]) -> bool:
 def export(
     out: Annotated[Path, typer.Option(help="The folder to write to.")],
     patient: PatientOption = None,
+    issuer: IssuerOption = None,
     study: StudyOption = None,
     series: SeriesOption = None,
     instance: InstanceOption = None,
@@ -103,7 +113,7 @@ def export(
     config: ConfigOption = None,
 ) -> None:
     """Write instances as DICOM files: OUT/<study>/<series>/<instance>.dcm."""
-    selection = _selection(patient, study, series, instance)
+    selection = _selection(patient, issuer, study, series, instance)
     _run(_export(load_settings(config, data=data), selection, out))
 
 
@@ -124,6 +134,7 @@ async def _export(config: Config, selection: "Selection", out: Path) -> bool:
 
 def remove(
     patient: PatientOption = None,
+    issuer: IssuerOption = None,
     study: StudyOption = None,
     series: SeriesOption = None,
     instance: InstanceOption = None,
@@ -132,7 +143,7 @@ def remove(
     config: ConfigOption = None,
 ) -> None:
     """Remove instances from the archive, bytes and all."""
-    selection = _selection(patient, study, series, instance)
+    selection = _selection(patient, issuer, study, series, instance)
     _run(_remove(load_settings(config, data=data), selection, yes))
 
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "find": ("find", "find"),
     "get": ("retrieve", "get"),
     "move": ("retrieve", "move"),
+    "explain": ("explain", "explain"),
     "dump": ("dump", "dump"),
     "undump": ("undump", "undump"),
     "convert": ("convert", "convert"),

@@ -8,7 +8,11 @@ import typer
 from isocenter.errors import Malformed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from isocenter.imaging.looks import Look
     from isocenter.imaging.luts import Window
+    from isocenter.imaging.native import Buffer
     from isocenter.imaging.pictures import Viewport
 
 MEDIA_TYPES = {
@@ -18,13 +22,17 @@ MEDIA_TYPES = {
     ".gif": "image/gif",
     ".webp": "image/webp",
     ".jp2": "image/jp2",
+    ".mp4": "video/mp4",
+    ".svg": "image/svg+xml",
+    ".pdf": "application/pdf",
+    ".html": "text/html",
 }
 """By the ending of the file that is written."""
 
 
 def render(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", exists=True, dir_okay=False, help="A DICOM file.")
+        Path, typer.Argument(metavar="IN", exists=True, help="A DICOM file, or a folder.")
     ],
     target: Annotated[
         Path,
@@ -37,7 +45,7 @@ def render(
         typer.Option(
             metavar="N",
             min=1,
-            help="The frame, from 1; without it, the middle one, or all of them in a GIF.",
+            help="The frame, from 1; without it, the middle one, or all in GIF, MP4, PDF and HTML.",
         ),
     ] = None,
     window: Annotated[
@@ -51,26 +59,75 @@ def render(
         str, typer.Option(metavar="WIDTHxHEIGHT", help="Pixels that the picture is to fit in.")
     ] = "",
     quality: Annotated[
-        int, typer.Option(metavar="N", min=1, max=100, help="Of JPEG, WebP and JPEG 2000.")
+        int, typer.Option(metavar="N", min=1, max=100, help="Of JPEG, WebP, JPEG 2000 and MP4.")
     ] = 90,
+    annotation: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND",
+            help="Text to be shown: patient, technique or none; in SVG, PDF and HTML both.",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over what is there.")] = False,
 ) -> None:
-    """Make a picture of an image, as a server would render it."""
-    from isocenter.imaging.from_files import rendered
+    """Make a picture, a film or a document of an image, as a server would render it.
+
+    Of a folder, a contact sheet as PDF or HTML.
+    """
+    from isocenter.imaging.from_files import filmed
     from isocenter.imaging.looks import Look
 
     media_type = MEDIA_TYPES.get(target.suffix.lower())
     if media_type is None:
         raise typer.BadParameter(f"OUT ends in one of {', '.join(MEDIA_TYPES)}")
     look = Look(
-        media_type=media_type, quality=quality, window=_window(window), viewport=_viewport(size)
+        media_type=media_type,
+        quality=quality,
+        window=_window(window),
+        viewport=_viewport(size),
+        annotations=_annotations(annotation, media_type),
     )
+    is_film = media_type == "video/mp4"
+    if is_film and frame is not None:
+        raise typer.BadParameter("a film has all frames: --frame is for pictures")
+    if is_film and source.is_dir():
+        raise typer.BadParameter("of a folder a PDF or an HTML file is made: a contact sheet")
+    made = None if is_film else _made(source, look, frame)
     with target.open("wb" if force else "xb") as out:
         try:
-            out.writelines(rendered(source, look, frame))
+            if made is None:
+                filmed(source, look, target)
+            else:
+                out.writelines(made)
         except BaseException:
             target.unlink()
             raise
+
+
+def _made(source: Path, look: "Look", frame: int | None) -> "Iterator[Buffer]":
+    from isocenter.imaging import documents
+    from isocenter.imaging.from_files import rendered
+
+    if source.is_dir():
+        if look.media_type not in documents.OF_FOLDERS:
+            raise typer.BadParameter("of a folder a PDF or an HTML file is made: a contact sheet")
+        paths = sorted(path for path in source.rglob("*") if path.is_file())
+        names = [str(path.relative_to(source)) for path in paths]
+        return documents.contact_sheet(paths, names, look)
+    if look.media_type in documents.MEDIA_TYPES:
+        return documents.rendered(source, look, frame)
+    return rendered(source, look, frame)
+
+
+def _annotations(named: list[str] | None, media_type: str) -> frozenset[str]:
+    from isocenter.imaging import documents
+    from isocenter.imaging.annotations import KINDS
+
+    if not named:
+        return frozenset(KINDS if media_type in documents.MEDIA_TYPES else ())
+    if unknown := set(named) - {*KINDS, "none"}:
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: patient, technique or none")
+    return frozenset(named) - {"none"}
 
 
 def _window(text: str) -> "Window | None":

@@ -1,5 +1,7 @@
 """The data dictionary: tags, keywords, VRs (PS3.6); private ones as far as pydicom knows them."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
@@ -15,8 +17,17 @@ from isocenter.dicom.layout import (
     Buffer,
 )
 
-_VRS: Final = {tag: row[0] for tag, row in DicomDictionary.items()}
+_NEWER: Final = {
+    # In the standard, but newer than pydicom 3.0's dictionary.
+    0x00060001: (
+        *("SQ", "1", "Current Frame Functional Groups Sequence", ""),
+        "CurrentFrameFunctionalGroupsSequence",
+    ),
+}
+_ROWS: Final = {**DicomDictionary, **_NEWER}
+_VRS: Final = {tag: row[0] for tag, row in _ROWS.items()}
 """VR by tag as the dictionary writes it, ``US or SS`` and the like included."""
+_NEWER_TAGS: Final = {row[4]: tag for tag, row in _NEWER.items()}
 NOTICED: Final = frozenset({BITS_ALLOCATED, PIXEL_REPRESENTATION})
 """What later elements hang on, besides private creators."""
 _KNOWN_VRS: Final = frozenset(SHORT_VRS.values()) | frozenset(LONG_VRS.values())
@@ -24,7 +35,7 @@ _KNOWN_VRS: Final = frozenset(SHORT_VRS.values()) | frozenset(LONG_VRS.values())
 
 def tag_of(keyword: str) -> int | None:
     """Give the tag of ``keyword``, also written as ``GGGGEEEE`` or ``(GGGG,EEEE)``; else None."""
-    known = keyword_dict.get(keyword)
+    known = keyword_dict.get(keyword) or _NEWER_TAGS.get(keyword)
     if known is not None and keyword:
         return int(known)
     digits = keyword.strip("()").replace(",", "")
@@ -36,9 +47,51 @@ def tag_of(keyword: str) -> int | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One row of the dictionary."""
+
+    tag: str
+    """Eight digits; ``x`` where any may stand, of repeating groups (PS3.5 7.6)."""
+    vr: str
+    """Perhaps several, as ``US or SS``."""
+    vm: str
+    name: str
+    keyword: str
+    is_retired: bool
+    creator: str = ""
+    """Of a private attribute."""
+
+
+def _attribute(tag: str, row: tuple[str, ...], creator: str = "") -> Attribute:
+    vr, vm, name, retired, *keyword = row
+    return Attribute(tag, vr, vm, name, "".join(keyword), retired == "Retired", creator)
+
+
+def attributes() -> Iterator[Attribute]:
+    """Give every public attribute."""
+    for tag, row in _ROWS.items():
+        yield _attribute(f"{tag:08X}", row)
+    for mask, row in RepeatersDictionary.items():
+        yield _attribute(mask, row)
+
+
+def public_attribute(tag: int) -> Attribute | None:
+    """Give what the dictionary has of ``tag``; one of a repeating group with its own group."""
+    row = _row(tag)
+    return None if row is None else _attribute(f"{tag:08X}", row)
+
+
+def private_attributes(tag: int, creator: str = "") -> Iterator[Attribute]:
+    """Give what those have of private ``tag`` who use it, or one of them: whatever its block."""
+    for owner in (creator,) if creator else private_dictionaries:
+        if (row := _private_row(tag, owner)) is not None:
+            yield _attribute(f"{tag:08X}", (*row[:4], ""), owner)
+
+
 def _row(tag: int) -> tuple[str, str, str, str, str] | None:
-    row = DicomDictionary.get(tag)
-    if row is None and (mask := mask_match(tag)):
+    row = _ROWS.get(tag)
+    if row is None and not is_private(tag) and (mask := mask_match(tag)):
         row = RepeatersDictionary[mask]
     return row
 

@@ -29,6 +29,8 @@ class Opened:
     """The data set, inflated."""
     syntax: TransferSyntax
     """Of the inflated data set."""
+    reader: "FileReader"
+    """Of the inflated data set too: what it reads is not mapped, and takes no memory."""
 
     @property
     def is_deflated(self) -> bool:
@@ -52,6 +54,20 @@ class Opened:
             _check(walk)
 
 
+class FileReader:
+    """Reads a data set from its file, piece by piece."""
+
+    def __init__(self, file: BinaryIO, base: int = 0) -> None:
+        self._file = file
+        self._base = base
+        self.size = max(0, file.seek(0, 2) - base)
+
+    def window(self, start: int, end: int) -> memoryview:
+        """Return bytes ``start`` to ``end`` (exclusive); fewer, where the data set ends."""
+        self._file.seek(self._base + start)
+        return memoryview(self._file.read(max(0, min(end, self.size) - start)))
+
+
 def _check(walk: Iterator[Element]) -> None:
     for element in walk:
         if element.vr == "SQ":
@@ -65,17 +81,18 @@ def opened(path: Path) -> Iterator[Opened]:
 
     Raises: Malformed, for what is no DICOM file or a broken deflated stream; OSError.
     """
-    with path.open("rb") as file:
+    with path.open("rb") as file, path.open("rb", buffering=0) as again:
         header = part10.read(file)
         with _mapped(file) as data:
             start, dataset = data[: header.dataset_offset], data[header.dataset_offset :]
             if not header.syntax.is_deflated:
-                yield Opened(header, start, dataset, header.syntax)
+                reader = FileReader(again, header.dataset_offset)
+                yield Opened(header, start, dataset, header.syntax, reader)
                 return
-            with TemporaryFile() as inflated:
+            with TemporaryFile(buffering=0) as inflated:
                 _inflate(dataset, inflated)
                 with _mapped(inflated) as whole:
-                    yield Opened(header, start, whole, EXPLICIT_LE)
+                    yield Opened(header, start, whole, EXPLICIT_LE, FileReader(inflated))
 
 
 @contextmanager

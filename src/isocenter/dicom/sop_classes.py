@@ -62,6 +62,25 @@ SOP_CLASSES: Final = _registry()
 STORAGE: Final = frozenset(uid for uid, known in SOP_CLASSES.items() if known.is_storage)
 """UIDs of all composite storage SOP classes: of patients and of none, retired ones included."""
 
+_IMAGES_OF_ANOTHER_NAME = {
+    "1.2.840.10008.5.1.4.1.1.6.2",  # Enhanced US Volume
+    "1.2.840.10008.5.1.4.1.1.12.77",  # nameless, retired
+    "1.2.840.10008.5.1.4.1.1.30",  # Parametric Map
+    "1.2.840.10008.5.1.4.1.1.40",  # nameless, retired
+    "1.2.840.10008.5.1.4.1.1.66.4",  # Segmentation
+    "1.2.840.10008.5.1.4.1.1.66.7",  # Label Map Segmentation
+    "1.2.840.10008.5.1.4.1.1.66.8",  # Height Map Segmentation
+    "1.2.840.10008.5.1.4.1.1.77.1.5.8",  # Ophthalmic OCT B-scan Volume Analysis
+    "1.2.840.10008.5.1.4.1.1.81.1",  # Ophthalmic Thickness Map
+    "1.2.840.10008.5.1.4.1.1.82.1",  # Corneal Topography Map
+    "1.2.840.10008.5.1.4.1.1.481.2",  # RT Dose
+    "1.2.840.10008.5.1.4.1.1.501.4",  # DICOS 2D AIT
+    "1.2.840.10008.5.1.4.1.1.501.5",  # DICOS 3D AIT
+}
+IMAGES: Final = frozenset(
+    uid for uid in STORAGE if "Image" in SOP_CLASSES[uid].name or uid in _IMAGES_OF_ANOTHER_NAME
+)
+"""Storage SOP classes whose IODs have pixels (PS3.3 A: Image Pixel and the floating point ones)."""
 
 NON_PATIENT: Final = frozenset(
     {

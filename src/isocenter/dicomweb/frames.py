@@ -27,6 +27,7 @@ from isocenter.dicomweb.pieces import Pieces
 from isocenter.dicomweb.resources import Method, Parameter, Resource
 from isocenter.errors import Malformed, Unsupported
 from isocenter.imaging.frame_bytes import Frame
+from isocenter.imaging.frames import is_video
 from isocenter.imaging.transcoding import Conversion
 from isocenter.storage.records import InstanceRef
 
@@ -61,7 +62,10 @@ async def frames(request: Request) -> Response:
         is_quick = len(numbers) == 1 and _is_unconditional(request)
         if is_quick and (data := opened.at_hand(numbers[0])) is not None:
             return manner.at_once(data, numbers[0])
-        found = await opened.frames(numbers)
+        if numbers == [1] and is_video(instance.transfer_syntax):
+            found = [await opened.whole()]  # one representation of all frames (PS3.18 8.7.3.3)
+        else:
+            found = await opened.frames(numbers)
     finally:
         opened.release()
     body = Pieces(archive, instance, list(manner.pieces(found, numbers)))

@@ -16,7 +16,15 @@ from starlette.responses import Response
 
 from isocenter import __version__
 from isocenter.archive.archive import Archive
-from isocenter.dicomweb import addresses, conditional, documents, multipart, negotiation, targets
+from isocenter.dicomweb import (
+    addresses,
+    conditional,
+    documents,
+    films,
+    multipart,
+    negotiation,
+    targets,
+)
 from isocenter.dicomweb.conditional import Validator, etag
 from isocenter.dicomweb.delivery import Buffer, Stream
 from isocenter.dicomweb.negotiation import Chosen, Offer
@@ -33,15 +41,16 @@ from isocenter.storage.records import InstanceRef
 
 STILLS: Final = tuple(WRITERS)
 """Media types of pictures, the default first."""
-MEDIA_TYPES: Final = (*STILLS, *documents.MEDIA_TYPES.values())
+MEDIA_TYPES: Final = (*STILLS, films.MP4, *documents.MEDIA_TYPES.values())
 """All that a rendering may be."""
 
 ALONE: Final = tuple(map(Offer, STILLS))
 IN_PARTS: Final = tuple(Offer(each, is_multipart=True) for each in STILLS)
 OF_ONE: Final = (*ALONE, *IN_PARTS)
-OF_SEVERAL: Final = (*IN_PARTS, *ALONE)
+OF_SEVERAL: Final = (*IN_PARTS, *ALONE, films.OFFER)
 """Who takes anything gets all of a study."""
-OF_FRAMES: Final = (*IN_PARTS, Offer(GIF))
+OF_FRAMES: Final = (*IN_PARTS, Offer(GIF), films.OFFER)
+OF_IMAGE: Final = (*OF_ONE, films.OFFER)
 
 MOST_FRAMES: Final = 10_000
 """Frames of one answer."""
@@ -57,7 +66,7 @@ async def instance(request: Request) -> Response:
     found = await targets.instance_of(request)
     if found.sop_class_uid in documents.MEDIA_TYPES:
         return await documents.given(request, found)
-    chosen, look = _asked(request, OF_ONE)
+    chosen, look = _asked(request, films.OF_VIDEO if films.is_of_video(found) else OF_IMAGE)
     return await of_instance(request, found, chosen, look, ())
 
 
@@ -73,7 +82,11 @@ async def study_or_series(request: Request) -> Response:
     """GET /studies/{study}/rendered, GET …/series/{series}/rendered."""
     chosen, look = _asked(request, OF_SEVERAL)
     if not chosen.is_multipart:
-        return await of_instance(request, await _representative(request), chosen, look, ())
+        representative = await _representative(request)
+        if chosen.media_type == films.MP4:
+            instances = await targets.instances_of(request)
+            return await films.of_several(request, instances, representative, chosen, look)
+        return await of_instance(request, representative, chosen, look, ())
     instances = await targets.instances_of(request)
     validator = Validator(_tag(chosen, look, *(each.blob_key for each in instances)))
     if (settled := conditional.check(request, validator)) is not None:
@@ -100,10 +113,13 @@ async def of_instance(
 
     Raises: NotRendered; NotFound, Malformed, Unavailable; HTTPException 412.
     """
-    validator = Validator(_tag(chosen, look, instance.blob_key, *numbers))
+    if chosen.media_type == films.MP4:
+        return await films.of_instance(request, instance, chosen, look, numbers)
+    renderings = _archive(request).renderings
+    sources = () if numbers else await renderings.slides.sources(instance)
+    validator = Validator(_tag(chosen, look, instance.blob_key, *numbers, *sources))
     if (settled := conditional.check(request, validator)) is not None:
         return settled
-    renderings = _archive(request).renderings
     if chosen.is_multipart:
         subject = await renderings.subject(instance)
         listed = numbers or range(1, subject.count + 1)
@@ -117,10 +133,12 @@ async def of_instance(
 
 async def _thumbnail(request: Request, instance: InstanceRef, frame: int | None) -> Response:
     chosen, look = _asked(request, ALONE, is_thumbnail=True)
-    validator = Validator(_tag(chosen, look, instance.blob_key, frame))
+    renderings = _archive(request).renderings
+    sources = () if frame else await renderings.slides.sources(instance)
+    validator = Validator(_tag(chosen, look, instance.blob_key, frame, *sources))
     if (settled := conditional.check(request, validator)) is not None:
         return settled
-    made = await _archive(request).renderings.thumbnail(instance, look, frame)
+    made = await renderings.thumbnail(instance, look, frame)
     return Response(made, headers=_headers(chosen.called, validator))
 
 
@@ -247,9 +265,9 @@ _STATUSES: Final = {
     412: "it is not as If-Match says",
     503: "the bytes cannot be read",
 }
-_OF_DOCUMENTS: Final = {
-    206: "the range of a document that is asked for",
-    416: "the range lies outside of the document",
+_OF_RANGES: Final = {
+    206: "the range of a document or a video that is asked for",
+    416: "the range lies outside",
 }
 _TOO_MANY: Final = {413: "more than one answer takes"}
 
@@ -290,14 +308,22 @@ _SERIES: Final = f"{_STUDY}/series/{{series}}"
 _INSTANCE: Final = f"{_SERIES}/instances/{{instance}}"
 _FRAME: Final = f"{_INSTANCE}/frames/{{frames}}"
 _METHODS: Final = (
-    ("Rendered Study", f"{_STUDY}/rendered", _rendered(study_or_series, OF_SEVERAL, _TOO_MANY)),
-    ("Rendered Series", f"{_SERIES}/rendered", _rendered(study_or_series, OF_SEVERAL, _TOO_MANY)),
+    (
+        "Rendered Study",
+        f"{_STUDY}/rendered",
+        _rendered(study_or_series, OF_SEVERAL, _TOO_MANY | _OF_RANGES),
+    ),
+    (
+        "Rendered Series",
+        f"{_SERIES}/rendered",
+        _rendered(study_or_series, OF_SEVERAL, _TOO_MANY | _OF_RANGES),
+    ),
     (
         "Rendered Instance",
         f"{_INSTANCE}/rendered",
-        _rendered(instance, (*OF_ONE, *_DOCUMENT_OFFERS), _OF_DOCUMENTS),
+        _rendered(instance, (*OF_IMAGE, *_DOCUMENT_OFFERS), _OF_RANGES | _TOO_MANY),
     ),
-    ("Rendered Frames", f"{_FRAME}/rendered", _rendered(frames, OF_ONE, _TOO_MANY)),
+    ("Rendered Frames", f"{_FRAME}/rendered", _rendered(frames, OF_IMAGE, _TOO_MANY | _OF_RANGES)),
     ("Study Thumbnail", f"{_STUDY}/thumbnail", _thumbnailed(thumbnail_of_several, {})),
     ("Series Thumbnail", f"{_SERIES}/thumbnail", _thumbnailed(thumbnail_of_several, {})),
     ("Instance Thumbnail", f"{_INSTANCE}/thumbnail", _thumbnailed(thumbnail, {})),

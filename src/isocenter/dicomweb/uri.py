@@ -1,5 +1,6 @@
 """The URI service, WADO-URI: one instance, named in the query (PS3.18 chapter 9)."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -7,10 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from isocenter.archive.archive import Archive
-from isocenter.archive.rendering import NoSuchFrame
+from isocenter.archive.not_rendered import NoSuchFrame
 from isocenter.dicom.identity import is_uid
 from isocenter.dicomweb import (
     documents,
+    films,
     negotiation,
     rendered,
     rendering_parameters,
@@ -18,10 +20,11 @@ from isocenter.dicomweb import (
     targets,
 )
 from isocenter.dicomweb.media_types import MediaType
-from isocenter.dicomweb.negotiation import AS_KEPT, DICOM, NEVER_ON_THE_WEB, Accepted
+from isocenter.dicomweb.negotiation import AS_KEPT, DICOM, NEVER_ON_THE_WEB, Accepted, Offer
 from isocenter.dicomweb.resources import Method, Parameter, Resource
 from isocenter.storage.records import InstanceRef
 
+_RENDERED: Final = ("*/*", "image/*", "text/*", "model/*", "video/*")
 UIDS: Final = {"studyUID": "study", "seriesUID": "series", "objectUID": "instance"}
 """What the parameters are called in the paths of the studies service."""
 
@@ -52,9 +55,14 @@ async def get(request: Request) -> Response:
 
 async def _rendered(request: Request, instance: InstanceRef, accepted: Accepted) -> Response:
     """Answer with a picture (PS3.18 9.5)."""
-    ranked = accepted.ranked(rendered.ALONE)
+    offers: Sequence[Offer] = (*rendered.ALONE, films.OFFER)
+    if films.is_of_video(instance):
+        offers = films.OF_VIDEO
+    if "frameNumber" in request.query_params:
+        offers = rendered.ALONE
+    ranked = accepted.ranked(offers)
     if not ranked:
-        raise negotiation.not_acceptable(rendered.ALONE)
+        raise negotiation.not_acceptable(offers)
     chosen = ranked[0]
     look = rendering_parameters.of_uri_service(request.query_params, chosen.media_type)
     frame = rendering_parameters.frame_of_uri_service(request.query_params)
@@ -100,7 +108,7 @@ def _is_dicom(accepted: Accepted) -> bool:
         raise HTTPException(400, "application/dicom and renderings are asked for at once")
     if is_dicom or "application/*" in wanted:
         return True
-    if is_rendered or any(each in ("*/*", "image/*", "text/*", "model/*") for each in wanted):
+    if is_rendered or any(each in _RENDERED for each in wanted):
         return False
     raise HTTPException(
         406,
@@ -167,6 +175,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
                     404: "there is no such instance",
                     406: "it cannot be had in this media type or transfer syntax",
                     412: "it is not as If-Match says",
+                    413: "the picture of a slide would be too large: name rows, columns, a region",
                     416: "the range lies outside",
                     501: "it would be anonymized, or shown as a presentation state asks: not yet",
                     503: "the bytes cannot be read",

@@ -22,6 +22,7 @@ LONGEST: Final = 64
 SMALLEST_TEXT: Final = 9
 LARGEST_TEXT: Final = 40
 
+_CAPTION: Final = 13
 _CARD: Final = (0x22, 0x2B, 0x36)
 _ON_CARD: Final = (0xE8, 0xEE, 0xF4)
 
@@ -86,6 +87,13 @@ def written(picture: Bytes, left: Sequence[str], right: Sequence[str]) -> Bytes:
         for number, line in enumerate(lines_of):
             draw.text((at, margin + number * round(size * 1.25)), line, anchor=anchor, **options)
     return np.asarray(canvas)
+
+
+def captioned(canvas: Pillow.Image, lines: Sequence[str], left: int, top: int) -> None:
+    """Write lines of small text on a white page."""
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(_CAPTION)
+    for number, line in enumerate(lines):
+        draw.text((left, top + number * round(_CAPTION * 1.2)), line, "black", font)
 
 
 def card(lines: Sequence[str], width: int, height: int) -> Bytes:

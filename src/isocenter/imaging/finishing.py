@@ -39,28 +39,43 @@ def drawn(frame: memoryview, recipe: Recipe, finish: Finish) -> Buffer:
 
     Raises: Malformed, Unsupported.
     """
-    picture = pictures.scaled(recipe.follow(frame), finish.viewport, recipe.aspect)
-    return _written(picture, finish)
+    return finished(_sized(frame, recipe, finish), finish)
+
+
+def pictured(frame: memoryview, recipe: Recipe, finish: Finish) -> Bytes:
+    """Give a frame as it is to be seen. Raises: Malformed, Unsupported."""
+    return annotated(_sized(frame, recipe, finish), finish)
+
+
+def _sized(frame: memoryview, recipe: Recipe, finish: Finish) -> Bytes:
+    return pictures.scaled(recipe.follow(frame), finish.viewport, recipe.aspect)
 
 
 def card(_: memoryview, lines: tuple[str, ...], finish: Finish) -> Buffer:
     """Give a picture that says what there is."""
     viewport = finish.viewport or Viewport()
     width = viewport.width or CARD_SIDE
-    return _written(annotations.card(lines, width, viewport.height or CARD_SIDE), finish)
+    return finished(annotations.card(lines, width, viewport.height or CARD_SIDE), finish)
 
 
 CARD_SIDE: Final = 200
 
 
-def _written(picture: Bytes, finish: Finish) -> Buffer:
+def finished(picture: Bytes, finish: Finish) -> Buffer:
+    """Give a picture that has its size as a file, or as a block of an animation."""
     profile = b""
     if finish.profile != NO_PROFILE:
         picture, profile = _profiled(picture, finish)
-    if finish.left or finish.right:
-        picture = annotations.written(picture, finish.left, finish.right)
+    picture = annotated(picture, finish)
     made = pictures.written(picture, finish.media_type, finish.quality, profile)
     return made if finish.delay is None else animation.block(made, finish.delay)
+
+
+def annotated(picture: Bytes, finish: Finish) -> Bytes:
+    """Give the picture with the text that is asked for."""
+    if finish.left or finish.right:
+        return annotations.written(picture, finish.left, finish.right)
+    return picture
 
 
 def _profiled(picture: Bytes, finish: Finish) -> tuple[Bytes, bytes]:

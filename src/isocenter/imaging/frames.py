@@ -61,6 +61,11 @@ _KEPT: Final = Struct("<4sBBcxIIIQQQQ")
 _MAGIC: Final = b"IFM1"
 
 
+def is_video(transfer_syntax: str) -> bool:
+    """Whether frames are one stream in it."""
+    return transfer_syntax.startswith(_VIDEO)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameMap:
     """Where the frames of one instance lie; offsets are from the start of its (inflated) data set.
@@ -98,7 +103,10 @@ class FrameMap:
         if not 1 <= number <= self.count:
             raise NotFound(f"there is no frame {number}: the instance has {self.count}")
         if self.is_video:
-            raise NotFound("the frames of a video are one stream: retrieve its pixel data")
+            raise NotFound(
+                "the frames of a video are one stream: retrieve its pixel data, which frame 1 "
+                "stands for, or frames as pictures (rendered)"
+            )
         if not self.is_encapsulated:
             return self._native(number)
         frame = joined(reader, self.starts[number - 1], self.starts[number])
@@ -194,7 +202,7 @@ def seen(scanner: Scanner, syntax: TransferSyntax) -> FrameMap | None:
         return None
     has_table = scanner.has_extended_offset_table or pixels.fragments[1] > pixels.offset + 8
     count = scanner.values.get(NUMBER_OF_FRAMES)
-    is_told_otherwise = syntax.uid.startswith(_VIDEO) or syntax.uid == ENCAPSULATED_UNCOMPRESSED
+    is_told_otherwise = is_video(syntax.uid) or syntax.uid == ENCAPSULATED_UNCOMPRESSED
     if has_table or is_told_otherwise or count is None:
         return None
     starts = pixels.fragments[1:]
@@ -297,7 +305,7 @@ class _Description:
             start=first,
             end=first,
             is_encapsulated=True,
-            is_video=self._syntax.uid.startswith(_VIDEO),
+            is_video=is_video(self._syntax.uid),
         )
         if found.is_video:
             *_, (end, _) = encapsulation.items(self._reader, first, limits=self._limits)

@@ -1,19 +1,31 @@
-"""Pictures of DICOM files, made in this process."""
+"""Pictures and videos of DICOM files, made in this process."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import Final
 
-from isocenter.dicom.opened import Opened, opened
-from isocenter.dicom.windowed import Walk
-from isocenter.errors import NotFound, Unsupported
-from isocenter.imaging import animation, finishing, frame_bytes, frames
+from isocenter.dicom import part10
+from isocenter.dicom.opened import FileReader
+from isocenter.dicom.part10 import FileHeader
+from isocenter.dicom.syntax import EXPLICIT_LE
+from isocenter.dicom.windowed import Inflated, Reader, Walk
+from isocenter.errors import NotFound
+from isocenter.imaging import animation, finishing, frame_bytes, frames, video_making, video_stills
 from isocenter.imaging.description import describe
 from isocenter.imaging.frames import FrameMap
 from isocenter.imaging.image import Image
-from isocenter.imaging.looks import GIF, Look, Subject, finish_of, syntax_of_frames
+from isocenter.imaging.looks import GIF, Look, Subject, finish_of, syntax_of_frames, video_of
 from isocenter.imaging.native import Buffer
-from isocenter.imaging.recipes import recipe
+from isocenter.imaging.pictures import Bytes
+from isocenter.imaging.recipes import Recipe, recipe
+from isocenter.imaging.spans import Spans
+from isocenter.imaging.video import Video
+
+UNLIMITED: Final = 1 << 62
+NOTHING: Final = memoryview(b"")
 
 
 def rendered(path: Path, look: Look, frame: int | None = None) -> Iterator[Buffer]:
@@ -21,39 +33,83 @@ def rendered(path: Path, look: Look, frame: int | None = None) -> Iterator[Buffe
 
     As GIF, if no frame is named, all of them. Raises: Malformed, NotFound, Unsupported; OSError.
     """
-    with opened(path) as file:
-        image = _Image(file)
-        if look.media_type != GIF or frame is not None:
+    with opened_image(path) as image:
+        if look.media_type != GIF or frame is not None or image.is_video:
             yield image.drawn(frame or image.subject.representative, look)
             return
         look = replace(look, is_block=True)
-        for number in range(1, image.subject.count + 1):
+        is_first = True
+        for number in image.subject.played:
             block = bytes(image.drawn(number, look))
-            if number == 1:
+            if is_first:
                 yield animation.opening(block)
+                is_first = False
             yield animation.content(block)
         yield animation.TRAILER
 
 
-class _Image:
+def filmed(path: Path, look: Look, target: Path) -> None:
+    """Make an MP4 file of a video or of a multi-frame image. Raises: as ``rendered``."""
+    from isocenter.imaging import cine
+
+    with opened_image(path) as image:
+        if image.is_video:
+            finish = image.subject.change(look)
+            video_making.made(NOTHING, image.video, finish, str(target), UNLIMITED)
+            return
+    cine.made(NOTHING, (cine.Scene(str(path)),), look, str(target), UNLIMITED)
+
+
+@contextmanager
+def opened_image(path: Path) -> Iterator["ImageFile"]:
+    """Open the image in a file. Raises: Malformed, NotFound, Unsupported; OSError."""
+    with path.open("rb") as file:
+        header = part10.read(file)
+        reader: Reader = FileReader(file, header.dataset_offset)
+        if header.syntax.is_deflated:
+            reader = Inflated(reader)
+        yield ImageFile(path, header, reader)
+
+
+class ImageFile:
     """The image in a file."""
 
-    def __init__(self, file: Opened) -> None:
-        self._view = file.dataset
-        self.size = len(file.dataset)
-        self._syntax = syntax_of_frames(file.header.syntax)
-        self._map: FrameMap = frames.locate(Walk(self, file.syntax), file.header.syntax)
-        if self._map.is_video:
-            raise Unsupported("videos are not rendered yet")
-        self.subject = Subject(Image(describe(self, file.syntax)), self._map.count)
+    def __init__(self, path: Path, header: FileHeader, reader: Reader) -> None:
+        self._path = path
+        self._header = header
+        self._reader = reader
+        syntax = EXPLICIT_LE if header.syntax.is_deflated else header.syntax
+        self._syntax = syntax_of_frames(header.syntax)
+        self._map: FrameMap = frames.locate(Walk(reader, syntax), header.syntax)
+        self.subject = Subject(Image(describe(reader, syntax)), self._map.count)
 
-    def window(self, start: int, end: int) -> memoryview:
-        return self._view[start:end]
+    @property
+    def is_video(self) -> bool:
+        """Its frames are one stream."""
+        return self._map.is_video
+
+    @cached_property
+    def video(self) -> Video:
+        """The stream, for a video."""
+        whole = self._map.whole(self._reader)
+        spans = Spans.of(str(self._path), whole.spans, self._header.dataset_offset)
+        return video_of(self.subject, spans, self._header.syntax.uid)
 
     def drawn(self, number: int, look: Look) -> Buffer:
+        """Give a frame as a picture in a file."""
+        finish = finish_of(self.subject, number, look)
+        if self.is_video:
+            return video_stills.still(NOTHING, self.video, number, finish)
+        return finishing.drawn(*self._frame(number, look), finish)
+
+    def pictured(self, number: int, look: Look) -> Bytes:
+        """Give a frame as it is to be seen."""
+        finish = finish_of(self.subject, number, look)
+        return finishing.pictured(*self._frame(number, look), finish)
+
+    def _frame(self, number: int, look: Look) -> tuple[memoryview, Recipe]:
         if number > self.subject.count:
             raise NotFound(f"there is no frame {number}: the image has {self.subject.count}")
-        frame = self._map.frame(self, number)
-        data = memoryview(b"".join(frame_bytes.content(self, frame)))
-        followed = recipe(self.subject.image, number, self._syntax, look.window)
-        return finishing.drawn(data, followed, finish_of(self.subject, number, look))
+        frame = self._map.frame(self._reader, number)
+        data = memoryview(b"".join(frame_bytes.content(self._reader, frame)))
+        return data, recipe(self.subject.image, number, self._syntax, look.window)

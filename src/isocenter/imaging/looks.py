@@ -1,6 +1,6 @@
 """How pictures are to look, and the images that they are made of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from isocenter.dicom.syntax import EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntax
@@ -11,6 +11,8 @@ from isocenter.imaging.frames import ENCAPSULATED_UNCOMPRESSED
 from isocenter.imaging.image import Image
 from isocenter.imaging.luts import Window
 from isocenter.imaging.pictures import DEFAULT_QUALITY, Viewport
+from isocenter.imaging.spans import Spans
+from isocenter.imaging.video import Video
 
 GIF: Final = "image/gif"
 FRAME_TIME: Final = 0.1
@@ -38,13 +40,16 @@ class Subject:
     image: Image
     count: int
     """Frames."""
+    video: Video | None = None
+    """Their stream, if they are one."""
 
     @property
     def memory(self) -> int:
         """Bytes that what is known of it takes, roughly."""
         dataset = self.image.dataset
         inline = sum(len(each.get("InlineBinary", "")) for each in dataset.values())
-        return 16_384 + inline + 2_048 * len(items(dataset, "52009230"))
+        spans = 8 * len(self.video.stream.bounds) if self.video else 0
+        return 16_384 + spans + inline + 2_048 * len(items(dataset, "52009230"))
 
     @property
     def representative(self) -> int:
@@ -52,8 +57,28 @@ class Subject:
         named = integer(self.image.dataset, "00286010", 0)
         return named if 0 < named <= self.count else self.count // 2 + 1
 
+    @property
+    def played(self) -> range:
+        """The frames that are to be played, one after another (PS3.3 C.7.6.5): the trimmed ones."""
+        first = integer(self.image.dataset, "00082142", 1)
+        last = integer(self.image.dataset, "00082143", self.count)
+        if not 1 <= first <= last <= self.count:
+            first, last = 1, self.count
+        return range(first, last + 1)
+
+    def change(self, look: Look) -> Finish | None:
+        """What ``look`` changes of a video; None, if it can stay as it is."""
+        plain = Look(media_type=look.media_type, quality=look.quality)
+        if replace(look, window=None) == plain and look.quality == DEFAULT_QUALITY:
+            return None
+        return finish_of(self, self.representative, look)
+
     def delay(self, frame: int) -> float:
-        """Seconds for which a frame is shown (PS3.3 C.7.6.5)."""
+        """Seconds for which a frame is shown."""
+        return self.told_delay(frame) or FRAME_TIME
+
+    def told_delay(self, frame: int) -> float | None:
+        """Seconds for which a frame is shown, if that is said (PS3.3 C.7.6.5)."""
         dataset = self.image.dataset
         vector = numbers(dataset, "00181065")
         if frame < len(vector) and vector[frame] > 0:
@@ -64,13 +89,26 @@ class Subject:
         for tag in ("00082144", "00180040"):
             if (rates := numbers(dataset, tag)) and rates[0] > 0:
                 return 1 / rates[0]
-        return FRAME_TIME
+        return None
 
 
 def syntax_of_frames(syntax: TransferSyntax) -> str:
     """How frames are coded when they are read: native ones come little endian."""
     is_native = not syntax.is_encapsulated or syntax.uid == ENCAPSULATED_UNCOMPRESSED
     return EXPLICIT_VR_LITTLE_ENDIAN if is_native else syntax.uid
+
+
+def video_of(subject: Subject, stream: Spans, syntax: str) -> Video:
+    """Say what a worker needs to know of a video."""
+    form = subject.image.form
+    return Video(
+        stream=stream,
+        syntax=syntax,
+        rows=form.rows,
+        columns=form.columns,
+        interval=subject.told_delay(1),
+        aspect=subject.image.aspect(1),
+    )
 
 
 def finish_of(subject: Subject, frame: int, look: Look) -> Finish:

@@ -158,7 +158,7 @@ WRITERS: Final[Mapping[str, Writer]] = MappingProxyType(
     {"image/jpeg": jpeg, "image/png": png, "image/gif": gif, "image/webp": webp, "image/jp2": jp2}
 )
 """Media types of stills, the default first."""
-WITHOUT_PROFILE: Final = frozenset({"image/gif"})
+WITHOUT_PROFILE: Final = frozenset({"image/gif", "video/mp4"})
 """Those that have no place for an ICC profile."""
 
 

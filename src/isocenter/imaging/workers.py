@@ -12,6 +12,7 @@ import os
 import selectors
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -63,14 +64,22 @@ class Workers:
         """Have ``job`` done with the joined ``data``.
 
         ``job`` is a function of a module, arguments are small and can be pickled. A cancelled wait
-        gives up a job that has not begun. Raises: what the job raises; Malformed, if the worker
-        died over it or took too long; Unavailable, when closed.
+        gives up a job that has not begun, or one that says ``alive`` from time to time. Raises:
+        what the job raises; Malformed, if the worker died over it or took too long; Unavailable,
+        when closed.
         """
-        return await asyncio.wrap_future(self.submit(job, data, *arguments))
+        assignment = _Assignment(job, data, arguments)
+        try:
+            return await asyncio.wrap_future(self._take(assignment))
+        except asyncio.CancelledError:
+            assignment.is_given_up = True
+            raise
 
     def submit(self, job: Job, data: Sequence[Part], *arguments: object) -> "Future[bytes]":
         """As ``run``, for callers that are threads."""
-        assignment = _Assignment(job, data, arguments)
+        return self._take(_Assignment(job, data, arguments))
+
+    def _take(self, assignment: "_Assignment") -> "Future[bytes]":
         with self._lock:
             if self._is_closed:
                 raise Unavailable("the workers have ended their day")
@@ -100,6 +109,9 @@ class Workers:
                 try:
                     worker = worker or _Worker(self._memory)
                     assignment.answer.set_result(worker.do(assignment, self._patience))
+                except _GivenUp as error:
+                    worker = None
+                    assignment.answer.set_exception(error)
                 except _Lost as loss:
                     worker = None
                     log.error("an imaging worker was lost", extra={"why": str(loss)})
@@ -123,13 +135,14 @@ class Workers:
 
 
 class _Assignment:
-    __slots__ = ("answer", "arguments", "data", "job")
+    __slots__ = ("answer", "arguments", "data", "is_given_up", "job")
 
     def __init__(self, job: Job, data: Sequence[Part], arguments: tuple[object, ...]) -> None:
         self.job = job
         self.data = data
         self.arguments = arguments
         self.answer: Future[bytes] = Future()
+        self.is_given_up = False
 
 
 def _view(room: SharedMemory) -> memoryview:
@@ -143,6 +156,10 @@ def _size(part: Part) -> int:
 
 class _Lost(Exception):
     """The process died, or had to be ended."""
+
+
+class _GivenUp(Unavailable):
+    """Nobody waits for it any more."""
 
 
 class _Worker:
@@ -180,19 +197,29 @@ class _Worker:
             at += _size(part)
         try:
             self._pipe.send((assignment.job, assignment.arguments, room.name, size))
-            if not self._is_answered(patience):
-                raise _Lost(f"it took more than {patience:g} s")
-            kind, answer = self._pipe.recv()
+            kind, answer = self._answer(assignment, patience)
         except (EOFError, OSError) as error:
             self._process.join(1)
             self.end()
             raise _Lost(f"the worker ended with {self._process.exitcode}") from error
-        except _Lost:
+        except (_Lost, _GivenUp):
             self.end()
             raise
         if kind == "raised":
             raise answer
         return self._taken(kind, answer)
+
+    def _answer(self, assignment: _Assignment, patience: float) -> tuple[str, Any]:
+        """Wait for the end of the job; who says to be alive is given more time."""
+        allowance = patience
+        while self._is_answered(allowance):
+            kind, answer = self._pipe.recv()
+            if kind != "alive":
+                return kind, answer
+            if assignment.is_given_up:
+                raise _GivenUp("nobody waits for it any more")
+            allowance = patience + answer
+        raise _Lost(f"it took more than {allowance:g} s")
 
     def _taken(self, kind: str, answer: Any) -> bytes:
         """The answer: in the room that was given, or in one that the worker made."""
@@ -231,10 +258,33 @@ class _Worker:
 
 # In the worker.
 
+PULSE: Final = 0.25
+"""Seconds from one sign of life to the next, at least."""
+
+
+class _Pulse:
+    """Signs of life that a long job gives; none where nobody listens."""
+
+    pipe: Connection | None = None
+    last = 0.0
+
+
+def alive(allowance: float = 0.0) -> None:
+    """Say, in a job, that it goes on: so it may take longer than workers are given otherwise.
+
+    ``allowance``: seconds that the next step may take beyond that. A job that nobody waits for any
+    more is ended when it says this.
+    """
+    now = time.monotonic()
+    if _Pulse.pipe is not None and (allowance or now - _Pulse.last >= PULSE):
+        _Pulse.last = now
+        _Pulse.pipe.send(("alive", allowance))
+
 
 def _serve(pipe: Connection, memory: int) -> None:
     _limit(memory)
     os.environ.update(ENVIRONMENT)
+    _Pulse.pipe = pipe
     rooms: dict[str, SharedMemory] = {}
     while True:
         try:

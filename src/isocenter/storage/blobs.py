@@ -117,6 +117,9 @@ class BlobStore(Protocol):
     def open(self, key: str) -> StoredBlob:
         """Open ``key`` for reading. Raises: NotFound."""
 
+    def path(self, key: str) -> str:
+        """Say where ``key`` lies, for a process that reads it itself. Raises: NotFound."""
+
     def size(self, key: str) -> int:
         """Say how many bytes ``key`` has, without reading them. Raises: NotFound."""
 

@@ -221,6 +221,11 @@ class Index:
         async for page in self._each(retrieving.everything(self._run)):
             yield page
 
+    async def replaced_versions(self) -> AsyncIterator[list[InstanceRef]]:
+        """Every replaced version of an instance, in batches."""
+        async for page in self._each(retrieving.replaced(self._run)):
+            yield page
+
     async def changes(self, since: int = 0, limit: int = 1_000) -> list[Change]:
         """The change feed behind the change numbered ``since``, oldest first."""
         return await self._read(lambda: retrieving.changes(self._run, since, limit))

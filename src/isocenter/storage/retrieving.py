@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, select, tuple_
+from sqlalchemy import Column, Connection, Row, Select, bindparam, func, select, tuple_
 
 from isocenter.errors import Conflict
 from isocenter.storage.records import (
@@ -30,6 +30,18 @@ _REFERENCE: Final = (
     instance.c.size,
     instance.c.digest,
     instance.c.dataset_offset,
+)
+_VERSION: Final = (
+    instance_version.c.sop_class_uid,
+    instance_version.c.sop_instance_uid,
+    instance_version.c.study_uid,
+    instance_version.c.series_uid,
+    instance_version.c.transfer_syntax,
+    instance_version.c.blob_key,
+    instance_version.c.size,
+    instance_version.c.digest,
+    instance_version.c.dataset_offset,
+    instance_version.c.pk,
 )
 _JOINED: Final = instance.join(series, series.c.pk == instance.c.series_fk).join(
     study, study.c.pk == series.c.study_fk
@@ -190,9 +202,18 @@ def has_blob(run: Run, sop_instance_uid: str, blob_key: str) -> bool:
 
 def everything(run: Run) -> Iterator[list[InstanceRef]]:
     """All instances, in no order that means anything."""
-    statement: Select[Any] = select(*_REFERENCE, instance.c.pk).select_from(_JOINED)
+    kept = select(*_REFERENCE, instance.c.pk).select_from(_JOINED)
+    return _all(run, kept, instance.c.pk)
+
+
+def replaced(run: Run) -> Iterator[list[InstanceRef]]:
+    """All replaced versions, in no order that means anything."""
+    return _all(run, select(*_VERSION), instance_version.c.pk)
+
+
+def _all(run: Run, statement: Select[Any], key: Column[int]) -> Iterator[list[InstanceRef]]:
     after = 0
-    while rows := run(statement.where(instance.c.pk > after).order_by(instance.c.pk).limit(PAGE)):
+    while rows := run(statement.where(key > after).order_by(key).limit(PAGE)):
         yield _references(rows)
         after = rows[-1][-1]
 

@@ -77,6 +77,20 @@ async def test_what_cannot_be_taken_is_told_and_stops_nothing(
     }
 
 
+async def test_what_no_door_takes_is_not_imported(tmp_path: Path) -> None:
+    config = ArchiveConfig(unknown_sop_classes=False)
+    archive = await Archive.open(tmp_path / "data", config)
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "private.dcm").write_bytes(part10(image("1.4", SOPClassUID="1.2.3.4.5")))
+
+    (told,) = await take(archive, source)
+
+    assert told.fate is Fate.REFUSED
+    assert "1.2.3.4.5 is not stored here" in told.reason
+    await archive.close()
+
+
 async def test_importing_twice_changes_nothing(archive: Archive, tmp_path: Path) -> None:
     paths = write(tmp_path / "source", ["1.1", "1.2"])
 

@@ -74,6 +74,20 @@ async def test_what_a_server_is_busy_with_is_no_fault(archive: Archive, kept: Ke
     assert await faults(archive) == {}
 
 
+async def test_damage_to_a_replaced_version_is_told(tmp_path: Path) -> None:
+    archive = await Archive.open(tmp_path / "data", ArchiveConfig(on_conflict="replace"))
+    kept = Kept(archive)
+    await kept.store(image(PatientName="First"))
+    (first,) = (await blobs(kept)).values()
+    await kept.store(image(PatientName="Second"))
+    os.truncate(first, first.stat().st_size - 1)
+
+    told = [each.fault async for each in verify(archive)]
+
+    assert told == [None, Fault.DAMAGED]
+    await archive.close()
+
+
 async def test_a_replaced_version_is_known(tmp_path: Path) -> None:
     archive = await Archive.open(tmp_path / "data", ArchiveConfig(on_conflict="replace"))
     kept = Kept(archive)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import time
 from pathlib import Path
 
 import pydicom
@@ -218,3 +220,66 @@ def test_a_relative_uri_is_looked_up_beside_the_model(tmp_path: Path) -> None:
     assert b"".join(fetch("a%20value", tmp_path).pieces()) == b"12345678"
     assert b"".join(fetch("a%20value?offset=2&length=3", tmp_path).pieces()) == b"345"
     assert b"".join(fetch("file:a%20value?offset=4&swap=4", tmp_path).pieces()) == b"8765"
+
+
+def test_a_dump_tells_names_and_what_the_pixel_data_holds() -> None:
+    lines = run("dump", JPEG).stdout.splitlines()
+
+    assert any(line.endswith("JPEG Baseline (Process 1)  # 22") for line in lines)
+    assert any(
+        line.startswith("# data set in JPEG Baseline (Process 1), at byte") for line in lines
+    )
+    assert "  1 frame" in lines
+    assert "  JPEG, baseline, 100 by 100, 3 components of 8 bits" in lines
+    assert not any("\x1b" in line for line in lines)
+
+
+def test_a_file_that_breaks_is_shown_as_far_as_it_goes(tmp_path: Path) -> None:
+    cut = tmp_path / "cut.dcm"
+    cut.write_bytes(Path(CT).read_bytes()[:20_000])
+
+    done = run("dump", cut)
+
+    assert done.exit_code == 1
+    assert "cut short" in done.stderr
+    assert "PixelRepresentation" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("! a value of 32768 bytes is cut short")
+    assert re.search(r"PixelData .* # [0-9]+ of 32768", done.stdout)
+
+
+def test_what_is_behind_the_pixel_data_is_shown(tmp_path: Path) -> None:
+    for path, behind in ((JPEG, "undefined"), (CT, "32768")):
+        image = pydicom.dcmread(path)
+        image.add_new(0xFFFCFFFC, "OB", b"\0\0")
+        image.add_new(0x7FE10010, "LO", "Somebody")
+        image.save_as(tmp_path / "more.dcm")
+
+        lines = run("dump", tmp_path / "more.dcm").stdout.splitlines()
+
+        assert any("PixelData" in line and line.endswith(f"# {behind}") for line in lines)
+        assert lines[-2].split()[-3:] == ["Somebody", "#", "8"]
+        assert "DataSetTrailingPadding" in lines[-1]
+
+
+def test_a_large_file_is_dumped_without_reading_its_pixels(tmp_path: Path) -> None:
+    """14 GB, in 56,000 fragments: a hole with headers of items in it."""
+    image = pydicom.dcmread(JPEG)
+    image.NumberOfFrames = frames = 56_000
+    image.save_as(tmp_path / "large.dcm")
+    path = tmp_path / "large.dcm"
+    start = path.read_bytes().index(bytes.fromhex("e07f1000")) + 12
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(bytes.fromhex("feff00e000000000"))
+        for number in range(frames):
+            file.seek(start + 8 + number * 250_008)
+            file.write(bytes.fromhex("feff00e0") + (250_000).to_bytes(4, "little"))
+        file.seek(start + 8 + frames * 250_008)
+        file.write(bytes.fromhex("feffdde000000000"))
+
+    before = time.process_time()
+    lines = run("dump", path).stdout.splitlines()
+
+    assert "  56000 frames" in lines
+    assert lines[-1] == "  … and 55996 more"
+    assert time.process_time() - before < 5  # a second when nothing else runs

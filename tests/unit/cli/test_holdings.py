@@ -119,3 +119,26 @@ def test_nothing_is_removed_unless_something_is_named(isocenter: Isocenter) -> N
 def test_no_name_makes_a_terminal_do_anything(text: str) -> None:
     assert printable(text).isprintable() or not text
     printable(text).encode("utf-8")
+
+
+def test_one_of_two_patients_with_the_same_id_is_told_by_the_issuer(
+    isocenter: Isocenter, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for number, issuer in enumerate(("NORTH", "SOUTH")):
+        study = {"StudyInstanceUID": f"9.{number}", "SeriesInstanceUID": f"9.{number}.1"}
+        dataset = image(f"9.{number}.1.1", IssuerOfPatientID=issuer, **study)
+        (source / issuer).write_bytes(part10(dataset))
+    isocenter("import", source)
+    out = tmp_path / "out"
+
+    _, err = isocenter("export", "--patient", "P1", "--out", out, expect=1)
+    said, _ = isocenter("export", "--patient", "P1", "--issuer", "NORTH", "--out", out)
+
+    assert "name its issuer" in err
+    assert said == "1 exported, 0 failed\n"
+    assert [path.name for path in out.iterdir()] == ["9.0"]
+    removed = isocenter("remove", "--patient", "P1", "--issuer", "SOUTH", "--yes")[0]
+    assert removed == "1 removed\n"
+    isocenter("remove", "--issuer", "NORTH", "--yes", expect=2)

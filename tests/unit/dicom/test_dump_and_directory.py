@@ -1,8 +1,11 @@
 """Dumps, and file-sets."""
 
+from hypothesis import given
+from hypothesis import strategies as some
+
 from datasets import Node, encode, header, marker
 from isocenter.dicom import directory, part10
-from isocenter.dicom.dump import lines
+from isocenter.dicom.dump import Dump, lines
 from isocenter.dicom.elements import elements
 from isocenter.dicom.syntax import EXPLICIT_LE
 
@@ -20,14 +23,14 @@ def test_a_dump_shows_tag_vr_value_length_multiplicity_and_name():
     )
 
     assert list(lines(elements(data, EXPLICIT_LE))) == [
-        "(0008,0008) CS [ORIGINAL\\PRIMARY]  # 16, 2 ImageType",
-        "(0008,0016) UI [1.2.840.10008.5.1.4.1.1.2 =CT Image Storage]  # 26, 1 SOPClassUID",
-        "(0009,0010) LO [GEMS_IDEN_01]  # 12, 1 Private Creator",
-        "(0009,1001) LO [x.]  # 2, 1 Full fidelity [GEMS_IDEN_01]",
-        "(0040,A730) SQ 1 item  # 20, 1 ContentSequence",
+        "(0008,0008) CS ImageType                          ORIGINAL\\PRIMARY  # 16, 2",
+        "(0008,0016) UI SOPClassUID                        1.2.840.10008.5.1.4.1.1.2 = CT Image Storage  # 26",  # noqa: E501
+        "(0009,0010) LO Private Creator                    GEMS_IDEN_01  # 12",
+        "(0009,1001) LO [GEMS_IDEN_01] Full fidelity       x\\n  # 2",
+        "(0040,A730) SQ ContentSequence                    1 item  # 20",
         "  item 1",
-        "    (0010,0010) PN [A^B]  # 4, 1 PatientName",
-        f"(0042,0011) OB {'00 ' * 15}00…  # 20, 1 EncapsulatedDocument",
+        "    (0010,0010) PN PatientName                    A^B  # 4",
+        f"(0042,0011) OB EncapsulatedDocument               {'00 ' * 15}00…  # 20",
     ]
 
 
@@ -36,9 +39,71 @@ def test_a_dump_shows_fragments():
     data += marker(0xFFFEE000, 2, little=True) + b"ab" + marker(0xFFFEE0DD, 0, little=True)
 
     assert list(lines(elements(data, EXPLICIT_LE))) == [
-        "(7FE0,0010) OB encapsulated  # undefined, 1 PixelData",
-        "  fragment 0: 61 62  # 2",
+        "(7FE0,0010) OB PixelData                          encapsulated  # undefined",
+        "  offset table: 61 62  # 2",
     ]
+
+
+def test_values_are_shortened_unless_all_is_asked_for():
+    data = encode(
+        [
+            Node(0x00081030, "LO", b"x" * 64),
+            Node(0x00091010, "FL", bytes(400)),
+            Node(0x00091011, "LO", b"a\\" * 99 + b"b "),
+        ]
+    )
+
+    short = list(Dump(width=10).lines(elements(data, EXPLICIT_LE)))
+    full = list(Dump(width=None).lines(elements(data, EXPLICIT_LE)))
+
+    assert [line.split()[-3:] for line in short] == [
+        ["xxxxxxxxx…", "#", "64"],
+        ["#", "400,", "100"],
+        ["#", "200,", "100"],
+    ]
+    assert f" {'x' * 64}  # 64" in full[0]
+    assert " " + "\\".join(["0"] * 100) + "  # 400, 100" in full[1]
+    assert " " + "a\\" * 99 + "b  # 200, 100" in full[2]
+
+
+def test_sequences_are_opened_as_deep_as_is_asked_for():
+    inner = [Node(0x00081199, "SQ", items=[[Node(0x00081150, "UI", b"1.2\0")]])]
+    data = encode([Node(0x00081115, "SQ", items=[inner])])
+
+    depths = [
+        len(list(Dump(depth=depth).lines(elements(data, EXPLICIT_LE)))) for depth in (0, 1, 2, None)
+    ]
+
+    assert depths == [1, 3, 5, 5]
+
+
+def test_what_is_cut_short_is_shown_as_far_as_it_goes():
+    whole = encode(
+        [
+            Node(0x00100010, "PN", b"A^B "),
+            Node(0x00081115, "SQ", items=[[Node(0x00081150, "UI", b"1.2\0" * 4)]]),
+        ]
+    )
+    for cut in range(9, len(whole)):
+        view = memoryview(whole[:cut])
+        dump = Dump()
+
+        lines = list(dump.lines(elements(view, EXPLICIT_LE), content=view))
+
+        assert any("! " in line for line in lines) == bool(dump.faults)
+        assert cut <= 12 or any("PatientName" in line for line in lines)
+        if cut > 12 + 12 + 8 + 8 + 4:
+            assert any("(0008,1150) UI ReferencedSOPClassUID" in line for line in lines)
+            assert any("! a value of 16 bytes is cut short" in line for line in lines)
+
+
+@given(some.binary(max_size=300))
+def test_no_bytes_bring_a_dump_down(data):
+    view = memoryview(data)
+    dump = Dump(width=20)
+
+    for line in dump.lines(elements(view, EXPLICIT_LE), content=view):
+        assert line.isprintable()
 
 
 def record(kind, file_id=b"", instance=b""):

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from isocenter.archive.archive import Archive
+from isocenter.archive.films import Films
 from isocenter.archive.rendering import Renderings
 from isocenter.config import ArchiveConfig, Config, DicomwebConfig
 from isocenter.dicomweb import routing
@@ -26,6 +27,9 @@ def workers() -> Iterator[Workers]:
 async def archive(tmp_path: Path, workers: Workers) -> AsyncIterator[Archive]:
     archive = await Archive.open(tmp_path / "data", ArchiveConfig(file_threads=4))
     archive.renderings = Renderings(archive.index, archive.opened, workers)
+    archive.films = Films(
+        archive.renderings, archive.store, archive.films.files, workers, archive.ingest.workers
+    )
     yield archive
     await archive.close()
 

@@ -432,12 +432,23 @@ async def test_what_cannot_be_told_apart_is_not_found(web, kept) -> None:
 
 
 async def test_a_video_has_no_frames_to_be_had_one_by_one(web, kept) -> None:
-    await put_frames(kept, [b"stream"], H264)
+    await put_frames(kept, [b"stream", b"behind"], H264)
 
-    answer = await get(web, "1", "*/*")
+    for number in ("2", "1,2"):
+        answer = await get(web, number, "*/*")
+        assert answer.status_code == 404
+        assert "pixel data" in answer.json()["detail"]
 
-    assert answer.status_code == 404
-    assert "pixel data" in answer.json()["detail"]
+
+@pytest.mark.parametrize("accept", ["video/mp4", "video/*", "video/mp4; transfer-syntax=*"])
+async def test_the_first_frame_of_a_video_is_the_stream_as_it_is_kept(web, kept, accept) -> None:
+    await put_frames(kept, [b"stream", b"behind"], H264)
+
+    answer = await get(web, "1", accept)
+
+    assert answer.content == b"streambehind"
+    assert answer.headers["content-type"] == f"video/mp4; transfer-syntax={H264}"
+    assert (await get(web, "1", "video/mpeg")).status_code == 406
 
 
 async def test_an_instance_is_found_under_its_own_study_and_series_only(web, kept) -> None:
