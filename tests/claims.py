@@ -42,6 +42,7 @@ from isocenter.imaging.video import MP4
 from isocenter.storage.blobs import StorageFull
 from made_instances import CT, Kept, image, part10
 from made_pixels import description, encapsulated
+from made_slides import level, picture
 from made_workitems import PERFORMED, TRANSACTION, Dataset, element, state, workitem
 
 BOUNDARY = "a-boundary"
@@ -101,6 +102,17 @@ FILM = "1.2.11"
 
 DOCUMENTS = "1.2.10"
 """The study of which instance n is a document of the nth of the media types there are."""
+
+
+ANONYMIZE = "&anonymize=yes"
+SLIDE = {"study": "1.2.12", "series": "1.2.12.9", "instance": "1.2.12.1"}
+"""A slide of more pixels than one picture has."""
+
+
+def _slide() -> pydicom.Dataset:
+    uids = {"StudyInstanceUID": SLIDE["study"], "SeriesInstanceUID": SLIDE["series"]}
+    sizes = {"TotalPixelMatrixColumns": 100_000, "TotalPixelMatrixRows": 100_000}
+    return level(SLIDE["instance"], picture(8, 8), 8, **uids, **sizes)
 
 
 def _document(number: int, sop_class: str) -> pydicom.Dataset:
@@ -250,6 +262,8 @@ async def sow(folder: Path) -> None:
         for number, sop_class in enumerate(documents.MEDIA_TYPES):
             await made.kept.store(_document(number, sop_class))
         await made.kept.store(_film())
+        await made.kept.store(_slide())
+        await made.kept.store(image("1.2.3.6", **FRAME, BurnedInAnnotation="YES"))
         for number, syntax in enumerate(KEPT_AS.values()):
             uid = f"{COMPRESSED}.{number}"
             await made.kept.begin(_compressed(uid), syntax=syntax, sop_instance=uid).finish()
@@ -467,7 +481,7 @@ def _document_of(media_type: str) -> Mapping[str, str]:
 
 def _film_of(media_type: str) -> Mapping[str, str]:
     """What moves."""
-    if media_type != MP4:
+    if MediaType.parse(media_type).of_parts != MP4:
         return {}
     uids = {"study": FILM, "series": f"{FILM}.9", "instance": f"{FILM}.1"}
     return {**uids, "frames": "1,2"}
@@ -633,13 +647,15 @@ SPECIAL: Mapping[str, Mapping[int, tuple[Prober, ...]]] = {
         400: (_once(query="requestType=WADO"),),
         404: (_once(query=QUERIES["GET", "/wado"].replace("1.2.3.4", NOWHERE)),),
         406: (_once(query=QUERIES["GET", "/wado"].replace("application/dicom", "x/y")),),
-        501: (
+        413: (
             _once(
-                query=QUERIES["GET", "/wado"].replace("application/dicom", "image/jpeg")
-                + "&anonymize=yes"
+                query="requestType=WADO&contentType=image/jpeg&studyUID={study}"
+                "&seriesUID={series}&objectUID={instance}".format_map(SLIDE)
             ),
         ),
+        403: (_once(query=QUERIES["GET", "/wado"].replace("1.2.3.4", "1.2.3.6") + ANONYMIZE),),
     },
+    "Retrieve Rendered": {413: (_too_much, _once(filled=SLIDE))},
     "Request": {202: (_once(state=hesitating),), 409: (_once(state=asked),)},
     "Result Check": {
         200: (_in(asked),),

@@ -5,8 +5,10 @@ that nobody reads. ``Missing`` says that a program is not on this machine.
 """
 
 import contextlib
+import itertools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -53,11 +55,22 @@ def clean_environment() -> dict[str, str]:
     return kept | {"TCP_NODELAY": "1"}
 
 
+# Below those that the system gives to whoever names none: a port once chosen is not taken away
+# between two starts. Each process of a parallel run (pytest-xdist) has its own share.
+_SHARES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_SHARE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = itertools.cycle(
+    random.SystemRandom().sample(range(16_000 + _SHARE, 32_000, _SHARES), 15_000 // _SHARES)
+)
+
+
 def free_port() -> int:
     """A port nobody listens on now, for programs that cannot be told to choose one."""
-    with socket.socket() as listener:
-        listener.bind((LOCALHOST, 0))
-        return int(listener.getsockname()[1])
+    for port in _PORTS:
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            listener.bind((LOCALHOST, port))
+            return port
+    raise AssertionError("unreachable")
 
 
 class Process:
@@ -339,6 +352,8 @@ class Isocenter:
     def start(self, timeout: float = START_TIMEOUT) -> Self:
         """Return when it says that every listener accepts. Raises: TimeoutError, with its log."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.dicom_port = self.dicom_port or free_port()
+        self.http_port = self.http_port or free_port()
         before = self.log.stat().st_size if self.log.exists() else 0
         self.process = Process(self.command(), self.log)
         deadline = time.monotonic() + timeout

@@ -14,7 +14,8 @@ from instances import Instance, new_uid, read_instance
 TILE = 64
 
 
-def _item(**values: object) -> Dataset:
+def item(**values: object) -> Dataset:
+    """Of a sequence."""
     item = Dataset()
     for keyword, value in values.items():
         setattr(item, keyword, value)
@@ -22,7 +23,7 @@ def _item(**values: object) -> Dataset:
 
 
 def _code(value: str, scheme: str, meaning: str) -> Dataset:
-    return _item(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning=meaning)
+    return item(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning=meaning)
 
 
 def colour(row: int, column: int) -> tuple[int, int, int]:
@@ -39,7 +40,7 @@ def make_slide(rows: int = 3, columns: int = 4) -> Instance:
             tile = np.full((TILE, TILE, 3), colour(row, column), np.uint8)
             Image.fromarray(tile).save(out, "JPEG", quality=95, subsampling=1)
             tiles.append(out.getvalue())
-    slide = _described(rows * TILE, columns * TILE)
+    slide = described_slide(rows * TILE, columns * TILE)
     slide.NumberOfFrames = len(tiles)
     slide.PixelData = encapsulate(tiles)
     slide["PixelData"].VR = "OB"
@@ -49,7 +50,8 @@ def make_slide(rows: int = 3, columns: int = 4) -> Instance:
     return read_instance(written.getvalue())
 
 
-def _described(height: int, width: int) -> Dataset:
+def described_slide(height: int, width: int, tile: int = TILE) -> Dataset:
+    """A slide without its tiles."""
     slide = Dataset()
     slide.file_meta = FileMetaDataset()
     slide.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
@@ -68,8 +70,8 @@ def _described(height: int, width: int) -> Dataset:
         "InstanceNumber": 1,
         "ImageType": ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"],
         "AcquisitionDateTime": "20200101120000",
-        "Rows": TILE,
-        "Columns": TILE,
+        "Rows": tile,
+        "Columns": tile,
         "TotalPixelMatrixRows": height,
         "TotalPixelMatrixColumns": width,
         "TotalPixelMatrixFocalPlanes": 1,
@@ -99,11 +101,11 @@ def _described(height: int, width: int) -> Dataset:
     for keyword, value in values.items():
         setattr(slide, keyword, value)
     slide.TotalPixelMatrixOriginSequence = Sequence(
-        [_item(XOffsetInSlideCoordinateSystem=20, YOffsetInSlideCoordinateSystem=40)]
+        [item(XOffsetInSlideCoordinateSystem=20, YOffsetInSlideCoordinateSystem=40)]
     )
     slide.OpticalPathSequence = Sequence(
         [
-            _item(
+            item(
                 OpticalPathIdentifier="1",
                 IlluminationTypeCodeSequence=Sequence(
                     [_code("111744", "DCM", "Brightfield illumination")]
@@ -112,15 +114,15 @@ def _described(height: int, width: int) -> Dataset:
             )
         ]
     )
-    measures = _item(PixelSpacing=[0.001, 0.001], SliceThickness=0.001)
+    measures = item(PixelSpacing=[0.001, 0.001], SliceThickness=0.001)
     slide.SharedFunctionalGroupsSequence = Sequence(
         [
-            _item(
+            item(
                 PixelMeasuresSequence=Sequence([measures]),
                 WholeSlideMicroscopyImageFrameTypeSequence=Sequence(
-                    [_item(FrameType=["ORIGINAL", "PRIMARY", "VOLUME", "NONE"])]
+                    [item(FrameType=["ORIGINAL", "PRIMARY", "VOLUME", "NONE"])]
                 ),
-                OpticalPathIdentificationSequence=Sequence([_item(OpticalPathIdentifier="1")]),
+                OpticalPathIdentificationSequence=Sequence([item(OpticalPathIdentifier="1")]),
             )
         ]
     )

@@ -27,6 +27,7 @@ install() {
 need storescp dcmtk
 need Orthanc orthanc
 need dciodvfy dicom3tools
+need gdcmconv libgdcm-tools
 need node nodejs
 need npm npm
 [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"

@@ -38,9 +38,10 @@ def test_a_stop_lets_a_download_finish(
         got = len(client.recv(1 << 16))
 
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
+        deadline = time.monotonic() + 5
+        while (state := server.health()) == 200 and time.monotonic() < deadline:
+            time.sleep(0.02)
         refused = httpx.get(f"{server.url}{PATH}", trust_env=False)
-        state = server.health()
         while piece := client.recv(1 << 20):
             got += len(piece)
 

@@ -45,6 +45,16 @@ def test_a_server_restarts_on_its_ports(start_server: ServerFactory) -> None:
     assert server.health() == 200
 
 
+def test_a_server_may_leave_the_choice_of_its_ports_to_the_system(
+    start_server: ServerFactory,
+) -> None:
+    server = start_server(options=("--dicom-port", "0", "--http-port", "0"))
+
+    with wire.Association(server.dicom_port) as association:
+        assert association.echo() == wire.SUCCESS
+    assert server.health() == 200
+
+
 def test_we_can_echo_dcmtk(isocenter: Command, storescp: Peer) -> None:
     isocenter("echo", storescp.address)
 

@@ -168,7 +168,10 @@ async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def application(
-    state: Callable[[], str], dicom_web: ASGIApp, config: HttpConfig | None = None
+    state: Callable[[], str],
+    dicom_web: ASGIApp,
+    pages: ASGIApp | None = None,
+    config: HttpConfig | None = None,
 ) -> Starlette:
     """Return the HTTP application; ``state`` says ``ready`` when all is up."""
     config = config or HttpConfig()
@@ -178,6 +181,7 @@ def application(
             *(Route(each.path, api.serve(each)) for each in OPERATIONS),
             Mount("/dicom-web", dicom_web),
             Route("/wado", dicom_web),  # the URI service has no path below it
+            *([Mount("/", pages)] if pages is not None else ()),
         ],
         middleware=[
             Middleware(problems.Guard),

@@ -6,12 +6,13 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from isocenter.app.http import Gate, HttpListener, application
 from isocenter.archive.archive import Archive
+from isocenter.archive.compression_policy import CompressionPolicy
 from isocenter.config import Config, DimseConfig
 from isocenter.dicomweb import routing
 from isocenter.dimse import pdu
@@ -20,10 +21,12 @@ from isocenter.dimse.pdu import AssociateReject
 from isocenter.dimse.server import Admission, DimseServer
 from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.errors import Unavailable
+from isocenter.imaging.workers import Workers
 from isocenter.services import providers
 from isocenter.services.status import response_of
 from isocenter.services.store import StoreProvider
 from isocenter.storage.lock import FolderLock
+from isocenter.ui import application as pages
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +59,7 @@ class Node:
         self._config = config
         self._stop = asyncio.Event()
         self._dicom_web = Gate()
+        self._pages = Gate()
         self.state = "starting"
 
     async def run(self) -> None:
@@ -66,12 +70,13 @@ class Node:
                 loop.add_signal_handler(number, self.stop)
         config = self._config
         bound = _bind(config.host, config.http_port)
-        serving = application(lambda: self.state, self._dicom_web, config.http)
+        serving = application(lambda: self.state, self._dicom_web, self._pages, config.http)
         http = HttpListener(serving, bound, config.http)
         await http.start()
         try:
             archive = await Archive.open(config.data, config.archive, config.imaging)
             self._dicom_web.open(routing.application(archive, config))
+            self._pages.open(pages.application(archive, config))
             try:
                 await self._serve(archive, f"{config.host}:{bound.getsockname()[1]}")
             finally:
@@ -101,22 +106,43 @@ class Node:
                 },
             )
             await archive.worklist.start(peer.ae_title for peer in config.peer)
-            await self._stop.wait()
+            async with _compressing(archive, config):
+                await self._stop.wait()
         finally:
             self.state = "draining"
             log.info(
                 "stopping",
                 extra={
                     "associations": server.associations,
-                    "requests": self._dicom_web.under_way,
+                    "requests": self._dicom_web.under_way + self._pages.under_way,
                 },
             )
             await archive.worklist.close()
             await asyncio.gather(
                 server.drain(config.shutdown_timeout),
                 self._dicom_web.drain(config.shutdown_timeout),
+                self._pages.drain(config.shutdown_timeout),
             )
         log.info("stopped")
+
+
+@asynccontextmanager
+async def _compressing(archive: Archive, config: Config) -> AsyncIterator[None]:
+    """Follow the rules of compression, if there are any."""
+    if not config.compression:
+        yield
+        return
+    imaging = config.imaging
+    codecs = Workers(
+        imaging.workers, memory=imaging.memory, patience=imaging.patience, is_background=True
+    )
+    policy = CompressionPolicy(archive, archive.compression(codecs), config.compression)
+    try:
+        await policy.start()
+        yield
+    finally:
+        await policy.close()
+        await asyncio.to_thread(codecs.close)
 
 
 def _dimse_server(archive: Archive, config: Config) -> DimseServer:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
-from isocenter.archive.rendering import NotRendered, Renderings
+from isocenter.archive.not_rendered import NotRendered
+from isocenter.archive.rendering import Renderings
 from isocenter.errors import Malformed, NotFound, Unavailable, Unsupported
-from isocenter.imaging import cine, video, video_making
+from isocenter.imaging import cine, pyramids, video, video_making
 from isocenter.imaging.cine import Scene
 from isocenter.imaging.finishing import Finish
 from isocenter.imaging.frame_bytes import Frame
@@ -71,7 +72,7 @@ class Films:
         self.files = files
         self._workers = workers
         self._threads = threads
-        self._patience = patience
+        self.patience = patience
         self._grace = grace
         self._makings: dict[tuple[str, str], _Making] = {}
         self._ends: OrderedDict[str, int | None] = OrderedDict()
@@ -89,6 +90,8 @@ class Films:
             if frames:
                 raise NotRendered("frames of a video are given as pictures, such as image/jpeg")
             return await self._of_video(instance, subject, subject.video, look)
+        if pyramids.slide(subject.image) is not None:
+            raise NotRendered("the tiles of a slide do not move")
         listed = tuple(frames) or tuple(played(subject, look))
         if len(listed) < 2:
             raise NotRendered("one frame is no film: to be had is a picture, such as image/jpeg")
@@ -120,7 +123,7 @@ class Films:
         if finish is None and (end := await self._end(instance, kept)) is not None:
             return Kept(instance, await self._renderings.whole(instance, end))
         name = f"{VERSION} {instance.blob_key} {finish}"
-        return await self._made(instance, name, video_making.made, kept, finish)
+        return await self.made(instance, name, video_making.made, kept, finish)
 
     async def _of_scenes(
         self, instances: Sequence[InstanceRef], scenes: Sequence[Scene], look: Look
@@ -128,7 +131,7 @@ class Films:
         keys = " ".join(each.blob_key for each in instances)
         numbers = [scene.numbers for scene in scenes if scene.numbers]
         name = f"{VERSION} {keys} {numbers} {look}"
-        return await self._made(instances[0], name, cine.made, tuple(scenes), look)
+        return await self.made(instances[0], name, cine.made, tuple(scenes), look)
 
     async def _end(self, instance: InstanceRef, kept: Video) -> int | None:
         """Up to where a video can be handed out as it is kept; None, if it cannot."""
@@ -143,9 +146,19 @@ class Films:
             self._ends[key] = json.loads(told)
         return self._ends[key]
 
-    async def _made(
+    @property
+    def count(self) -> int:
+        """Films that are being made."""
+        return len(self._makings)
+
+    async def made(
         self, instance: InstanceRef, name: str, job: Job, *arguments: object
     ) -> MadeFile:
+        """Give the file that ``job`` makes, which is given where, and how large it may become.
+
+        ``name`` says all that it is made of, in the study of ``instance``. Raises: NotRendered;
+        Unavailable, also while it is being made.
+        """
         group = group_of(instance.blob_key)
         key = (group, name)
         if (why := self._refused.get(key)) is not None:
@@ -171,7 +184,7 @@ class Films:
         making.join()
         grace = 0.0
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self.patience):
                 await asyncio.shield(making.task)
         except TimeoutError as error:
             grace = self._grace

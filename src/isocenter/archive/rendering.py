@@ -13,10 +13,13 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from isocenter.archive.frames import NoFrames, OpenInstance, OpenInstances
+from isocenter.archive.not_rendered import NoSuchFrame, NotRendered, TooLarge
+from isocenter.archive.pages import ENCAPSULATED_PDF, first_page
+from isocenter.archive.slides import Slides
 from isocenter.archive.states import States
 from isocenter.dicom.sop_classes import SOP_CLASSES
 from isocenter.errors import Malformed, NotFound, Unavailable, Unsupported
-from isocenter.imaging import animation, finishing, video_stills
+from isocenter.imaging import animation, finishing, pyramids, tiling, video_stills
 from isocenter.imaging.description import describe
 from isocenter.imaging.finishing import Finish
 from isocenter.imaging.frame_bytes import Frame
@@ -68,18 +71,6 @@ NOT_PICTURES: Final = frozenset(
 """Modalities that do not stand for a study if it has others (PS3.3 C.7.3.1.1.1)."""
 
 
-class NotRendered(Unsupported):
-    """There is no picture of it, and there will be none."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(f"{why}; to be had is the instance itself")
-        self.why = why
-
-
-class NoSuchFrame(NotFound):
-    """There is an image, but it has not that many frames."""
-
-
 class Renderings:
     """Makes pictures. Belongs to one event loop. Everything may raise Unavailable."""
 
@@ -91,6 +82,7 @@ class Renderings:
         self._subjects: OrderedDict[str, _Known | NotRendered] = OrderedDict()
         self._memory = 0
         self._slots = asyncio.Semaphore(workers.count + AHEAD)
+        self.slides = Slides(index, opened, workers, self.subject, _read)
 
     async def subject(self, instance: InstanceRef) -> Subject:
         """Read what there is to be seen in ``instance``. Raises: NotRendered."""
@@ -101,15 +93,17 @@ class Renderings:
             opened.release()
 
     async def still(self, instance: InstanceRef, look: Look, frame: int | None = None) -> bytes:
-        """Give one frame, from 1; of several the representative, if none is named.
+        """Give one frame, from 1; if none is named, the representative, or the whole of a slide.
 
-        Raises: NotRendered, NoSuchFrame; Malformed, for a region outside.
+        Raises: NotRendered, NoSuchFrame, TooLarge; Malformed, for a region outside.
         """
         opened = self._opened.known(instance) or await self._opened.open(instance)
         try:
             subject = await self._subject(opened)
             if subject.video is not None:
                 return await self._of_video(subject, subject.video, frame, look)
+            if frame is None and pyramids.slide(subject.image) is not None and look.state is None:
+                return await self.slides.still(instance, look)
             return await self._drawn(opened, subject, frame or _standing(subject, look), look)
         finally:
             opened.release()
@@ -149,22 +143,27 @@ class Renderings:
     async def each(
         self, instances: Sequence[InstanceRef], look: Look
     ) -> AsyncGenerator[tuple[InstanceRef, bytes]]:
-        """Give one picture of each that has any. Raises: NotRendered, if none has."""
+        """Give one picture of each that has any. Raises: NotRendered, if none has; TooLarge."""
         making = (partial(self._of_one, instance, look) for instance in instances)
         is_any = False
+        reason: NotRendered | TooLarge = NotRendered("there is nothing that can be rendered")
         async with aclosing(self._in_turn(making)) as made:
             async for instance, picture in made:
-                if picture is not None:
+                if isinstance(picture, bytes):
                     is_any = True
                     yield instance, picture
+                elif isinstance(picture, TooLarge):
+                    reason = picture
         if not is_any:
-            raise NotRendered("there is nothing that can be rendered")
+            raise reason
 
-    async def _of_one(self, instance: InstanceRef, look: Look) -> tuple[InstanceRef, bytes | None]:
+    async def _of_one(
+        self, instance: InstanceRef, look: Look
+    ) -> tuple[InstanceRef, bytes | NotRendered | TooLarge]:
         try:
             return instance, await self._one(instance, look)
-        except NotRendered:
-            return instance, None
+        except (NotRendered, TooLarge) as error:
+            return instance, error
 
     async def state(self, instance: InstanceRef) -> State:
         """Read a presentation state. Raises: NotRendered, if it is not applied."""
@@ -207,6 +206,9 @@ class Renderings:
         subject = await self.subject(instance)
         if subject.video is not None and not frames:
             raise NotRendered("as GIF a video would be huge: to be had is video/mp4")
+        if not frames and pyramids.slide(subject.image) is not None and look.state is None:
+            yield await self.slides.still(instance, look)
+            return
         numbers = frames or played(subject, look)
         is_first = True
         look = replace(look, media_type=GIF, is_block=True)
@@ -223,9 +225,22 @@ class Renderings:
         if look.viewport is None:
             look = Look(media_type=look.media_type, viewport=THUMBNAIL)
         try:
-            return await self._one(instance, look, frame)
+            if instance.sop_class_uid in APPLIED:
+                # Text and overlays may name the patient (PS3.18 10.4.3.3.4).
+                return await self._one(instance, replace(look, has_overlays=False))
+            if await self._is_private(instance):
+                return await self._card(instance, look)
+            return await self.still(instance, look, frame)
+        except TooLarge:
+            subject = await self.subject(instance)
+            return await self.still(instance, look, subject.representative)
         except NotRendered:
             return await self._card(instance, look)
+
+    async def _is_private(self, instance: InstanceRef) -> bool:
+        """Whether a slide's label would be on the picture, and on that the patient's name."""
+        slide = pyramids.slide((await self.subject(instance)).image)
+        return slide is not None and slide.shows_label
 
     async def representative(self, selection: Selection) -> InstanceRef | None:
         """Choose what stands for a series or a study: an image, if there is one; None for nothing.
@@ -243,15 +258,30 @@ class Renderings:
                     await self.subject(found)
                 except (NotRendered, Unavailable):
                     continue
+                if found.sop_class_uid == tiling.WHOLE_SLIDE:
+                    return await self.slides.finest(found)
                 return found
         return first
 
     async def _card(self, instance: InstanceRef, look: Look) -> bytes:
         """What an instance is. Nothing of the patient's is on it (PS3.18 10.4.3.3.4)."""
+        finish = Finish(media_type=look.media_type, quality=look.quality, viewport=look.viewport)
+        if instance.sop_class_uid == ENCAPSULATED_PDF:
+            try:
+                return await self._page(instance, finish)
+            except (Malformed, Unsupported, NotFound):
+                pass  # what cannot be drawn is still a document
         known = SOP_CLASSES.get(instance.sop_class_uid)
         name = known.name.removesuffix(" Storage") if known else "Private or unknown SOP class"
-        finish = Finish(media_type=look.media_type, quality=look.quality, viewport=look.viewport)
         return await self._workers.run(finishing.card, [], (_emblem(name), name), finish)
+
+    async def _page(self, instance: InstanceRef, finish: Finish) -> bytes:
+        opened = await self._opened.open(instance)
+        try:
+            async with self._slots:
+                return await first_page(opened, self._workers, finish)
+        finally:
+            opened.release()
 
     async def _frame(self, opened: OpenInstance, subject: Subject, frame: int, look: Look) -> bytes:
         if subject.video is not None:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from isocenter.archive.archive import Archive
-from isocenter.archive.rendering import NotRendered
+from isocenter.archive.not_rendered import NotRendered
 from isocenter.archive.states import Shown
 from isocenter.dicom.identity import is_uid
 from isocenter.errors import NotFound
@@ -21,7 +21,7 @@ from isocenter.imaging.states import APPLIED, STATES, State, name_of
 from isocenter.storage.records import InstanceRef
 
 UIDS: Final = ("presentationSeriesUID", "presentationUID")
-NOT_BESIDE: Final = ("windowCenter", "windowWidth", "frameNumber", "transferSyntax")
+NOT_BESIDE: Final = ("windowCenter", "windowWidth", "frameNumber", "transferSyntax", "anonymize")
 """What may not be asked for together with a state (PS3.18 9.5.1.2.7)."""
 
 
@@ -125,14 +125,14 @@ async def named(request: Request, image: InstanceRef, uids: tuple[str, str]) -> 
     return state
 
 
-async def tag_of(request: Request, instance: InstanceRef) -> tuple[str, ...]:
-    """Give what a picture of a state depends on: itself and the images that are here."""
+async def sources(request: Request, instance: InstanceRef) -> tuple[str, ...]:
+    """Give what a picture of a state depends on, too: the images that are here."""
     renderings = _archive(request).renderings
     try:
         shown = await renderings.states.shown(await renderings.state(instance))
     except NotRendered:
-        return (instance.blob_key,)
-    return (instance.blob_key, *(each.blob_key for each in shown.instances))
+        return ()
+    return tuple(each.blob_key for each in shown.instances)
 
 
 def refuse_frames() -> Never:

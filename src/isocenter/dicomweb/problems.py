@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from isocenter import errors
-from isocenter.archive.rendering import NotRendered
+from isocenter.archive.not_rendered import NotRendered, TooLarge
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ STATUSES: Mapping[type[errors.IsocenterError], HTTPStatus] = MappingProxyType(
         errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.OutOfTurn: HTTPStatus.INTERNAL_SERVER_ERROR,
         NotRendered: HTTPStatus.NOT_ACCEPTABLE,
+        TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     }
 )
 """The nearest of an error's own classes counts."""

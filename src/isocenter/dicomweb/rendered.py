@@ -54,7 +54,7 @@ MEDIA_TYPES: Final = (*STILLS, films.MP4, *documents.MEDIA_TYPES.values())
 ALONE: Final = tuple(map(Offer, STILLS))
 IN_PARTS: Final = tuple(Offer(each, is_multipart=True) for each in STILLS)
 OF_ONE: Final = (*ALONE, *IN_PARTS)
-OF_SEVERAL: Final = (*IN_PARTS, *ALONE, films.OFFER)
+OF_SEVERAL: Final = (*IN_PARTS, *ALONE, films.OFFER, films.IN_PARTS)
 """Who takes anything gets all of a study."""
 OF_FRAMES: Final = (*IN_PARTS, Offer(GIF), films.OFFER)
 OF_IMAGE: Final = (*OF_ONE, films.OFFER)
@@ -101,6 +101,8 @@ async def study_or_series(request: Request) -> Response:
             return await films.of_several(request, instances, representative, chosen, look)
         return await of_instance(request, representative, chosen, look, ())
     instances = await targets.instances_of(request)
+    if chosen.media_type == films.MP4:
+        return await films.in_parts(request, instances, chosen, look)
     keys = [each.blob_key for each in instances]
     if any(map(presented.is_state, instances)):
         keys.append(uuid4().hex)  # their pictures change as images come and go
@@ -131,10 +133,11 @@ async def of_instance(
     """
     if chosen.media_type == films.MP4:
         return await films.of_instance(request, instance, chosen, look, numbers)
-    validator = Validator(_tag(chosen, look, instance.blob_key, *numbers))
+    renderings = _archive(request).renderings
+    sources = () if numbers else await renderings.slides.sources(instance)
+    validator = Validator(_tag(chosen, look, instance.blob_key, *numbers, *sources))
     if (settled := conditional.check(request, validator)) is not None:
         return settled
-    renderings = _archive(request).renderings
     if chosen.is_multipart:
         subject = await renderings.subject(instance)
         listed = numbers or range(1, subject.count + 1)
@@ -167,15 +170,18 @@ async def _of_state(request: Request, instance: InstanceRef) -> Response:
 
 async def _thumbnail(request: Request, instance: InstanceRef, frame: int | None) -> Response:
     chosen, look = _asked(request, ALONE, is_thumbnail=True)
-    keys: tuple[str, ...] = (instance.blob_key,)
+    renderings = _archive(request).renderings
+    sources: tuple[object, ...] = ()
     if presented.is_state(instance):
         if frame is not None:
             presented.refuse_frames()
-        keys = await presented.tag_of(request, instance)
-    validator = Validator(_tag(chosen, look, *keys, frame))
+        sources = await presented.sources(request, instance)
+    elif not frame:
+        sources = tuple(await renderings.slides.sources(instance))
+    validator = Validator(_tag(chosen, look, instance.blob_key, frame, *sources))
     if (settled := conditional.check(request, validator)) is not None:
         return settled
-    made = await _archive(request).renderings.thumbnail(instance, look, frame)
+    made = await renderings.thumbnail(instance, look, frame)
     return Response(made, headers=_headers(chosen.called, validator))
 
 
@@ -367,7 +373,7 @@ _METHODS: Final = (
     (
         "Rendered Instance",
         f"{_INSTANCE}/rendered",
-        _rendered(instance, (*OF_IMAGE, *_DOCUMENT_OFFERS), _OF_RANGES),
+        _rendered(instance, (*OF_IMAGE, *_DOCUMENT_OFFERS), _OF_RANGES | _TOO_MANY),
     ),
     ("Rendered Frames", f"{_FRAME}/rendered", _rendered(frames, OF_IMAGE, _TOO_MANY | _OF_RANGES)),
     ("Study Thumbnail", f"{_STUDY}/thumbnail", _thumbnailed(thumbnail_of_several, {})),

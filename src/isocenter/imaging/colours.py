@@ -1,6 +1,5 @@
 """Colour: photometric interpretations, palettes, profiles (PS3.3 C.7.6.3.1.2, C.7.9, C.11.15)."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -134,30 +133,3 @@ def _unfold(
             _unfold(data, place // 2, end, out, is_indirect=True, most=length)
         else:
             raise Malformed(f"a segment of kind {code} in a palette")
-
-
-def from_cielab(encoded: Sequence[float]) -> tuple[int, int, int]:
-    """Give sRGB for a CIELab value as it is encoded, relative to D50 (PS3.3 C.10.7.1.1)."""
-    lightness = encoded[0] / 65535 * 100
-    a, b = (each / 257 - 128 for each in encoded[1:3])
-    middle = (lightness + 16) / 116
-    xyz = np.array([_unbent(each) for each in (middle + a / 500, middle, middle - b / 200)]) * _D50
-    linear = np.clip(_SRGB_OF_D50 @ xyz, 0, 1)
-    bent = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    red, green, blue = (int(each) for each in np.rint(bent * 255))
-    return red, green, blue
-
-
-# ISO 15076-1 D.1: the profile connection space; IEC 61966-2.1 with the Bradford adaptation.
-_D50: Final = np.array((0.9642, 1.0, 0.8249))
-_SRGB_OF_D50: Final = np.array(
-    (
-        (3.1338561, -1.6168667, -0.4906146),
-        (-0.9787684, 1.9161415, 0.0334540),
-        (0.0719453, -0.2289914, 1.4052427),
-    )
-)
-
-
-def _unbent(value: float) -> float:
-    return value**3 if value > 6 / 29 else 3 * (6 / 29) ** 2 * (value - 4 / 29)

@@ -27,11 +27,14 @@ PER_FRAME_MACROS: Final = frozenset(
         0x00289132,  # Frame VOI LUT
         0x00289145,  # Pixel Value Transformation
         0x00480207,  # Optical Path Identification
+        0x0062000A,  # Segment Identification
     }
 )
 _GROUPS: Final = frozenset(
-    {0x0008, 0x0010, 0x0018, 0x0020, 0x0022, 0x0028, 0x0048, 0x0054, 0x2050, 0x5200}
+    {0x0008, 0x0010, 0x0018, 0x0020, 0x0022, 0x0028, 0x0048, 0x0054, 0x0062, 0x2050, 0x5200}
 )
+_SINGLE: Final = frozenset({0x00400512})
+"""Container Identifier: wanted though its group is not."""
 
 
 def describe(reader: Reader, syntax: TransferSyntax) -> Dataset:
@@ -62,7 +65,7 @@ def _behind(walk: Walk, place: Place) -> int:
 def _is_wanted(tag: int, size: int) -> bool:
     group = tag >> 16
     is_overlay = group & 0xFF01 == 0x6000
-    if group not in _GROUPS and not is_overlay:
+    if group not in _GROUPS and not is_overlay and tag not in _SINGLE:
         return False
     return size <= (LARGEST_GROUPS if tag == PER_FRAME_GROUPS else LARGEST_VALUE)
 

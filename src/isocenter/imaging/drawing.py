@@ -15,8 +15,9 @@ from PIL import Image as Pillow
 from PIL import ImageDraw
 
 from isocenter.imaging import lettering
+from isocenter.imaging.cielab import Colour
 from isocenter.imaging.displayed_areas import View
-from isocenter.imaging.graphics import Colour, Ink, Layer, Note, Point, Shape
+from isocenter.imaging.graphics import Ink, Layer, Note, Point, Shape
 
 Bytes = NDArray[np.uint8]
 

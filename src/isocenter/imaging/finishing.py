@@ -40,7 +40,7 @@ def drawn(frame: memoryview, recipe: Recipe | Presented, finish: Finish) -> Buff
 
     Raises: Malformed, Unsupported.
     """
-    return written(_sized(frame, recipe, finish), finish)
+    return finished(_sized(frame, recipe, finish), finish)
 
 
 def pictured(frame: memoryview, recipe: Recipe | Presented, finish: Finish) -> Bytes:
@@ -56,13 +56,13 @@ def card(_: memoryview, lines: tuple[str, ...], finish: Finish) -> Buffer:
     """Give a picture that says what there is."""
     viewport = finish.viewport or Viewport()
     width = viewport.width or CARD_SIDE
-    return written(annotations.card(lines, width, viewport.height or CARD_SIDE), finish)
+    return finished(annotations.card(lines, width, viewport.height or CARD_SIDE), finish)
 
 
 CARD_SIDE: Final = 200
 
 
-def written(picture: Bytes, finish: Finish) -> Buffer:
+def finished(picture: Bytes, finish: Finish) -> Buffer:
     """Give a picture that has its size as a file, or as a block of an animation."""
     profile = b""
     if finish.profile != NO_PROFILE:

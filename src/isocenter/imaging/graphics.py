@@ -19,9 +19,8 @@ from isocenter.imaging.attributes import (
     text,
     values,
 )
-from isocenter.imaging.colours import from_cielab
+from isocenter.imaging.cielab import Colour, recommended
 
-Colour = tuple[int, int, int]
 Point = tuple[float, float]
 WHITE: Final = (255, 255, 255)
 
@@ -135,7 +134,7 @@ def layers(sequence: list[Dataset], annotations: list[Dataset]) -> dict[str, Lay
 
 def colour_of_layer(item: Dataset) -> Colour:
     """Graphic Layer Recommended Display CIELab or Grayscale Value."""
-    if (named := _cielab(item, "00700401")) is not None:
+    if (named := recommended(item, "00700401")) is not None:
         return named
     grey = integer(item, "00700066", 0xFFFF) >> 8 & 0xFF
     return (grey, grey, grey)
@@ -218,7 +217,7 @@ def _writing(item: Dataset) -> Writing:
     if style is None:
         return Writing(horizontal=horizontal)
     return Writing(
-        colour=_cielab(style, "00700241"),
+        colour=recommended(style, "00700241"),
         horizontal=text(style, "00700242") or horizontal,
         vertical=text(style, "00700243") or "TOP",
         is_bold=text(style, "00700249") == "Y",
@@ -235,7 +234,7 @@ def _shadow(style: Dataset) -> Shadow | None:
         return None
     across, down = (number(style, tag) or 0.0 for tag in ("00700245", "00700246"))
     offset = (_within(across), _within(down))
-    colour = _cielab(style, "00700247") or (0, 0, 0)
+    colour = recommended(style, "00700247") or (0, 0, 0)
     return Shadow(colour, _opacity(style, "00700258"), offset, kind == "OUTLINED")
 
 
@@ -253,9 +252,9 @@ def _ink(style: Dataset, pattern: str, *, is_plain: bool) -> Ink:
     if not any(bits):
         bits = b""
     return Ink(
-        _cielab(style, "00700251"),
+        recommended(style, "00700251"),
         _opacity(style, "00700284"),
-        _cielab(style, "00700252"),
+        recommended(style, "00700252"),
         _opacity(style, "00700285") if "00700252" in style else 0.0,
         bits,
     )
@@ -279,11 +278,6 @@ def _thickness(style: Dataset) -> float:
 def _opacity(style: Dataset, tag: str) -> float:
     found = number(style, tag)
     return 1.0 if found is None else min(max(found, 0.0), 1.0)
-
-
-def _cielab(item: Dataset, tag: str) -> Colour | None:
-    found = numbers(item, tag)
-    return from_cielab(found) if len(found) == 3 else None
 
 
 def _points(item: Dataset, tag: str) -> tuple[Point, ...]:

@@ -85,13 +85,13 @@ def _values_there(stored: Pixels, values: Values, look: Shading) -> Values:
 
 def _spread_plainly(form: PixelFormat, look: Shading) -> Shading | None:
     """Pixels of 8 bits without a word on windows are shown as they are."""
-    if not _is_plain(form, look):
+    if not is_plain(form, look):
         return None
     highest = (1 << form.bits_stored) - 1
     return _spread(look, np.array((0.0, highest)))
 
 
-def _is_plain(form: PixelFormat, look: Shading) -> bool:
+def is_plain(form: PixelFormat, look: Shading) -> bool:
     """Pixels of 8 bits without a word on windows are shown as they are."""
     return form.bits_stored <= 8 and not form.is_signed and look.modality == Rescale()
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from isocenter.imaging.graphics import Colour, Note, Point, Shadow
+from isocenter.imaging.cielab import Colour
+from isocenter.imaging.graphics import Note, Point, Shadow
 
 Bytes = NDArray[np.uint8]
 

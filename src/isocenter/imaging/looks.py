@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from isocenter.dicom.syntax import EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntax
-from isocenter.errors import NotFound
+from isocenter.errors import NotFound, Unsupported
 from isocenter.imaging import annotations
 from isocenter.imaging.attributes import binary, integer, items, nearest, numbers, text
 from isocenter.imaging.finishing import NO_PROFILE, OWN_PROFILE, Finish
@@ -21,6 +21,7 @@ from isocenter.imaging.video import Video
 
 GIF: Final = "image/gif"
 SOP_INSTANCE: Final = "00080018"
+TOTAL_COLUMNS: Final = "00480006"
 UNSAID_PROFILE: Final = ""
 """Nobody asked: there is none, but for that of a presentation state (PS3.18 8.3.5.1.6)."""
 FRAME_TIME: Final = 0.1
@@ -39,6 +40,8 @@ class Look:
     profile: str = UNSAID_PROFILE
     state: State | None = None
     """The presentation state that decides on all but size and file."""
+    has_overlays: bool = True
+    """Whether overlays, graphics and text are shown, in which names may stand."""
     is_block: bool = False
     """As a frame of an animation, which is a GIF."""
 
@@ -129,10 +132,14 @@ def followed(subject: Subject, frame: int, syntax: str, look: Look) -> Recipe | 
     """
     image = subject.image
     if look.state is None:
-        return recipe(image, frame, syntax, look.window)
+        plain = recipe(image, frame, syntax, look.window)
+        return plain if look.has_overlays else replace(plain, overlays=())
+    if TOTAL_COLUMNS in image.dataset:
+        raise Unsupported("presentation states are not applied to the tiles of slides")
     if frame not in referenced(subject, look.state):
         raise NotFound(f"the presentation state does not refer to frame {frame}")
-    return presented(look.state, image, text(image.dataset, SOP_INSTANCE), frame, syntax)
+    shown = presented(look.state, image, text(image.dataset, SOP_INSTANCE), frame, syntax)
+    return shown if look.has_overlays else replace(shown, overlays=(), layers=())
 
 
 def referenced(subject: Subject, state: State) -> Sequence[int]:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from isocenter.errors import Malformed, Unsupported
 from isocenter.imaging import colours, displayed_areas, drawing, graphics, greys
-from isocenter.imaging.attributes import Dataset, integer, items, numbers, text
-from isocenter.imaging.colours import PALETTE, from_cielab
+from isocenter.imaging.attributes import Dataset, integer, items, text
+from isocenter.imaging.cielab import Colour, recommended
+from isocenter.imaging.colours import PALETTE
 from isocenter.imaging.displayed_areas import Area
 from isocenter.imaging.drawing import Canvas
-from isocenter.imaging.graphics import WHITE, Colour, Layer
+from isocenter.imaging.graphics import WHITE, Layer
 from isocenter.imaging.greys import Shading
 from isocenter.imaging.image import Image
 from isocenter.imaging.luts import Function, Rescale, Table, Values, Window, rescale, windows
@@ -247,9 +248,8 @@ def _bitmap(said: Dataset, image: Dataset, frame: int) -> Overlay | None:
 
 
 def _shutter_colour(said: Dataset) -> Colour:
-    encoded = numbers(said, "00181624")
-    if len(encoded) == 3:
-        return from_cielab(encoded)
+    if (named := recommended(said, "00181624")) is not None:
+        return named
     grey = integer(said, "00181622", 0) >> 8 & 0xFF
     return (grey, grey, grey)
 

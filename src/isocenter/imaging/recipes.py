@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocenter.errors import Malformed
-from isocenter.imaging import colour_hints, colours, greys
+from isocenter.imaging import colour_hints, colours, greys, segments
 from isocenter.imaging.codecs import codec
 from isocenter.imaging.colours import PALETTE
 from isocenter.imaging.greys import Shading
@@ -98,6 +98,8 @@ def recipe(image: Image, frame: int, transfer_syntax: str, window: Window | None
         shutter=Shutter.of(image.dataset),
         aspect=image.aspect(frame),
     )
+    if window is None and segments.is_segmentation(image):
+        return replace(plain, palette=Palette(0, segments.palette(image, frame)))
     if image.is_grey:
         return replace(plain, shading=greys.shading(image, frame, window))
     if image.photometric == PALETTE:

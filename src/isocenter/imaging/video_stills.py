@@ -45,7 +45,7 @@ def still(
         if is_poster and not stream.is_timed:
             number = min(number, NEAR)
     frame = frame_of(video, number)
-    return finishing.written(pictures.scaled(coloured(frame), finish.viewport, aspect), finish)
+    return finishing.finished(pictures.scaled(coloured(frame), finish.viewport, aspect), finish)
 
 
 def coloured(frame: "av.VideoFrame") -> Bytes:

@@ -4,7 +4,7 @@ A patient's attributes are looked up in the study's row, unless patients are ask
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -142,6 +142,7 @@ def conditions_of(query: Query, local_offset: int) -> list[Condition]:
         empty_values=query.empty_values,
         multiple_values=query.multiple_values,
         offset=local_offset if query.offset is None else query.offset,
+        any_case=query.any_case,
     )
     known = ATTRIBUTES.keys() - NEVER_MATCHED
     keys = {key.tag: key for key in query.keys if key.tag in known and not key.is_universal}
@@ -179,7 +180,7 @@ def _conditions(key: Key, query: Query, rules: Rules) -> Iterator[Condition]:
         if in_document(TABLES[level].c.compared, attribute, key, rules) is not None:
             yield _documented(level, attribute, key, rules)
         return
-    matcher = matcher_of(attribute.vr, key.value, rules)
+    matcher = matcher_of(attribute.vr, key.value, replace(rules, any_case=False))
     if matcher is None:
         return
     if key.tag in _NAME_PARTS:

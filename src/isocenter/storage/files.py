@@ -21,7 +21,6 @@ LANES: Final = 16
 JOURNAL_SIZE: Final = 1 << 20
 MOST_UNSETTLED: Final = 4096
 MOST_FOLDERS: Final = 100_000
-WRITEBACK_STEP: Final = 1 << 17
 BUFFERS_A_CALL: Final = min(os.sysconf("SC_IOV_MAX"), 512) if hasattr(os, "sysconf") else 16
 SMALL_WINDOW: Final = 1 << 16 if hasattr(os, "pread") else 0
 """Up to this size a window is read rather than mapped: that is quicker."""
@@ -276,7 +275,7 @@ class FileDraft:
 
     def hasten(self) -> None:
         """Start writing what the page cache holds, so that the sync at the end is short."""
-        if self._written - self._hastened >= WRITEBACK_STEP and hasattr(os, "posix_fadvise"):
+        if self._written > self._hastened and hasattr(os, "posix_fadvise"):
             start, self._hastened = self._hastened, self._written
             with suppress(OSError):
                 os.posix_fadvise(
@@ -343,11 +342,13 @@ class FileBlob:
             raise Unavailable(f"storage: blob cannot be read: {error}") from error
         return memoryview(mapped)[start - aligned :]
 
-    def at_hand(self, start: int, end: int) -> Buffer | None:
+    def at_hand(self, start: int, end: int, scratch: memoryview | None = None) -> Buffer | None:
         """Return bytes if the page cache has them all."""
         if not NOT_AT_ONCE or self._descriptor < 0:
             return None
-        found = bytearray(max(0, end - start))
+        size = max(0, end - start)
+        is_enough = scratch is not None and size <= len(scratch)
+        found = scratch[:size] if scratch is not None and is_enough else bytearray(size)
         try:
             size = os.preadv(self._descriptor, [found], start, NOT_AT_ONCE)
         except OSError:  # not in memory, or a file system that cannot tell

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Engine, Select
 from sqlalchemy.exc import SQLAlchemyError
 
-from isocenter.errors import NotFound, Unavailable
+from isocenter.errors import Malformed, NotFound, Unavailable
 from isocenter.storage import retrieving, sqlite
 from isocenter.storage import search as searching
 from isocenter.storage.attributes import Level
@@ -22,6 +22,7 @@ from isocenter.storage.contents import Snapshot
 from isocenter.storage.engine import open_schema
 from isocenter.storage.entry import entry_of
 from isocenter.storage.query import Query
+from isocenter.storage.recoding import Recode, Remember
 from isocenter.storage.records import (
     Answer,
     Change,
@@ -116,8 +117,13 @@ class Index:
 
         Raises: Malformed, Unavailable; more in the future.
         """
-        store = Store(entry_of(incoming), on_conflict)
-        return self._writer.submit(store)
+        return self._writer.submit(Store(entry_of(incoming), on_conflict))
+
+    def submit_all(self, incoming: Sequence[tuple[Incoming, OnConflict]]) -> "list[Future[Stored]]":
+        """`submit` for several, which one transaction takes if it can. What fails is in futures."""
+        made = [_store_of(*each) for each in incoming]
+        entered = iter(self._writer.submit_all([each for each in made if isinstance(each, Store)]))
+        return [next(entered) if isinstance(each, Store) else each for each in made]
 
     async def remove(self, selection: Selection) -> Removed:
         """Remove instances with their replaced versions; parents that become empty vanish.
@@ -138,9 +144,22 @@ class Index:
             if removed.instances < REMOVED_AT_A_TIME:
                 return Removed(total, tuple(blob_keys))
 
-    async def blobs_to_delete(self, limit: int = 1_000) -> list[str]:
-        """Keys of blobs whose bytes are to be deleted; ask again after `forget_blobs`."""
-        return await self._read(lambda: retrieving.blobs_to_delete(self._run, limit))
+    async def recode(self, incoming: Incoming, former: str, grace: float) -> bool:
+        """Have an instance kept as ``incoming`` instead of under the blob key ``former``.
+
+        Durable on return. False, if it is kept otherwise or not at all by now; then nothing is
+        changed. ``grace``: seconds for which the former blob is to stay. Raises: Malformed,
+        Unavailable.
+        """
+        return await self._writer.write(Recode(entry_of(incoming), former, grace))
+
+    async def blobs_to_delete(self, limit: int = 1_000, *, also_later: bool = False) -> list[str]:
+        """Keys of blobs whose bytes are to be deleted; ask again after `forget_blobs`.
+
+        ``also_later``: those too that may still be read by somebody.
+        """
+        now = retrieving.ALWAYS if also_later else time.time_ns() // 1000
+        return await self._read(lambda: retrieving.blobs_to_delete(self._run, limit, now))
 
     async def forget_blobs(self, blob_keys: Sequence[str]) -> None:
         """Strike blobs off `blobs_to_delete`: their bytes are gone."""
@@ -216,6 +235,22 @@ class Index:
         """Whether an instance, or a replaced version of it, is kept under ``blob_key``."""
         return await self._read(lambda: retrieving.has_blob(self._run, sop_instance_uid, blob_key))
 
+    async def is_to_go(self, blob_key: str) -> bool:
+        """Whether a blob is listed for deletion, due or not."""
+        return await self._read(lambda: retrieving.is_to_go(self._run, blob_key))
+
+    async def last_change(self) -> int:
+        """The number of the newest change in the feed."""
+        return await self._read(lambda: retrieving.last_change(self._run))
+
+    async def recall(self, name: str) -> str | None:
+        """What was kept by `remember`."""
+        return await self._read(lambda: retrieving.remembered(self._run, name))
+
+    async def remember(self, name: str, value: str) -> None:
+        """Keep a short text under a name of its own; durable on return."""
+        await self._writer.write(Remember(name, value))
+
     async def all_instances(self) -> AsyncIterator[list[InstanceRef]]:
         """Every instance, in batches."""
         async for page in self._each(retrieving.everything(self._run)):
@@ -278,3 +313,13 @@ class Index:
         """What a generator yields, made by the reader threads."""
         while (page := await self._read(lambda: next(pages, None))) is not None:
             yield page
+
+
+def _store_of(incoming: Incoming, on_conflict: OnConflict) -> "Store | Future[Stored]":
+    """How an instance is entered; a future that has failed, if it cannot be."""
+    try:
+        return Store(entry_of(incoming), on_conflict)
+    except Malformed as error:
+        failed: Future[Stored] = Future()
+        failed.set_exception(error)
+        return failed

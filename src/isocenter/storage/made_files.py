@@ -45,7 +45,7 @@ class MadeFiles:
     """Files below ``folder``, of up to ``limit`` bytes together. Blocks."""
 
     def __init__(self, folder: Path, limit: int) -> None:
-        self._folder = folder
+        self.folder = folder
         self.limit = limit
         """0: none are kept, and none can be made."""
         self._drafts = itertools.count()
@@ -65,7 +65,7 @@ class MadeFiles:
 
     def draft(self, group: str) -> Path:
         """Give a path at which a file may be made. Raises: Unavailable."""
-        folder = self._folder / _hashed(group)
+        folder = self.folder / _hashed(group)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -92,10 +92,10 @@ class MadeFiles:
 
     def forget(self, group: str) -> None:
         """Remove all that was made of a group."""
-        shutil.rmtree(self._folder / _hashed(group), ignore_errors=True)
+        shutil.rmtree(self.folder / _hashed(group), ignore_errors=True)
 
     def _path(self, group: str, name: str) -> Path:
-        return self._folder / _hashed(group) / _hashed(name)
+        return self.folder / _hashed(group) / _hashed(name)
 
     def _evict(self) -> None:
         with self._lock:
@@ -119,7 +119,7 @@ class MadeFiles:
     def _all(self) -> Iterator[tuple[float, int, Path]]:
         """When each was last used, its size, and where it is."""
         with suppress(OSError):
-            for path in self._folder.glob("*/*"):
+            for path in self.folder.glob("*/*"):
                 with suppress(OSError):
                     stat = path.stat()
                     yield stat.st_mtime, stat.st_size, path

@@ -4,7 +4,7 @@ Source: PS3.4 C.2.2.2.1 to C.2.2.2.8.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -42,12 +42,14 @@ class Pattern:
     """Wild card matching: literals, folded where names are meant, and wild cards in order."""
 
     parts: tuple[str | Wild, ...]
+    any_case: bool = False
+    """Literals stand for themselves in capitals and in small letters."""
 
     @property
     def prefix(self) -> str | None:
         """The literal, if the pattern is that and then anything."""
         match self.parts:
-            case (str(literal), Wild.ANY):
+            case (str(literal), Wild.ANY) if not self.any_case:
                 return literal
             case _:
                 return None
@@ -110,6 +112,8 @@ class Rules:
     multiple_values: bool = True
     offset: int = 0
     """Minutes east of UTC for a date and time that does not say."""
+    any_case: bool = False
+    """Whether wild card matching ignores the case."""
 
 
 def matcher_of(vr: str, value: str, rules: Rules) -> Matcher | None:
@@ -141,12 +145,7 @@ def _alternatives(vr: str, value: str, rules: Rules) -> Matcher | None:
     found = value.split("\\")
     if len(found) > MAX_ALTERNATIVES:
         raise Malformed(f"a list of more than {MAX_ALTERNATIVES} values")
-    plain = Rules(
-        fuzzy=rules.fuzzy,
-        empty_values=rules.empty_values,
-        multiple_values=False,
-        offset=rules.offset,
-    )
+    plain = replace(rules, multiple_values=False)
     each = [matcher_of(vr, one, plain) for one in found if one.strip(" \0")]
     if any(one is None for one in each) or not each:
         return None
@@ -166,7 +165,7 @@ def _single(vr: str, value: str, rules: Rules) -> Matcher | None:
     if vr == "PN":
         return _name(value, rules.fuzzy)
     if vr in WILD_CARD_VRS and ("*" in value or "?" in value):
-        return _pattern(value, folded=False)
+        return _pattern(value, folded=False, any_case=rules.any_case)
     return OneOf((values.text(vr, value),))
 
 
@@ -234,7 +233,7 @@ def _moment(vr: str, text: str, offset: int, *, latest: bool) -> str:
 # --- wild cards
 
 
-def _pattern(value: str, *, folded: bool) -> Pattern | None:
+def _pattern(value: str, *, folded: bool, any_case: bool = False) -> Pattern | None:
     if len(value) > LONGEST_PATTERN:
         raise Malformed(f"wild cards in a value of more than {LONGEST_PATTERN} characters")
     parts: list[str | Wild] = []
@@ -243,7 +242,7 @@ def _pattern(value: str, *, folded: bool) -> Pattern | None:
             parts.append(Wild(each))
         elif each:
             parts.append(names.fold_letters(each) if folded else each)
-    return None if parts == [Wild.ANY] else Pattern(tuple(parts))
+    return None if parts == [Wild.ANY] else Pattern(tuple(parts), any_case)
 
 
 # --- names

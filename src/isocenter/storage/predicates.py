@@ -44,7 +44,9 @@ def glob_of(pattern: Pattern) -> str:
     """The pattern as the database spells it."""
     spelled = {Wild.ANY: sqlite.GLOB_ANY, Wild.ONE: sqlite.GLOB_ONE}
     return "".join(
-        spelled[each] if isinstance(each, Wild) else sqlite.glob_literal(each)
+        spelled[each]
+        if isinstance(each, Wild)
+        else sqlite.glob_literal(each, any_case=pattern.any_case)
         for each in pattern.parts
     )
 
@@ -73,7 +75,7 @@ def _matches_pattern(value: ColumnElement[Any], pattern: Pattern) -> ColumnEleme
         return prefixed(value, pattern.prefix)
     globbed = sqlite.glob(value, glob_of(pattern))
     match pattern.parts:
-        case (str(literal), *_):
+        case (str(literal), *_) if not pattern.any_case:
             return and_(prefixed(value, literal), globbed)
         case _:
             return globbed

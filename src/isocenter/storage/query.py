@@ -42,6 +42,8 @@ class Query:
     """The attributes to return, None for all that are known."""
     fuzzy: bool = False
     """Match names also by sound and in any order of their words."""
+    any_case: bool = False
+    """Match texts with wild cards without regard to case, where no index answers anyway."""
     combined_date_time: bool = False
     """Match ranges of a date and its time as one interval (PS3.4 C.2.2.2.5)."""
     offset: int | None = None

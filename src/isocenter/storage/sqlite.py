@@ -124,9 +124,17 @@ GLOB_ANY: Final = "*"
 GLOB_ONE: Final = "?"
 
 
-def glob_literal(text: str) -> str:
+def glob_literal(text: str, *, any_case: bool = False) -> str:
     """``text`` as the part of a pattern that stands for itself."""
-    return "".join(f"[{each}]" if each in "*?[" else each for each in text)
+    return "".join(_glob_letter(each, any_case=any_case) for each in text)
+
+
+def _glob_letter(letter: str, *, any_case: bool) -> str:
+    # Some letters have several in the other case: those stay as they are.
+    cases = {each for each in (letter.lower(), letter.upper()) if len(each) == 1}
+    if any_case and len(cases) > 1:
+        return f"[{''.join(sorted({letter, *cases}))}]"
+    return f"[{letter}]" if letter in "*?[" else letter
 
 
 def name_holds(literals: tuple[str, ...]) -> Select[tuple[int]]:

@@ -27,14 +27,17 @@ class OneBlob:
     """A blob store with a single file in it; counts how often that is opened and is open."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.file = path
         self.opened = 0
         self.blobs: list[FileBlob] = []
 
     def open(self, key: str) -> FileBlob:
         self.opened += 1
-        self.blobs.append(FileBlob(os.open(self.path, os.O_RDONLY)))
+        self.blobs.append(FileBlob(os.open(self.file, os.O_RDONLY)))
         return self.blobs[-1]
+
+    def path(self, key: str) -> str:
+        return str(self.file)
 
     @property
     def open_now(self) -> int:
@@ -204,11 +207,12 @@ async def test_what_is_at_hand_is_what_the_frame_is(
         found = await instance.frame_map()
 
         for frame_number in range(found.count + 2):
-            data_at_hand = instance.at_hand(frame_number)
+            for scratch in (None, memoryview(bytearray(1000))):
+                data_at_hand = instance.at_hand(frame_number, scratch)
 
-            if data_at_hand is not None:
-                (frame,) = await instance.frames((frame_number,))
-                assert bytes(data_at_hand) == b"".join(content(instance._reader, frame))
+                if data_at_hand is not None:
+                    (frame,) = await instance.frames((frame_number,))
+                    assert bytes(data_at_hand) == b"".join(content(instance._reader, frame))
         instance.release()
         opened.close()
 

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 
 from made_instances import Kept, image
 from made_pictures import grey, seen
-from made_states import BLENDING, STATE, area, made, reference, state
+from made_states import BLENDING, STATE, annotation, area, made, note, reference, state
 
 LEVELS = np.arange(256, dtype=np.uint16).reshape(8, 32)
 PLACE = f"/studies/1.2/series/1.2.9/instances/{STATE}"
@@ -91,6 +91,17 @@ async def test_a_state_s_thumbnail_is_what_it_shows(web: httpx.AsyncClient, at: 
     answer = await get(web, f"{at}/thumbnail", viewport="32,32")
 
     assert (seen(answer.content) == 255 - LEVELS).all()
+
+
+async def test_nobody_is_named_on_a_thumbnail(web: httpx.AsyncClient, kept: Kept) -> None:
+    """PS3.18 10.4.3.3.4: text of a state may be anybody's name."""
+    plain = grey(np.zeros((40, 60)), BitsStored=8, HighBit=7)
+    named = annotation(note("Doe^Jane", (2, 2, 58, 20)))
+    await kept.store(plain)
+    await kept.store(state(plain, GraphicAnnotationSequence=[named]))
+
+    assert seen((await get(web, f"{PLACE}/rendered")).content).any()
+    assert not seen((await get(web, f"{PLACE}/thumbnail")).content).any()
 
 
 async def test_all_images_and_frames_that_a_state_refers_to_are_given(
@@ -264,6 +275,7 @@ async def test_region_and_viewport_come_after_the_state(web: httpx.AsyncClient, 
         {"presentationUID": "1.2.3.4", "presentationSeriesUID": "1.2.3"},
         {"windowCenter": "40", "windowWidth": "400"},
         {"frameNumber": "1"},
+        {"anonymize": "yes"},
         {"contentType": "application/dicom"},
     ],
 )

@@ -228,13 +228,6 @@ async def test_a_rendering_that_is_asked_for_wrongly_is_refused(
     assert answer.status_code == 400
 
 
-async def test_what_is_to_be_anonymized_is_not_given_out(web: httpx.AsyncClient) -> None:
-    answer = await get(web, anonymize="yes")
-
-    assert answer.status_code == 501
-    assert b"Doe" not in answer.content
-
-
 async def test_a_transfer_is_resumed(web: httpx.AsyncClient) -> None:
     whole = await get(web)
 

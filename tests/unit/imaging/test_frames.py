@@ -381,11 +381,11 @@ def test_with_a_table_the_last_frame_takes_little_more_than_the_table() -> None:
 def test_a_kept_map_of_a_hundred_thousand_frames_is_small_and_quickly_read() -> None:
     reader = Large(encapsulated([], description(FRAMES))[:-8])
     kept = frames.locate(Walk(reader, JPEG), JPEG).to_bytes()
-    started = time.perf_counter()
+    started = time.process_time()
 
     found = FrameMap.from_bytes(kept)
 
-    assert time.perf_counter() - started < 0.2
+    assert time.process_time() - started < 0.2
     assert len(kept) < 5 * FRAMES
     assert told(reader, FRAMES, found) == FRAMES - 1
 

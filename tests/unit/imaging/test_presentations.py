@@ -648,6 +648,13 @@ def test_what_cannot_be_applied_whole_is_not_applied(
         seen_by(tmp_path, image, said)
 
 
+def test_a_tile_of_a_slide_is_not_an_image_by_itself(tmp_path: Path) -> None:
+    image = eight(TotalPixelMatrixColumns=320, TotalPixelMatrixRows=80)
+
+    with pytest.raises(Unsupported, match="slides"):
+        seen_by(tmp_path, image, state(image))
+
+
 def test_more_graphics_than_are_drawn_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

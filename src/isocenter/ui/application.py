@@ -1,0 +1,87 @@
+"""All pages as one application, and the rules that hold for each of them."""
+
+from pathlib import Path
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from isocenter import __version__
+from isocenter.archive.archive import Archive
+from isocenter.config import Config
+from isocenter.ui import attributes, images, patterns, preferences, study, worklist
+from isocenter.ui.faults import HANDLERS
+
+STATIC: Final = Path(__file__).parent / "static"
+
+ROUTES: Final = (
+    Route("/", worklist.show, name="studies"),
+    Route("/studies/{study}", study.show, name="study"),
+    Route("/studies/{study}/series/{series}/images", images.listed, name="images"),
+    Route(
+        "/studies/{study}/series/{series}/instances/{instance}/attributes",
+        attributes.show,
+        name="attributes",
+    ),
+    Route("/preferences", preferences.keep, methods=["POST"], name="preferences"),
+    Route("/patterns", patterns.show, name="patterns"),
+)
+"""Every page."""
+
+# Nothing is run or shown but what we serve ourselves, so script in a patient's name stays text
+# even where escaping were forgotten. Thumbnails a page makes itself are blobs.
+POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data: blob:",
+        "media-src 'self' blob:",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "frame-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'self'",
+    )
+)
+_LONG: Final = b"public, max-age=31536000, immutable"
+
+
+def application(archive: Archive, config: Config) -> Starlette:
+    """Return what is served at ``/``; pages find ``archive`` and ``config`` in the state."""
+    serving = Starlette(
+        routes=[*ROUTES, Mount(f"/static/{__version__}", StaticFiles(directory=STATIC))],
+        middleware=[Middleware(_Guarded)],
+        exception_handlers=HANDLERS,
+    )
+    serving.state.archive = archive
+    serving.state.config = config
+    return serving
+
+
+class _Guarded:
+    """Sends what keeps a page safe with each answer."""
+
+    def __init__(self, within: ASGIApp) -> None:
+        self._within = within
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_static = scope.get("path", "").startswith("/static/")
+
+        async def guard(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [*message["headers"], (b"referrer-policy", b"same-origin")]
+                if is_static and message["status"] == 200:
+                    headers.append((b"cache-control", _LONG))  # the path names the version
+                elif not any(name == b"cache-control" for name, _ in headers):
+                    headers.append((b"cache-control", b"no-store"))  # patients' data
+                if not any(name == b"content-security-policy" for name, _ in headers):
+                    headers.append((b"content-security-policy", POLICY.encode()))
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await self._within(scope, receive, guard)

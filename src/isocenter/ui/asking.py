@@ -1,0 +1,54 @@
+"""What the pages ask of the archive."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from starlette.requests import Request
+
+from isocenter.archive.archive import Archive
+from isocenter.dicom.identity import may_be_uid
+from isocenter.errors import NotFound
+from isocenter.storage.attributes import Level
+from isocenter.storage.query import Key, Query
+
+STUDY_UID, SERIES_UID, INSTANCE_UID = 0x0020000D, 0x0020000E, 0x00080018
+
+
+def archive_of(request: Request) -> Archive:
+    """The archive whose pages these are."""
+    archive: Archive = request.app.state.archive
+    return archive
+
+
+def uid_of(request: Request, name: str) -> str:
+    """The UID that a path gives for ``name``. Raises: NotFound."""
+    given = str(request.path_params[name])
+    # Wild cards are none in a UID, but would be in a query.
+    if not may_be_uid(given) or any(each in given for each in '*?\\"'):
+        raise NotFound("that is not a UID")
+    return given
+
+
+async def one(archive: Archive, level: Level, *keys: Key) -> dict[str, Any]:
+    """The attributes of the one entity that matches. Raises: NotFound."""
+    found = await archive.answer(Query(level=level, keys=keys, limit=1))
+    if not found.first:
+        raise NotFound("it is not in the archive")
+    return found.first[0].attributes
+
+
+async def every(
+    archive: Archive, level: Level, *keys: Key, returns: frozenset[int] | None = None
+) -> AsyncIterator[dict[str, Any]]:
+    """The attributes of all that matches, in the order of the level."""
+    async for page in archive.search(Query(level=level, keys=keys, returns=returns)):
+        for match in page:
+            yield match.attributes
+
+
+async def some(
+    archive: Archive, level: Level, keys: Sequence[Key], limit: int
+) -> list[dict[str, Any]]:
+    """The attributes of the first that match."""
+    found = await archive.answer(Query(level=level, keys=tuple(keys), limit=limit))
+    return [match.attributes for match in found.first]

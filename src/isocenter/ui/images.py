@@ -1,0 +1,54 @@
+"""What the quick look shows of a series: each instance, what it is and how many frames it has."""
+
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from isocenter.storage.attributes import Level
+from isocenter.storage.query import Key
+from isocenter.ui import asking
+from isocenter.ui.formats import text_of
+
+MOST: Final = 20_000
+"""Instances of one answer: a series with more opens with the first of them."""
+
+_VIDEO: Final = frozenset(f"1.2.840.10008.5.1.4.1.1.77.1.{each}.1" for each in (1, 2, 4))
+_DOCUMENTS: Final = frozenset(f"1.2.840.10008.5.1.4.1.1.104.{each}" for each in (1, 2))
+_RETURNED: Final = frozenset((0x00080016, 0x00080018, 0x00280008, 0x00280010, 0x00280011))
+
+
+async def listed(request: Request) -> Response:
+    """GET /studies/{study}/series/{series}/images: a JSON array of what there is to see."""
+    archive = asking.archive_of(request)
+    keys = (
+        Key(asking.STUDY_UID, asking.uid_of(request, "study")),
+        Key(asking.SERIES_UID, asking.uid_of(request, "series")),
+    )
+    await asking.one(archive, Level.SERIES, *keys)
+    found: list[dict[str, Any]] = []
+    async for each in asking.every(archive, Level.IMAGE, *keys, returns=_RETURNED):
+        found.append(_seen(each))
+        if len(found) == MOST:
+            break
+    return Response(orjson.dumps(found), media_type="application/json")
+
+
+def _seen(attributes: dict[str, Any]) -> dict[str, Any]:
+    columns = int(text_of(attributes, 0x00280011) or 0)
+    return {
+        "uid": text_of(attributes, asking.INSTANCE_UID),
+        "kind": _kind(text_of(attributes, 0x00080016), is_image=columns > 0),
+        "frames": max(1, int(text_of(attributes, 0x00280008) or 1)),
+        "rows": int(text_of(attributes, 0x00280010) or 0),
+        "columns": columns,
+    }
+
+
+def _kind(sop_class: str, *, is_image: bool) -> str:
+    if sop_class in _VIDEO:
+        return "video"
+    if sop_class in _DOCUMENTS:
+        return "document"
+    return "image" if is_image else "card"

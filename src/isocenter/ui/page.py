@@ -1,0 +1,66 @@
+"""Making a page: templates, the reader's language and theme."""
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from isocenter import __version__
+from isocenter.ui import formats, language
+from isocenter.ui.language import Language
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+THEMES: Final = ("dark", "light")
+"""The first is the default: reading rooms are dark."""
+
+_environment = Environment(
+    loader=FileSystemLoader(TEMPLATES),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    auto_reload=False,
+)
+_environment.globals["version"] = __version__
+
+
+def theme_of(request: Request) -> str:
+    """The theme the reader chose."""
+    chosen = request.cookies.get("theme")
+    return chosen if chosen in THEMES else THEMES[0]
+
+
+def render(
+    request: Request, template: str, context: Mapping[str, Any] | None = None, *, status: int = 200
+) -> HTMLResponse:
+    """Return a page, or a part of one, made from ``template``."""
+    tongue = language.of(request)
+    text = made(
+        template, tongue, {"request": request, "theme": theme_of(request), **(context or {})}
+    )
+    headers = {"vary": "HX-Request, Accept-Language, Cookie", "content-language": tongue.code}
+    return HTMLResponse(text, status, headers)
+
+
+def made(template: str, tongue: Language, context: Mapping[str, Any]) -> str:
+    """Return ``template`` filled in."""
+    return _environment.get_template(template).render(
+        {
+            "_": tongue.say,
+            "language": tongue,
+            "languages": language.LANGUAGES.values(),
+            "formats": formats.Formats(tongue),
+            "themes": THEMES,
+            "today": date.today(),
+            **context,
+        }
+    )
+
+
+def is_partial(request: Request) -> bool:
+    """Whether a part of a page is asked for, to be put into one that is there."""
+    return "hx-request" in request.headers and "hx-history-restore-request" not in request.headers

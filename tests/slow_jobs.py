@@ -1,0 +1,44 @@
+"""Jobs for worker processes that take their time."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from isocenter.errors import Malformed
+from isocenter.imaging.workers import alive
+
+
+def lively(_: memoryview, seconds: float, notes: str) -> bytes:
+    """Work on for so long, with signs of life; note how often."""
+    end = time.monotonic() + seconds
+    with Path(notes).open("a") as out:
+        while time.monotonic() < end:
+            alive()
+            out.write(".")
+            out.flush()
+            time.sleep(0.02)
+        out.write("!")
+    return b"done"
+
+
+def silent(_: memoryview, seconds: float, allowance: float) -> bytes:
+    """Work on for so long, having said how long it may take."""
+    alive(allowance)
+    time.sleep(seconds)
+    return b"done"
+
+
+def film(_: memoryview, seconds: float, log: str, path: str, limit: int) -> bytes:
+    """Make a file in so long."""
+    lively(_, seconds, log)
+    Path(path).write_bytes(b"film of %d" % limit)
+    return b""
+
+
+def refused(_: memoryview, log: str, path: str, limit: int) -> bytes:
+    """Refuse, having begun to write."""
+    with Path(log).open("a") as out:
+        out.write("!")
+    Path(path).write_bytes(bytes(limit % 1000))
+    raise Malformed("broken")

@@ -1,0 +1,50 @@
+"""Jobs that take long: they go on as long as they live and somebody waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import slow_jobs
+from isocenter.errors import Malformed
+from isocenter.imaging.workers import Workers, alive
+
+
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    workers = Workers(1, patience=1.0)
+    yield workers
+    workers.close()
+
+
+async def test_a_job_that_is_alive_may_take_longer(workers: Workers, tmp_path: Path) -> None:
+    assert await workers.run(slow_jobs.lively, [], 2.0, str(tmp_path / "notes")) == b"done"
+
+
+async def test_a_job_may_say_how_long_its_next_step_takes(workers: Workers) -> None:
+    assert await workers.run(slow_jobs.silent, [], 1.5, 2.0) == b"done"
+    with pytest.raises(Malformed, match="took more than"):
+        await workers.run(slow_jobs.silent, [], 5.0, 0.1)
+
+
+async def test_a_job_that_nobody_waits_for_is_ended_at_its_next_sign_of_life(
+    workers: Workers, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    waiting = asyncio.create_task(workers.run(slow_jobs.lively, [], 60.0, str(notes)))
+    while not notes.exists():  # noqa: ASYNC110 - another process writes
+        await asyncio.sleep(0.02)
+
+    waiting.cancel()
+    # The next job finds the only worker free.
+    assert await workers.run(slow_jobs.silent, [], 0.0, 0.0) == b"done"
+
+    assert "!" not in notes.read_text()
+
+
+def test_signs_of_life_mean_nothing_where_nobody_listens() -> None:
+    alive()
+    alive(10.0)

@@ -1,0 +1,121 @@
+"""A study's page: its series, its images, what else there is of the patient."""
+
+import re
+
+import httpx
+import pytest
+
+from isocenter.ui.attributes import flattened
+from made_instances import Kept, image
+
+
+async def put(kept: Kept, study: str, series: str, number: int, **attributes: object) -> None:
+    uids = {"StudyInstanceUID": study, "SeriesInstanceUID": f"{study}.{series}"}
+    await kept.store(image(f"{study}.{series}.{number}", **{**uids, **attributes}))
+
+
+async def test_the_page_shows_all_series_and_opens_one(
+    browser: httpx.AsyncClient, kept: Kept
+) -> None:
+    await put(kept, "9.1", "1", 1, SeriesDescription="Axial", SeriesNumber=1)
+    await put(kept, "9.1", "2", 1, SeriesDescription="<b>Sagittal", SeriesNumber=2)
+
+    first = await browser.get("/studies/9.1")
+    second = await browser.get("/studies/9.1?series=9.1.2")
+
+    assert "Axial" in first.text
+    assert "&lt;b&gt;Sagittal" in first.text
+    assert 'data-images="/studies/9.1/series/9.1.1/images"' in first.text
+    assert 'data-images="/studies/9.1/series/9.1.2/images"' in second.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/studies/9.9",
+        "/studies/*",
+        "/studies/9.1?series=9.9",
+        "/studies/9.1/series/9.9/images",
+        "/studies/9.1/series/9.1.1/instances/9.9/attributes",
+        "/studies/9.1/series/9.1.1/instances/*/attributes",
+    ],
+)
+async def test_what_is_not_there_is_told(browser: httpx.AsyncClient, kept: Kept, path: str) -> None:
+    await put(kept, "9.1", "1", 1)
+
+    assert (await browser.get(path)).status_code == 404
+
+
+async def test_other_studies_are_of_the_same_patient_only(
+    browser: httpx.AsyncClient, kept: Kept
+) -> None:
+    await put(kept, "9.1", "1", 1, PatientID="P1", IssuerOfPatientID="NORTH")
+    await put(kept, "9.2", "1", 1, PatientID="P1", IssuerOfPatientID="NORTH")
+    await put(kept, "9.3", "1", 1, PatientID="P1", IssuerOfPatientID="SOUTH")
+    await put(kept, "9.4", "1", 1, PatientID="P1")
+    await put(kept, "9.5", "1", 1, PatientID="P12", IssuerOfPatientID="NORTH")
+    await put(kept, "9.6", "1", 1, PatientID=None)
+    await put(kept, "9.7", "1", 1, PatientID="P*")
+
+    async def priors(study: str) -> list[str]:
+        page = await browser.get(f"/studies/{study}")
+        return re.findall(r'data-study="([^"]+)"', page.text)
+
+    assert await priors("9.1") == ["9.2"]
+    assert await priors("9.4") == []
+    assert await priors("9.6") == []
+    assert await priors("9.7") == []
+
+
+async def test_what_there_is_to_see_is_listed_in_order(
+    browser: httpx.AsyncClient, kept: Kept
+) -> None:
+    await put(kept, "9.1", "1", 2, InstanceNumber=2, NumberOfFrames=5)
+    await put(kept, "9.1", "1", 1, InstanceNumber=1)
+    pdf = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.104.1", "Rows": None, "Columns": None}
+    await put(kept, "9.1", "1", 3, InstanceNumber=3, **pdf)
+    sr = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.11", "Rows": None, "Columns": None}
+    await put(kept, "9.1", "1", 4, InstanceNumber=4, **sr)
+
+    listed = (await browser.get("/studies/9.1/series/9.1.1/images")).json()
+
+    assert [(each["uid"], each["kind"], each["frames"]) for each in listed] == [
+        ("9.1.1.1", "image", 1),
+        ("9.1.1.2", "image", 5),
+        ("9.1.1.3", "document", 1),
+        ("9.1.1.4", "card", 1),
+    ]
+
+
+async def test_attributes_are_found_with_what_they_are_in(
+    browser: httpx.AsyncClient, kept: Kept
+) -> None:
+    inner = image("1.1", PatientName="Inner^Name")
+    await put(kept, "9.1", "1", 1, ContentSequence=[inner], StudyDescription="Needle <i>")
+    path = "/studies/9.1/series/9.1.1/instances/9.1.1.1/attributes"
+
+    whole = await browser.get(path)
+    found = await browser.get(f"{path}?find=inner", headers={"HX-Request": "true"})
+
+    assert "Needle &lt;i&gt;" in whole.text
+    assert "CT Image Storage" in whole.text
+    names = re.findall(r'<th scope="row">([^<]*)</th>', found.text)
+    assert names == ["Content Sequence", "#1", "Patient's Name"] or names == [
+        "Content Sequence",
+        "#1",
+        "Patient&#39;s Name",
+    ]
+    assert "Nothing matches" in (await browser.get(f"{path}?find=nowhere")).text
+
+
+def test_private_attributes_are_named_after_their_creator() -> None:
+    model = {
+        "00090010": {"vr": "LO", "Value": ["ACME 1.1"]},
+        "00091001": {"vr": "LO", "Value": ["x"]},
+        "00280010": {"vr": "US", "Value": [2]},
+    }
+
+    names = {row.tag: row.name for row in flattened(model)}
+
+    assert "ACME 1.1" in names["(0009,1001)"]
+    assert names["(0028,0010)"] == "Rows"
