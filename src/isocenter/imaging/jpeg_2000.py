@@ -10,7 +10,8 @@ import imagecodecs
 import numpy as np
 
 from isocenter.errors import Malformed, Unsupported
-from isocenter.imaging import codestream, samples
+from isocenter.imaging import codestream, samples, threads
+from isocenter.imaging.codestream import Codestream
 from isocenter.imaging.native import Buffer, Pixels
 from isocenter.imaging.pixel_format import PixelFormat
 
@@ -23,14 +24,18 @@ def decode(data: Buffer, form: PixelFormat) -> Pixels:
 
     Raises: Malformed.
     """
-    return _decoded(imagecodecs.jpeg2k_decode, data, form)
+    return _decoded(_by_openjpeg, data, form, codestream.jpeg_2000(data))
 
 
 def decode_high_throughput(data: Buffer, form: PixelFormat) -> Pixels:
     """As ``decode``, for HTJ2K."""
-    if codestream.jpeg_2000(data).is_reversible:
-        return _decoded(_by_openjph, data, form)
-    return _decoded(imagecodecs.jpeg2k_decode, data, form)
+    stream = codestream.jpeg_2000(data)
+    return _decoded(_by_openjph if stream.is_reversible else _by_openjpeg, data, form, stream)
+
+
+def _by_openjpeg(data: Buffer) -> Pixels:
+    pixels: Pixels = imagecodecs.jpeg2k_decode(data, numthreads=threads.allowed())
+    return pixels
 
 
 def _by_openjph(data: Buffer) -> Pixels:
@@ -38,8 +43,10 @@ def _by_openjph(data: Buffer) -> Pixels:
     return pixels
 
 
-def _decoded(decoder: Callable[[Buffer], Pixels], data: Buffer, form: PixelFormat) -> Pixels:
-    codestream.must_fit(codestream.jpeg_2000(data), form)
+def _decoded(
+    decoder: Callable[[Buffer], Pixels], data: Buffer, form: PixelFormat, stream: Codestream
+) -> Pixels:
+    codestream.must_fit(stream, form)
     try:
         pixels = decoder(data)
     except (RuntimeError, ValueError) as error:
