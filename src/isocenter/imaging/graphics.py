@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
+import numpy as np
+
 from isocenter.errors import Malformed, Unsupported
 from isocenter.imaging.attributes import (
     Dataset,
@@ -282,8 +284,14 @@ def _opacity(style: Dataset, tag: str) -> float:
 
 def _points(item: Dataset, tag: str) -> tuple[Point, ...]:
     """Raises: Malformed, for half a point or one that is nowhere."""
-    found = numbers(item, tag)
-    if len(found) != len(values(item, tag)) or len(found) % 2:
+    if "InlineBinary" in item.get(tag, {}):  # of 64 KiB and more, explicit VR has it as UN
+        data = binary(item, tag)
+        found = np.frombuffer(data, "<f4", len(data) // 4).astype(float).tolist()
+        is_whole = bool(np.isfinite(found).all()) and not len(data) % 8
+    else:
+        found = numbers(item, tag)
+        is_whole = len(found) == len(values(item, tag)) and not len(found) % 2
+    if not is_whole:
         raise Malformed("a graphic of the presentation state has half a point")
     return tuple(zip(found[::2], found[1::2], strict=True))
 

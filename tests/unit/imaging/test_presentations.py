@@ -390,6 +390,15 @@ def test_graphics_lie_where_they_are_said_to(
     assert lit(seen_by(tmp_path, image, said)) == extent
 
 
+@pytest.mark.filterwarnings("ignore:The value for the data element")
+def test_more_points_than_explicit_vr_has_room_for_are_read(tmp_path: Path) -> None:
+    """PS3.5 6.2.2: what is too long for a length of two bytes stands there as UN."""
+    line = graphic("POLYLINE", *[10, 5, 50, 5] * 5000)
+    said = state(image := dark(), GraphicAnnotationSequence=[annotation(line)])
+
+    assert lit(seen_by(tmp_path, image, said)) == (9, 49, 4, 4)
+
+
 def test_a_point_is_seen(tmp_path: Path) -> None:
     said = state(
         image := dark(), GraphicAnnotationSequence=[annotation(graphic("POINT", 30.5, 20.5))]
