@@ -104,6 +104,7 @@ DOCUMENTS = "1.2.10"
 """The study of which instance n is a document of the nth of the media types there are."""
 
 
+ANONYMIZE = "&anonymize=yes"
 SLIDE = {"study": "1.2.12", "series": "1.2.12.9", "instance": "1.2.12.1"}
 """A slide of more pixels than one picture has."""
 
@@ -262,6 +263,7 @@ async def sow(folder: Path) -> None:
             await made.kept.store(_document(number, sop_class))
         await made.kept.store(_film())
         await made.kept.store(_slide())
+        await made.kept.store(image("1.2.3.6", **FRAME, BurnedInAnnotation="YES"))
         for number, syntax in enumerate(KEPT_AS.values()):
             uid = f"{COMPRESSED}.{number}"
             await made.kept.begin(_compressed(uid), syntax=syntax, sop_instance=uid).finish()
@@ -479,7 +481,7 @@ def _document_of(media_type: str) -> Mapping[str, str]:
 
 def _film_of(media_type: str) -> Mapping[str, str]:
     """What moves."""
-    if media_type != MP4:
+    if MediaType.parse(media_type).of_parts != MP4:
         return {}
     uids = {"study": FILM, "series": f"{FILM}.9", "instance": f"{FILM}.1"}
     return {**uids, "frames": "1,2"}
@@ -651,10 +653,11 @@ SPECIAL: Mapping[str, Mapping[int, tuple[Prober, ...]]] = {
                 "&seriesUID={series}&objectUID={instance}".format_map(SLIDE)
             ),
         ),
+        403: (_once(query=QUERIES["GET", "/wado"].replace("1.2.3.4", "1.2.3.6") + ANONYMIZE),),
         501: (
             _once(
                 query=QUERIES["GET", "/wado"].replace("application/dicom", "image/jpeg")
-                + "&anonymize=yes"
+                + "&presentationUID=1.2&presentationSeriesUID=1.2"
             ),
         ),
     },

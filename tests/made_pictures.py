@@ -70,3 +70,21 @@ def frames_of(file: bytes) -> list[tuple[int, Pixels]]:
             opened.seek(number)
             found.append((opened.info.get("duration", 0), np.asarray(opened.convert("L"))))
     return found
+
+
+def pdf_of(drawing: bytes, width: int, height: int) -> bytes:
+    """A PDF document of one page, with ``drawing`` as its content."""
+    objects = (
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids [3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 %d %d]/Contents 4 0 R/Resources<<>>>>"
+        % (width, height),
+        b"<</Length %d>>stream\n%s\nendstream" % (len(drawing), drawing),
+    )
+    written, places = b"%PDF-1.4\n", []
+    for number, each in enumerate(objects, 1):
+        places.append(len(written))
+        written += b"%d 0 obj%s endobj\n" % (number, each)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    end = b"trailer<</Size 5/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n" % len(written)
+    return written + b"xref\n0 5\n0000000000 65535 f \n" + table + end

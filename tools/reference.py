@@ -33,8 +33,7 @@ from isocenter.dimse import status
 from isocenter.dimse.negotiation import Offer
 from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.dimse.upper_layer import STEPS, TABLE, Action, Event, State
-from isocenter.imaging.codecs import CODECS
-from isocenter.imaging.transcoding import RECOMPRESSED
+from isocenter.imaging import abilities
 from isocenter.services import providers, retrieve, suboperations
 from isocenter.services.status import STATUSES
 from isocenter.services.store import StoreProvider
@@ -523,24 +522,45 @@ def _words(name: str) -> str:
 # --- formats
 
 
+def _proofs() -> Mapping[str, Any]:
+    """What `tests/formats.py` has noted."""
+    proofs = (DOCS.parent / "tests" / "data" / "formats.json").read_text("utf-8")
+    return cast(Mapping[str, Any], json.loads(proofs))
+
+
 def formats() -> str:
-    """Every codec: who does it, and what proved it."""
-    proofs = json.loads((DOCS.parent / "tests" / "data" / "formats.json").read_text("utf-8"))
+    """Every transfer syntax: whether its pixels are decoded and encoded, by what, and the proof."""
+    proofs = _proofs()
     rows = []
-    for uid, codec in CODECS.items():
-        is_made = codec.encode is not None or any(to == uid for _, to in RECOMPRESSED)
+    for uid in abilities.transfer_syntaxes():
+        ability = abilities.of_transfer_syntax(uid)
         rows.append(
             (
                 TRANSFER_SYNTAXES[uid].name,
                 f"`{uid}`",
-                _proof(codec.decode is not None, proofs["decoded"].get(uid)),
-                _proof(is_made, proofs["encoded"].get(uid)),
-                codec.library.name,
-                codec.library.licence,
+                _proof(ability.is_decoded, proofs["decoded"].get(uid)),
+                _proof(ability.is_encoded, proofs["encoded"].get(uid)),
+                ability.library,
+                ability.licence,
             )
         )
     headings = ("transfer syntax", "UID", "decoded", "encoded", "library", "licence")
     return table(headings, rows)
+
+
+def image_classes() -> str:
+    """Every SOP class of images: whether it is kept, read and rendered, and the proof."""
+    rows = []
+    for uid, proof in ((uid, _proofs()["classes"].get(uid)) for uid in abilities.images()):
+        known = SOP_CLASSES[uid]
+        done = [_yes(proof is not None and proof[what]) for what in ("kept", "read", "rendered")]
+        retired = " (retired)" if known.is_retired else ""
+        rows.append((f"{known.name}{retired}", f"`{uid}`", *done, proof["file"] if proof else ""))
+    return table(("SOP class", "UID", "kept", "read", "rendered", "proven by"), rows)
+
+
+def _yes(is_done: bool) -> str:
+    return "yes" if is_done else "no"
 
 
 def _proof(can: bool, proof: Mapping[str, str] | None) -> str:
@@ -586,7 +606,7 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         *((name, partial(keys_of_category, name)) for name in BY_CATEGORY),
     ),
     "reference/workitem-attributes.md": (("workitem", workitem),),
-    "reference/formats.md": (("formats", formats),),
+    "reference/formats.md": (("formats", formats), ("image classes", image_classes)),
     "explanation/architecture.md": (("states", states), ("transitions", transitions)),
 }
 

@@ -1,8 +1,10 @@
 """The HTTP listener before slow, greedy and broken clients, over real sockets."""
 
 import asyncio
+import hashlib
 import json
 import logging
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,10 +12,12 @@ from dataclasses import replace
 
 import httpx
 import pytest
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from isocenter.app.http import Gate, HttpListener, application
 from isocenter.config import HttpConfig
+from isocenter.dicomweb.bodies import LONG_BODY
 from isocenter.dicomweb.delivery import Stream
 
 QUICK = HttpConfig(header_timeout=0.4, network_timeout=0.4, idle_timeout=1, max_header_size=4096)
@@ -342,3 +346,136 @@ async def test_who_is_refused_and_goes_on_sending_reads_the_answer_all_the_same(
 
         writer.close()
     assert problem_in(answer)["status"] == 431
+
+
+# --- long bodies, which the application takes from the connection itself
+
+
+LONG = 3_000_000
+
+
+async def takes_it_long(scope: Scope, receive: Receive, send: Send) -> None:
+    """As ``echo``, past the server; tells a digest as well."""
+    begin = scope["extensions"][LONG_BODY]
+    body = begin()
+    digest, size = hashlib.sha256(), 0
+    if body is None:
+        await echo(scope, receive, send)
+        return
+    try:
+        while (piece := await body.next(5)) is not None:
+            digest.update(piece.view)
+            size += len(piece)
+            piece.let_go()
+    except ClientDisconnect:
+        gone.append(size)
+        return
+    told = f"{size} {digest.hexdigest()}".encode()
+    headers = [(b"content-length", str(len(told)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": told})
+
+
+def long_request(body: bytes, *fields: str) -> bytes:
+    lines = ["POST /dicom-web/ HTTP/1.1", "Host: h", f"Content-Length: {len(body)}", *fields]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+async def test_a_long_body_comes_whole_and_the_next_request_after_it() -> None:
+    first, second = os.urandom(LONG), os.urandom(LONG + 1)
+    last = (
+        b"POST /dicom-web/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 2\r\n\r\nxx"
+    )
+
+    async with listening(takes_it_long, HttpConfig()) as port:
+        answer = await talk(port, long_request(first) + long_request(second) + last)
+
+    told = [hashlib.sha256(body).hexdigest().encode() for body in (first, second)]
+    assert [answer.count(each) for each in told] == [1, 1]
+    assert answer.endswith(b"/dicom-web/x 2")
+
+
+async def test_a_long_body_may_be_asked_for_first() -> None:
+    body = os.urandom(LONG)
+    whole = long_request(body, "Expect: 100-continue", "Connection: close")
+
+    async with listening(takes_it_long, HttpConfig()) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(whole[: -len(body)])
+        told = await reader.readuntil(b"\r\n\r\n")
+        writer.write(body)
+        answer = await reader.read()
+        writer.close()
+
+    assert told.startswith(b"HTTP/1.1 100 ")
+    assert answer.endswith(hashlib.sha256(body).hexdigest().encode())
+
+
+async def test_a_client_that_leaves_in_a_long_body_is_told_of() -> None:
+    gone.clear()
+    async with listening(takes_it_long, HttpConfig()) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(long_request(bytes(LONG))[:-1000])
+        await writer.drain()
+        writer.close()
+        async with asyncio.timeout(5):
+            while not gone:  # noqa: ASYNC110 nobody sets an event
+                await asyncio.sleep(0.01)
+
+    assert gone[0] <= LONG - 1000
+
+
+async def test_a_long_body_that_stops_is_not_waited_for() -> None:
+    gone.clear()
+    async with listening(takes_it_long) as port:
+        answer = await talk(port, long_request(bytes(LONG))[:-1000])
+
+    assert problem_in(answer)["status"] == 408
+    assert len(gone) == 1
+
+
+async def test_what_is_left_of_a_long_body_is_not_taken_for_the_next_request() -> None:
+    async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+        body = scope["extensions"][LONG_BODY]()
+        if body is None:
+            await echo(scope, receive, send)
+            return
+        await body.next(5)
+        headers = [(b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    last = b"GET /dicom-web/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+    disguised = (b"GET /dicom-web/never HTTP/1.1\r\nHost: h\r\n\r\n" * LONG)[:LONG]
+    async with listening(refusing, HttpConfig()) as port:
+        answer = await talk(port, long_request(disguised) + last)
+
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert answer.count(b"HTTP/1.1") == 2
+    assert answer.endswith(b"/dicom-web/x 0")
+
+
+async def test_who_does_not_take_a_long_body_holds_the_client_up() -> None:
+    async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
+        body = scope["extensions"][LONG_BODY]()
+        await begun.wait()
+        size = 0
+        while (piece := await body.next(5)) is not None:
+            size += len(piece)
+        told = str(size).encode()
+        headers = [(b"content-length", str(len(told)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": told})
+
+    begun = asyncio.Event()
+    whole = 64 << 20  # more than sockets hold
+    async with listening(waiting, HttpConfig()) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(long_request(bytes(whole), "Connection: close"))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(writer.drain(), 0.5)
+        begun.set()
+        answer = await reader.read()
+        writer.close()
+
+    assert answer.endswith(str(whole).encode())

@@ -8,17 +8,28 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from isocenter.app.long_bodies import LongBody
+from isocenter.dicomweb import bodies
 from isocenter.dicomweb.problems import RETRY_AFTER, problem
+from isocenter.dimse.slabs import SlabPool
 
 log = logging.getLogger(__name__)
 
 LEFTOVER: Final = 4 << 20
 """Bytes that are still taken after an answer, so that the client gets to read it."""
+
+LONG: Final = 1 << 18
+"""Bytes still to come of a body that are worth taking past the parser."""
+
+POOL: Final = SlabPool(kept=8)
+"""Memory for long bodies."""
 
 FAREWELL: Final = 5.0
 """Seconds in which a refusal must have been taken."""
@@ -57,6 +68,9 @@ class Connection(HttpToolsProtocol):
         self._header_bytes: int | None = 0
         """Bytes of the request line and header fields so far; None behind them."""
         self._leftover = 0
+        self._body_left = 0
+        """Bytes of the body that are still to come, where Content-Length says how many."""
+        self._long_body: LongBody | None = None
         self._is_refused = False
         self._state = Waiting.HEADERS
         self._since = self._moved = self.loop.time()
@@ -116,9 +130,14 @@ class Connection(HttpToolsProtocol):
         self._leftover = 0
         if not self._is_refused:
             super().on_headers_complete()
+            self._body_left = _content_length(self.headers)
+            begin = partial(self.begin_long_body, self.cycle)
+            extensions: dict[str, Any] = {bodies.LONG_BODY: begin}
+            self.scope["extensions"] = extensions
 
     def on_body(self, body: bytes) -> None:
         """Some of the body."""
+        self._body_left -= len(body)
         if not self._is_refused:
             super().on_body(body)
 
@@ -156,6 +175,8 @@ class Connection(HttpToolsProtocol):
         if is_under_way:
             cycle.disconnected = True
             cycle.message_event.set()
+            if self._long_body is not None:
+                self._long_body.lose()
         if not (is_under_way and cycle.response_started):
             self.transport.write(_written(status, detail))
         self._leftover = 0
@@ -171,6 +192,54 @@ class Connection(HttpToolsProtocol):
         self._leftover += size
         if self._leftover > LEFTOVER:
             self.transport.abort()
+
+    # --- long bodies
+
+    def begin_long_body(self, cycle: RequestResponseCycle) -> LongBody | None:
+        """Give what is left of the body of ``cycle``, if that is long; it comes nowhere else."""
+        is_at_hand = cycle is self.cycle and self._long_body is None and self.wants_body
+        if not is_at_hand or self._body_left < LONG:
+            return None
+        if cycle.waiting_for_100_continue:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            cycle.waiting_for_100_continue = False
+        begun, cycle.body = bytes(cycle.body), bytearray()
+        self._long_body = LongBody(self, begun, self._body_left, POOL)
+        self._hand_over(self._long_body)
+        return self._long_body
+
+    @property
+    def wants_body(self) -> bool:
+        """Nobody has answered yet."""
+        return not (self._is_refused or self.cycle.disconnected or self.cycle.response_complete)
+
+    def body_moves(self, size: int) -> None:
+        """Bytes of a long body came."""
+        self._moved = self.loop.time()
+        if not self.wants_body:
+            self._discard(size)
+
+    def body_ends(self) -> None:
+        """The next that comes is another request."""
+        self._body_left, self._long_body = 0, None
+        self.on_message_complete()
+        self.parser = httptools.HttpRequestParser(self)  # the old one waits for the body
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        self._hand_over(self)
+
+    def hold_body(self) -> None:
+        """Read no more for now."""
+        self.flow.pause_reading()
+
+    def resume_body(self) -> None:
+        """Go on reading."""
+        self.flow.resume_reading()
+
+    def _hand_over(self, protocol: asyncio.BaseProtocol) -> None:
+        """Have ``protocol`` told what comes; event loops look at its kind when reading begins."""
+        self.flow.pause_reading()
+        self.transport.set_protocol(protocol)
+        self.flow.resume_reading()
 
     # --- deadlines
 
@@ -223,6 +292,11 @@ class Connection(HttpToolsProtocol):
             self.transport.close()  # it said nothing, so it asked nothing
         else:
             self.refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not come to an end in time")
+
+
+def _content_length(headers: list[tuple[bytes, bytes]]) -> int:
+    """As the parser has checked it; 0, where there is none."""
+    return next((int(value) for name, value in headers if name == b"content-length"), 0)
 
 
 def limited(limits: Limits) -> type[Connection]:

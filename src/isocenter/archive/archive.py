@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
+from isocenter.archive.anonymize import Anonymizer
 from isocenter.archive.backpressure import Budget, Share
 from isocenter.archive.commitment import Commitments
 from isocenter.archive.films import Films, group_of
@@ -69,6 +70,7 @@ class Archive:
         )
         self._videos = MadeFiles(folder / VIDEOS_NAME, config.videos_size)
         self.films = Films(self.renderings, store, self._videos, self._filming, workers)
+        self.anonymizer = Anonymizer(folder, self.opened, workers)
 
     @classmethod
     async def open(

@@ -6,7 +6,7 @@ somebody else's slow network; what is above comes out of the budget that all sha
 
 import asyncio
 from collections import deque
-from typing import Final
+from typing import Final, Protocol
 
 GUARANTEED: Final = 1 << 20
 """Bytes of one sender that may wait whatever the others do; more than a reception keeps back."""
@@ -14,6 +14,13 @@ MOST: Final = 8 << 20
 """Bytes of one sender that may wait."""
 TOTAL: Final = 64 << 20
 """Bytes beyond the guaranteed ones, of all senders."""
+
+
+class Owner(Protocol):
+    """Memory that is used again once everybody has let go of it."""
+
+    def hold(self) -> None: ...
+    def let_go(self) -> None: ...
 
 
 class Budget:
@@ -55,10 +62,12 @@ class Share:
         self._held = 0
         self._changed = asyncio.Event()
 
-    def lend(self, data: bytes | memoryview) -> "Lent":
-        """``data`` as a part that counts until it is released."""
+    def lend(self, data: bytes | memoryview, owner: Owner | None = None) -> "Lent":
+        """``data`` as a part that counts, and holds on to ``owner``, until it is released."""
         self._count(len(data))
-        return Lent(self, memoryview(data))
+        if owner is not None:
+            owner.hold()
+        return Lent(self, memoryview(data), owner)
 
     def give_back(self, size: int) -> None:
         """Bytes are written."""
@@ -90,12 +99,15 @@ class Share:
 class Lent:
     """Some bytes of a data set that came by a stream."""
 
-    __slots__ = ("_share", "view")
+    __slots__ = ("_owner", "_share", "view")
 
-    def __init__(self, share: Share, view: memoryview) -> None:
+    def __init__(self, share: Share, view: memoryview, owner: Owner | None) -> None:
         self._share = share
+        self._owner = owner
         self.view = view
 
     def release(self) -> None:
         """The bytes are written."""
         self._share.give_back(len(self.view))
+        if self._owner is not None:
+            self._owner.let_go()

@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 from isocenter.archive.not_rendered import NotRendered
 from isocenter.archive.rendering import Renderings
 from isocenter.errors import Malformed, NotFound, Unavailable, Unsupported
-from isocenter.imaging import cine, video, video_making
+from isocenter.imaging import cine, pyramids, video, video_making
 from isocenter.imaging.cine import Scene
 from isocenter.imaging.finishing import Finish
 from isocenter.imaging.frame_bytes import Frame
@@ -90,6 +90,8 @@ class Films:
             if frames:
                 raise NotRendered("frames of a video are given as pictures, such as image/jpeg")
             return await self._of_video(instance, subject, subject.video, look)
+        if pyramids.slide(subject.image) is not None:
+            raise NotRendered("the tiles of a slide do not move")
         listed = tuple(frames) or tuple(subject.played)
         if len(listed) < 2:
             raise NotRendered("one frame is no film: to be had is a picture, such as image/jpeg")

@@ -7,7 +7,10 @@ class NotRendered(Unsupported):
     """There is no picture of it, and there will be none."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(f"{why}; to be had is the instance itself")
+        super().__init__(
+            f"{why}; to be had are the instance itself (application/dicom), its metadata and bulk "
+            "data, and a thumbnail that says what it is"
+        )
         self.why = why
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from isocenter.archive.frames import OpenInstance, OpenInstances
 from isocenter.archive.not_rendered import NoSuchFrame, NotRendered, TooLarge
+from isocenter.archive.pages import ENCAPSULATED_PDF, first_page
 from isocenter.archive.slides import Slides
 from isocenter.dicom.sop_classes import SOP_CLASSES
 from isocenter.errors import Malformed, NotFound, Unavailable, Unsupported
@@ -237,9 +238,14 @@ class Renderings:
 
     async def _card(self, instance: InstanceRef, look: Look) -> bytes:
         """What an instance is. Nothing of the patient's is on it (PS3.18 10.4.3.3.4)."""
+        finish = Finish(media_type=look.media_type, quality=look.quality, viewport=look.viewport)
+        if instance.sop_class_uid == ENCAPSULATED_PDF:
+            try:
+                return await self._page(instance, finish)
+            except (Malformed, Unsupported, NotFound):
+                pass  # what cannot be drawn is still a document
         known = SOP_CLASSES.get(instance.sop_class_uid)
         name = known.name.removesuffix(" Storage") if known else "Private or unknown SOP class"
-        finish = Finish(media_type=look.media_type, quality=look.quality, viewport=look.viewport)
         return await self._workers.run(finishing.card, [], (_emblem(name), name), finish)
 
     async def _frame(self, opened: OpenInstance, subject: Subject, frame: int, look: Look) -> bytes:
@@ -263,6 +269,14 @@ class Renderings:
             except (Malformed, Unsupported) as error:
                 raise NotRendered(f"frame {number} cannot be rendered: {error}") from error
 
+    async def _page(self, instance: InstanceRef, finish: Finish) -> bytes:
+        opened = await self._opened.open(instance)
+        try:
+            async with self._slots:
+                return await first_page(opened, self._workers, finish)
+        finally:
+            opened.release()
+
     async def _drawn(self, opened: OpenInstance, subject: Subject, frame: int, look: Look) -> bytes:
         image = subject.image
         self.check(subject, look, (frame,))
@@ -270,6 +284,8 @@ class Renderings:
             try:
                 syntax = syntax_of_frames(opened.syntax)
                 followed = recipe(image, frame, syntax, look.window)
+                if not look.has_overlays:
+                    followed = replace(followed, overlays=())
                 data = await _read(opened, frame, image.form.size)
                 finish = finish_of(subject, frame, look)
                 return await self._workers.run(finishing.drawn, data, followed, finish)

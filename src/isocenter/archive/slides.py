@@ -414,12 +414,12 @@ def _syntax(instance: InstanceRef) -> TransferSyntax:
 
 def _sampled(tiles: Tiling, whole: Region) -> list[Tile]:
     """Some tiles, evenly spread."""
-    if tiles.frames is not None:
-        found = tiles.tiles(whole)
-        return found[:: max(len(found) // MOST_SAMPLES, 1)][:MOST_SAMPLES]
-    count = tiles.count(whole)
-    step = max(count // MOST_SAMPLES, 1)
-    return [Tile(tiles.first + number + 1, 0, 0) for number in range(0, count, step)][:MOST_SAMPLES]
+    there = tiles.tiles(whole) if tiles.frames is not None else None
+    count = tiles.count(whole) if there is None else len(there)
+    numbers = sorted({int(each) for each in np.linspace(0, count - 1, min(count, MOST_SAMPLES))})
+    if there is not None:
+        return [there[number] for number in numbers]
+    return [Tile(tiles.first + number + 1, 0, 0) for number in numbers]
 
 
 def _groups(reader: Reader, syntax: TransferSyntax) -> tuple[bytes, str]:

@@ -7,7 +7,7 @@ often missing or another's. Only then does the reception begin, and bytes go on 
 from dataclasses import dataclass
 from typing import Final
 
-from isocenter.archive.backpressure import Share
+from isocenter.archive.backpressure import Owner, Share
 from isocenter.archive.catalogue import Identity
 from isocenter.archive.ingest import Announced, Ingest, Reception
 from isocenter.dicom import part10
@@ -81,15 +81,19 @@ class Upload:
         """All its UIDs, known of what was stored."""
         return self._reception.identity if self._reception else None
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Take the next bytes of the file. Never raises: see ``finish``."""
-        if self.has_failed:
-            return
-        if self._reception is not None:
-            self._reception.write(self._share.lend(data))
-            return
-        self._start += data
-        self._begin(is_all=False)
+    def write(self, data: bytes | memoryview, owner: Owner | None = None) -> None:
+        """Take the next bytes of the file, of which ``owner`` is the memory, where that is used
+        again. Never raises: see ``finish``."""
+        rest = memoryview(data)
+        while len(rest) and not self.has_failed:
+            if self._reception is not None:
+                self._reception.write(self._share.lend(rest, owner))
+                return
+            # Only what may be the header is copied, twice as much each time it is not enough.
+            step = max(part10.FIRST_READ, len(self._start))
+            self._start += rest[:step]
+            rest = rest[step:]
+            self._begin(is_all=False)
 
     async def finish(self) -> Stored:
         """Say that the file is complete, and wait until the instance is kept for good.

@@ -2,12 +2,14 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Iterator
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from isocenter.archive.backpressure import Owner
 from isocenter.dicom.layout import DEFAULT_LIMITS
 from isocenter.errors import Malformed
 
@@ -19,8 +21,74 @@ STEP: Final = 1 << 18
 DETECT: Final = zlib.MAX_WBITS | 32
 """Tells zlib's format from gzip's by itself: clients mean either by ``deflate``."""
 CODINGS: Final = frozenset({"gzip", "x-gzip", "deflate"})
+LONG_BODY: Final = "isocenter.long_body"
+"""The extension of ASGI by which a connection gives what is left of a body, if that is long."""
 CLOSING: Final = {"Connection": "close"}
 """What is left of the body is not read, so that the connection is of no more use."""
+
+
+class Piece:
+    """Some bytes of a body: those from ``start`` to ``stop`` in ``memory``."""
+
+    __slots__ = ("memory", "owner", "start", "stop")
+
+    def __init__(
+        self, memory: bytes | bytearray, start: int, stop: int, owner: Owner | None = None
+    ) -> None:
+        self.memory = memory
+        self.start = start
+        self.stop = stop
+        self.owner = owner
+        """Who uses ``memory`` again, once nobody holds on to it; None, if nobody does."""
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def view(self) -> memoryview:
+        return memoryview(self.memory)[self.start : self.stop]
+
+    def goes_on(self, owner: Owner, start: int) -> bool:
+        """Whether what begins at ``start`` of an owner's memory follows at once."""
+        return self.owner is owner and self.stop == start
+
+    def let_go(self) -> None:
+        """The bytes were looked at; what was made of them holds on to them by itself."""
+        if self.owner is not None:
+            self.owner.let_go()
+
+
+class LongBody(Protocol):
+    """What is left of a body."""
+
+    async def next(self, patience: float) -> Piece | None:
+        """The next bytes; None after the last. Let go of each.
+
+        Raises: ClientDisconnect; TimeoutError, if nothing comes for ``patience`` seconds.
+        """
+
+
+async def long_pieces(request: Request, limit: int) -> AsyncIterator[Piece]:
+    """Yield the body as ``pieces`` does, but as it lies in memory. Let go of each.
+
+    Raises: as ``pieces``.
+    """
+    begin: Callable[[], LongBody | None] | None
+    begin = request.scope.get("extensions", {}).get(LONG_BODY)
+    is_plain = request.headers.get("content-encoding", "identity").strip().lower() == "identity"
+    if begin is None or not is_plain or (body := begin()) is None:
+        async for received in pieces(request, limit):
+            yield Piece(received, 0, len(received))
+        return
+    if _length(request) > limit:
+        raise too_large(limit)
+    patience = _patience(request)
+    while True:
+        with _in_time(patience):
+            piece = await body.next(patience)
+        if piece is None:
+            return
+        yield piece
 
 
 async def pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
@@ -63,18 +131,31 @@ def _length(request: Request) -> int:
 
 async def _received(request: Request) -> AsyncIterator[bytes]:
     stream = request.stream()
-    patience = request.app.state.config.http.network_timeout * PART_OF_TIMEOUT
+    patience = _patience(request)
     while True:
-        try:
+        with _in_time(patience):
             async with asyncio.timeout(patience):
                 piece = await anext(stream, None)
-        except TimeoutError:
-            told = f"nothing came for {patience:g} seconds, though the body is not complete"
-            raise HTTPException(408, told, CLOSING) from None
         if piece is None:
             return
         if piece:
             yield piece
+
+
+def _patience(request: Request) -> float:
+    """Seconds to wait for more."""
+    timeout: float = request.app.state.config.http.network_timeout
+    return timeout * PART_OF_TIMEOUT
+
+
+@contextmanager
+def _in_time(patience: float) -> Iterator[None]:
+    """Raises: HTTPException 408, where within it a wait of so many seconds was too long."""
+    try:
+        yield
+    except TimeoutError:
+        told = f"nothing came for {patience:g} seconds, though the body is not complete"
+        raise HTTPException(408, told, CLOSING) from None
 
 
 async def _inflated(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -5,6 +5,7 @@ Any part of them can be had, so that a player can seek.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -14,10 +15,11 @@ from starlette.responses import Response
 from isocenter import __version__
 from isocenter.archive.archive import Archive
 from isocenter.archive.films import Film, Kept
-from isocenter.dicomweb import conditional
+from isocenter.archive.not_rendered import NotRendered
+from isocenter.dicomweb import addresses, conditional, multipart
 from isocenter.dicomweb.answers import answer
 from isocenter.dicomweb.conditional import Validator, etag
-from isocenter.dicomweb.delivery import Buffer
+from isocenter.dicomweb.delivery import Buffer, Stream
 from isocenter.dicomweb.files import Body
 from isocenter.dicomweb.negotiation import Chosen, Offer
 from isocenter.dicomweb.pieces import Pieces
@@ -31,13 +33,23 @@ from isocenter.storage.records import InstanceRef
 T = TypeVar("T")
 
 OFFER: Final = Offer(MP4)
+IN_PARTS: Final = Offer(MP4, is_multipart=True)
 OF_VIDEO: Final = (OFFER, *(Offer(each) for each in WRITERS if each != "image/gif"))
 """What a video is rendered as: who takes anything takes it as it is. As GIF it would be huge."""
 STEP: Final = 1 << 20
 """Bytes that are in memory at a time."""
 HARMLESS: Final = {"x-content-type-options": "nosniff"}
 
-__all__ = ["MP4", "OFFER", "OF_VIDEO", "is_of_video", "of_instance", "of_several"]
+__all__ = [
+    "IN_PARTS",
+    "MP4",
+    "OFFER",
+    "OF_VIDEO",
+    "in_parts",
+    "is_of_video",
+    "of_instance",
+    "of_several",
+]
 
 
 def is_of_video(instance: InstanceRef) -> bool:
@@ -75,6 +87,46 @@ async def of_several(
     shown = [each for each in instances if each.series_instance_uid == series]
     make = partial(archive.films.of_series, shown, look)
     return await _given(request, chosen, look, [each.blob_key for each in shown], make)
+
+
+async def in_parts(
+    request: Request, instances: Sequence[InstanceRef], chosen: Chosen, look: Look
+) -> Response:
+    """Answer with each video and each image that moves, in parts. Raises: HTTPException 412."""
+    tag = etag(__version__, chosen.called, True, look, *(each.blob_key for each in instances))
+    if (settled := conditional.check(request, Validator(tag))) is not None:
+        return settled
+    boundary = tag.strip('"')
+    headers = {"vary": "accept", "etag": tag}
+    headers["content-type"] = multipart.content_type(boundary, chosen.called)
+    return Stream(_parts(request, instances, chosen, look, boundary), 200, headers)
+
+
+async def _parts(
+    request: Request, instances: Sequence[InstanceRef], chosen: Chosen, look: Look, boundary: str
+) -> AsyncGenerator[Buffer]:
+    """Raises: NotRendered, if nothing moves; Unavailable."""
+    archive = _archive(request)
+    is_first = True
+    for instance in instances:
+        try:
+            film = await archive.films.of_instance(instance, look)
+        except NotRendered:
+            continue
+        body = _body(archive, film)
+        headers = {
+            "Content-Type": chosen.called,
+            "Content-Location": f"{addresses.of(request, instance)}/rendered",
+            "Content-Length": str(body.size),
+        }
+        yield multipart.part_head(boundary, headers, first=is_first)
+        is_first = False
+        async with aclosing(body.content()) as content:
+            async for piece in content:
+                yield piece
+    if is_first:
+        raise NotRendered("nothing of it moves")
+    yield multipart.end(boundary)
 
 
 async def _given(

@@ -12,8 +12,10 @@ from typing import Final
 from starlette.exceptions import HTTPException
 
 from isocenter.archive.archive import Archive
+from isocenter.archive.backpressure import Owner
 from isocenter.archive.upload import Expected, Upload
 from isocenter.dicomweb import bodies, multipart, reasons
+from isocenter.dicomweb.bodies import Piece
 from isocenter.dicomweb.media_types import MediaType
 from isocenter.dicomweb.negotiation import DICOM
 from isocenter.dicomweb.receipt import Receipt, Refused, Taken
@@ -49,10 +51,10 @@ class Intake:
         )
         return self._upload
 
-    def write(self, data: bytes | memoryview) -> None:
-        """More of it comes."""
+    def write(self, data: bytes | memoryview, owner: Owner | None = None) -> None:
+        """More of it comes, in memory of ``owner``, where that is used again."""
         if self._upload is not None:
-            self._upload.write(data)
+            self._upload.write(data, owner)
 
     async def end(self) -> None:
         """It is complete; wait for others that were before it, should there be too many."""
@@ -116,14 +118,15 @@ class Intake:
             self._fates[place] = Taken(upload.identity, reasons.warning_of(stored))
 
 
-async def take_one(intake: Intake, body: AsyncIterator[bytes]) -> None:
+async def take_one(intake: Intake, body: AsyncIterator[Piece]) -> None:
     """Take a body that is one DICOM file. Raises: Malformed, if empty; as ``bodies.pieces``."""
     is_empty = True
     async for piece in body:
         if is_empty:
             intake.begin()
             is_empty = False
-        intake.write(piece)
+        intake.write(piece.view, piece.owner)
+        piece.let_go()
         await intake.room()
     if is_empty:
         raise Malformed("the body is empty")
@@ -131,7 +134,7 @@ async def take_one(intake: Intake, body: AsyncIterator[bytes]) -> None:
 
 
 async def take_parts(
-    intake: Intake, body: AsyncIterator[bytes], content_type: MediaType, most: int
+    intake: Intake, body: AsyncIterator[Piece], content_type: MediaType, most: int
 ) -> None:
     """Take a multipart body of DICOM files, up to ``most``.
 
@@ -141,9 +144,9 @@ async def take_parts(
     root_type = content_type.of_parts
     parts = 0
     async for piece in body:
-        for event in parser.feed(piece):
+        for event in parser.feed(piece.memory, piece.start, piece.stop):
             if isinstance(event, multipart.PartData):
-                intake.write(event.data)
+                intake.write(event.data, piece.owner if event.is_fed else None)
             elif isinstance(event, multipart.PartBegin):
                 parts += 1
                 if parts > most:
@@ -154,6 +157,7 @@ async def take_parts(
                     intake.begin()
             else:
                 await intake.end()
+        piece.let_go()
         await intake.room()
     parser.finish()
     if not parts:

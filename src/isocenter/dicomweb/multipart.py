@@ -75,6 +75,8 @@ class PartData:
 
     data: memoryview
     """A view of what was fed; valid for as long as that is."""
+    is_fed: bool = True
+    """False, where it is of a copy, which is nobody else's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,8 @@ class Parser:
         self._ending = self._line_ending(rb"\r?\n")
         self._held = b"\n"  # so that a boundary at the very start stands on a line of its own
         self._offset = -len(self._held)
+        self._stop = 0  # where what is looked at ends
+        self._is_copy = False
         self._end: int | None = None
         self._parts = 0
         self._steps = {
@@ -148,19 +152,29 @@ class Parser:
         """The last boundary was seen."""
         return self._awaiting is _Awaiting.NOTHING
 
-    def feed(self, data: Buffer) -> list[Event]:
-        """Return what ``data``, the next bytes, brings. Raises: Malformed."""
-        whole = data if isinstance(data, bytes) else bytes(data)
-        if self._held:
-            whole = self._held + whole
+    def feed(self, data: Buffer, start: int = 0, stop: int | None = None) -> list[Event]:
+        """Return what the next bytes bring, those of ``data`` from ``start`` to ``stop``.
+
+        Raises: Malformed.
+        """
+        stop = len(data) if stop is None else stop
+        self._is_copy = bool(self._held) or isinstance(data, memoryview)
+        if self._is_copy:
+            whole: bytes | bytearray = self._held + bytes(memoryview(data)[start:stop])
+            start, stop = 0, len(whole)
+        else:
+            assert not isinstance(data, memoryview)
+            whole = data
+        self._stop = stop
+        self._offset -= start
         events: list[Event] = []
-        at = 0
+        at = start
         while True:
             before = at, self._awaiting
             at = self._steps[self._awaiting](whole, at, events)
             if (at, self._awaiting) == before:
                 break
-        self._held = whole[at:]
+        self._held = bytes(whole[at:stop])
         self._offset += at
         return events
 
@@ -174,18 +188,18 @@ class Parser:
 
     # Each step returns how far it got; the same place in the same state means: feed me more.
 
-    def _first_boundary(self, data: bytes, at: int, events: list[Event]) -> int:
-        found = data.find(self._delimiter, at)
-        if self._offset + (len(data) if found < 0 else found) > self._limits.margin:
+    def _first_boundary(self, data: bytes | bytearray, at: int, events: list[Event]) -> int:
+        found = data.find(self._delimiter, at, self._stop)
+        if self._offset + (self._stop if found < 0 else found) > self._limits.margin:
             raise Malformed("the boundary that Content-Type names does not stand in the body")
         if found < 0:
-            return max(at, len(data) - len(self._delimiter) + 1)
+            return max(at, self._stop - len(self._delimiter) + 1)
         if self._line(data, found) is _Line.NO_BOUNDARY:
             return found + 1
         return self._pass_boundary(data, found, events)
 
-    def _content(self, data: bytes, at: int, events: list[Event]) -> int:
-        found = data.find(self._delimiter, at)
+    def _content(self, data: bytes | bytearray, at: int, events: list[Event]) -> int:
+        found = data.find(self._delimiter, at, self._stop)
         if found < 0:
             found = self._beginning_of_delimiter(data, at)
             self._give(data, at, found, events)
@@ -197,36 +211,42 @@ class Parser:
         self._give(data, at, found, events)
         return self._pass_boundary(data, found, events)
 
-    def _headers(self, data: bytes, at: int, events: list[Event]) -> int:
+    def _headers(self, data: bytes | bytearray, at: int, events: list[Event]) -> int:
         newline = self._newline
         # An empty block is one line end only; the line before it was that of the boundary.
-        end = at if data.startswith(newline, at) else data.find(newline * 2, at)
+        end = (
+            at
+            if data.startswith(newline, at, self._stop)
+            else data.find(newline * 2, at, self._stop)
+        )
         limit = at + self._limits.header_size
-        if (len(data) if end < 0 else end) > limit:
+        if (self._stop if end < 0 else end) > limit:
             raise Malformed("the header fields of a part are too long", offset=self._offset + at)
         blank = end + (len(newline) if end > at else 0)
-        if end < 0 or len(data) < blank + len(self._delimiter):
+        if end < 0 or self._stop < blank + len(self._delimiter):
             return at
-        events.append(PartBegin(_fields(data[at:end], newline, self._offset + at)))
+        events.append(PartBegin(_fields(bytes(data[at:end]), newline, self._offset + at)))
         self._awaiting = _Awaiting.CONTENT
         # Of a part without content the blank line may be the boundary's own line end.
-        return blank if data.startswith(self._delimiter, blank) else blank + len(newline)
+        return (
+            blank if data.startswith(self._delimiter, blank, self._stop) else blank + len(newline)
+        )
 
-    def _epilogue(self, data: bytes, at: int, _: list[Event]) -> int:
+    def _epilogue(self, data: bytes | bytearray, at: int, _: list[Event]) -> int:
         if self._end is None:
             self._end = self._offset + at
-        if self._offset + len(data) - self._end > self._limits.margin:
+        if self._offset + self._stop - self._end > self._limits.margin:
             raise Malformed("too much follows the last boundary", offset=self._end)
-        return len(data)
+        return self._stop
 
-    def _line(self, data: bytes, found: int) -> _Line:
+    def _line(self, data: bytes | bytearray, found: int) -> _Line:
         """What the delimiter at ``found`` is, going by what follows it on its line."""
         at = found + len(self._delimiter)
-        if data.startswith(b"--", at):
+        if data.startswith(b"--", at, self._stop):
             return _Line.LAST
-        if self._ending.match(data, at):
+        if self._ending.match(data, at, self._stop):
             return _Line.NEXT
-        rest = data[at : at + self._limits.padding + 2]
+        rest = bytes(data[at : min(at + self._limits.padding + 2, self._stop)])
         is_open = rest.strip(b" \t") in (b"", b"\r") or rest == b"-"
         if is_open and len(rest) < self._limits.padding + 2:
             return _Line.UNKNOWN_YET
@@ -236,7 +256,7 @@ class Parser:
         """What may stand behind a boundary that is not the last one."""
         return re.compile(rb"[ \t]{0,%d}(%b)" % (self._limits.padding, newline))
 
-    def _pass_boundary(self, data: bytes, found: int, events: list[Event]) -> int:
+    def _pass_boundary(self, data: bytes | bytearray, found: int, events: list[Event]) -> int:
         """Go behind the boundary at ``found``, if its line is whole."""
         at = found + len(self._delimiter)
         line = self._line(data, found)
@@ -250,7 +270,7 @@ class Parser:
         self._parts += 1
         if self._parts > self._limits.parts:
             raise Malformed(f"more than {self._limits.parts} parts", offset=self._offset + at)
-        ending = self._ending.match(data, at)
+        ending = self._ending.match(data, at, self._stop)
         assert ending is not None
         if self._awaiting is _Awaiting.FIRST_BOUNDARY:
             self._newline = ending[1]
@@ -259,17 +279,20 @@ class Parser:
         self._awaiting = _Awaiting.HEADERS
         return ending.end()
 
-    def _beginning_of_delimiter(self, data: bytes, at: int) -> int:
+    def _beginning_of_delimiter(self, data: bytes | bytearray, at: int) -> int:
         """Where the delimiter may begin that goes on in what is still to come."""
         # The first byte of a delimiter stands nowhere else in it, so only its last place counts.
-        start = max(at, len(data) - len(self._delimiter) + 1)
-        found = data.rfind(self._delimiter[:1], start)
-        return found if found >= 0 and self._delimiter.startswith(data[found:]) else len(data)
+        start = max(at, self._stop - len(self._delimiter) + 1)
+        found = data.rfind(self._delimiter[:1], start, self._stop)
+        return (
+            found
+            if found >= 0 and self._delimiter.startswith(data[found : self._stop])
+            else self._stop
+        )
 
-    @staticmethod
-    def _give(data: bytes, start: int, end: int, events: list[Event]) -> None:
+    def _give(self, data: bytes | bytearray, start: int, end: int, events: list[Event]) -> None:
         if start < end:
-            events.append(PartData(memoryview(data)[start:end]))
+            events.append(PartData(memoryview(data)[start:end], not self._is_copy))
 
 
 def boundary_of(media_type: MediaType) -> str:

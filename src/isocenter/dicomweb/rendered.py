@@ -47,7 +47,7 @@ MEDIA_TYPES: Final = (*STILLS, films.MP4, *documents.MEDIA_TYPES.values())
 ALONE: Final = tuple(map(Offer, STILLS))
 IN_PARTS: Final = tuple(Offer(each, is_multipart=True) for each in STILLS)
 OF_ONE: Final = (*ALONE, *IN_PARTS)
-OF_SEVERAL: Final = (*IN_PARTS, *ALONE, films.OFFER)
+OF_SEVERAL: Final = (*IN_PARTS, *ALONE, films.OFFER, films.IN_PARTS)
 """Who takes anything gets all of a study."""
 OF_FRAMES: Final = (*IN_PARTS, Offer(GIF), films.OFFER)
 OF_IMAGE: Final = (*OF_ONE, films.OFFER)
@@ -88,6 +88,8 @@ async def study_or_series(request: Request) -> Response:
             return await films.of_several(request, instances, representative, chosen, look)
         return await of_instance(request, representative, chosen, look, ())
     instances = await targets.instances_of(request)
+    if chosen.media_type == films.MP4:
+        return await films.in_parts(request, instances, chosen, look)
     validator = Validator(_tag(chosen, look, *(each.blob_key for each in instances)))
     if (settled := conditional.check(request, validator)) is not None:
         return settled

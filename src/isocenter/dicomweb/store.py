@@ -68,17 +68,19 @@ async def _store(request: Request, expected: Expected) -> Response:
 
 async def _take(request: Request, coming: Intake, content_type: MediaType, config: Config) -> None:
     limits = config.dicomweb
-    body = bodies.pieces(request, limits.max_store_size)
     if content_type.of_parts in MODELS:
+        body = bodies.pieces(request, limits.max_store_size)
         if content_type.is_multipart:
             most = limits.max_store_parts
             await apart.take_parts(coming, body, content_type, most, str(request.url))
         else:
             await apart.take_metadata(coming, body, content_type)
-    elif content_type.is_multipart:
-        await intake.take_parts(coming, body, content_type, limits.max_store_parts)
+        return
+    files = bodies.long_pieces(request, limits.max_store_size)
+    if content_type.is_multipart:
+        await intake.take_parts(coming, files, content_type, limits.max_store_parts)
     else:
-        await intake.take_one(coming, body)
+        await intake.take_one(coming, files)
 
 
 async def _without_client(coming: Intake) -> Response:

@@ -1,6 +1,7 @@
 """The URI service, WADO-URI: one instance, named in the query (PS3.18 chapter 9)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -11,6 +12,7 @@ from isocenter.archive.archive import Archive
 from isocenter.archive.not_rendered import NoSuchFrame
 from isocenter.dicom.identity import is_uid
 from isocenter.dicomweb import (
+    anonymized,
     documents,
     films,
     negotiation,
@@ -32,28 +34,34 @@ UIDS: Final = {"studyUID": "study", "seriesUID": "series", "objectUID": "instanc
 async def get(request: Request) -> Response:
     """GET /wado?requestType=WADO&studyUID=…&seriesUID=…&objectUID=… (PS3.18 9.4, 9.5).
 
-    Raises: HTTPException 400, 406, 501; Malformed, NotFound, Unavailable.
+    Raises: HTTPException 400, 406, 501; Denied, Malformed, NotFound, Unavailable.
     """
     if _one(request, "requestType") != "WADO":
         raise HTTPException(400, "requestType must be WADO")
     uids = {level: _one(request, name) for name, level in UIDS.items()}
     accepted = _accepted(request)
     is_dicom = _is_dicom(accepted)
-    _refuse_to_anonymize(request)
+    anonymizes = _anonymizes(request)
     archive: Archive = request.app.state.archive
     if is_dicom:
         _refuse_windows(request)
         syntax = _transfer_syntax(request)
         (instance, *_) = await targets.found(archive, uids)
+        if anonymizes:
+            return await anonymized.given(request, instance, syntax)
         return await retrieve.given_alone(request, instance, (syntax,), media_type=DICOM)
     _refuse_presentation_states(request)
     (instance, *_) = await targets.found(archive, uids)
+    if anonymizes:
+        await anonymized.check_rendering(request, instance)
     if instance.sop_class_uid in documents.MEDIA_TYPES:
         return await documents.given(request, instance, accepted)
-    return await _rendered(request, instance, accepted)
+    return await _rendered(request, instance, accepted, anonymizes=anonymizes)
 
 
-async def _rendered(request: Request, instance: InstanceRef, accepted: Accepted) -> Response:
+async def _rendered(
+    request: Request, instance: InstanceRef, accepted: Accepted, *, anonymizes: bool
+) -> Response:
     """Answer with a picture (PS3.18 9.5)."""
     offers: Sequence[Offer] = (*rendered.ALONE, films.OFFER)
     if films.is_of_video(instance):
@@ -65,6 +73,10 @@ async def _rendered(request: Request, instance: InstanceRef, accepted: Accepted)
         raise negotiation.not_acceptable(offers)
     chosen = ranked[0]
     look = rendering_parameters.of_uri_service(request.query_params, chosen.media_type)
+    if anonymizes:
+        if look.annotations:
+            raise HTTPException(400, "a picture is either annotated or anonymized")
+        look = replace(look, has_overlays=False)
     frame = rendering_parameters.frame_of_uri_service(request.query_params)
     try:
         return await rendered.of_instance(
@@ -132,14 +144,15 @@ def _refuse_presentation_states(request: Request) -> None:
         rendered.refuse("images as presentation states ask")
 
 
-def _refuse_to_anonymize(request: Request) -> None:
-    """Raises: HTTPException 400; 501, for we cannot, and must not give out what is asked not to be
-    (PS3.18 9.4.2.3)."""
+def _anonymizes(request: Request) -> bool:
+    """Whether nothing that identifies is to be given out (PS3.18 9.4.2.3).
+
+    Raises: HTTPException 400.
+    """
     asked = request.query_params.getlist("anonymize")
     if asked and asked != ["yes"]:
         raise HTTPException(400, "anonymize can only be yes, once")
-    if asked:
-        raise HTTPException(501, "this server does not anonymize yet: nothing is given out")
+    return bool(asked)
 
 
 def _transfer_syntax(request: Request) -> str | None:
@@ -172,12 +185,13 @@ RESOURCES: Final[tuple[Resource, ...]] = (
                     206: "the range of it that is asked for",
                     304: "the client has it already",
                     400: "a parameter is missing, not well formed, or there too often",
+                    403: "it would be anonymized, and its pixels show who it is",
                     404: "there is no such instance",
                     406: "it cannot be had in this media type or transfer syntax",
                     412: "it is not as If-Match says",
                     413: "the picture of a slide would be too large: name rows, columns, a region",
                     416: "the range lies outside",
-                    501: "it would be anonymized, or shown as a presentation state asks: not yet",
+                    501: "it would be shown as a presentation state asks: not yet",
                     503: "the bytes cannot be read",
                 },
                 gives=(DICOM, *rendered.MEDIA_TYPES),

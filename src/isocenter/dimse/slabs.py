@@ -14,13 +14,17 @@ SMALLEST_TAIL = 1 << 16  # below this a slab counts as full
 class Slab:
     """A piece of memory and how many hold on to it."""
 
-    __slots__ = ("_pool", "filled", "holders", "view")
+    __slots__ = ("_pool", "filled", "holders", "memory", "view")
 
     def __init__(self, pool: "SlabPool", size: int) -> None:
         self._pool = pool
-        self.view = memoryview(bytearray(size))
+        self.memory = bytearray(size)
+        self.view = memoryview(self.memory)
         self.holders = 0
         self.filled = 0  # bytes handed out or about to be
+
+    def hold(self) -> None:
+        self.holders += 1
 
     def let_go(self) -> None:
         self.holders -= 1
@@ -69,7 +73,7 @@ class Fragment:
         self.view = view
         self._slab: Slab | None = slab
         self._released = released
-        slab.holders += 1
+        slab.hold()
 
     def __len__(self) -> int:
         return len(self.view)

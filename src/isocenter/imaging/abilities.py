@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from isocenter.dicom.sop_classes import IMAGES
-from isocenter.dicom.syntax import TRANSFER_SYNTAXES
+from isocenter.dicom.syntax import EXPLICIT_VR_LITTLE_ENDIAN, TRANSFER_SYNTAXES
 from isocenter.imaging.codecs import CODECS
+from isocenter.imaging.frames import ENCAPSULATED_UNCOMPRESSED, is_video
 from isocenter.imaging.transcoding import RECOMPRESSED
 
 NOT_OF_FILES: Final = frozenset(
@@ -30,7 +31,14 @@ class Ability:
 
 def of_transfer_syntax(uid: str) -> Ability:
     """Say what is done with the pixels of a transfer syntax; by whom, if anything is."""
+    # Frames that are encapsulated without being compressed are read as native ones.
+    if uid == ENCAPSULATED_UNCOMPRESSED:
+        native = CODECS[EXPLICIT_VR_LITTLE_ENDIAN].library
+        return Ability(is_decoded=True, library=native.name, licence=native.licence)
     codec = CODECS.get(uid)
+    if is_video(uid):
+        licence = "BSD-3-Clause; its wheels hold libraries under the GPL"
+        return Ability(is_decoded=True, library="PyAV, the extra video", licence=licence)
     if codec is None:
         return Ability()
     return Ability(

@@ -29,6 +29,8 @@ class Look:
     window: Window | None = None
     annotations: frozenset[str] = frozenset()
     profile: str = NO_PROFILE
+    has_overlays: bool = True
+    """Whether overlays are shown, in which names may stand."""
     is_block: bool = False
     """As a frame of an animation, which is a GIF."""
 

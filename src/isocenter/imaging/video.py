@@ -16,6 +16,7 @@ from isocenter.imaging.spans import READ_SIZE, SpanFile, Spans
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
+    from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
 MP4: Final = "video/mp4"
@@ -123,7 +124,14 @@ def opened(video: Video) -> Iterator[Stream]:
         kind = kind_of(file.read(START), video.syntax)
         file.seek(0)
         try:
-            container = av.open(file, "r", format=kind, options=_OPENED, buffer_size=READ_SIZE)
+            container = av.open(
+                file,
+                "r",
+                format=kind,
+                options=_OPENED,
+                metadata_errors="replace",
+                buffer_size=READ_SIZE,
+            )
             with container:
                 yield _checked(container, kind, video)
         except av.FFmpegError as error:
@@ -153,9 +161,9 @@ def _checked(container: "InputContainer", kind: str, video: Video) -> Stream:
     if not container.streams.video:
         raise Malformed("there is no video in the stream")
     pictures = container.streams.video[0]
-    codec = pictures.codec_context
-    if codec.name not in CODECS:
-        raise Unsupported(f"{codec.name} is no video coding of DICOM")
+    codec: VideoCodecContext | None = pictures.codec_context  # None for what is not opened
+    if codec is None or codec.name not in CODECS:
+        raise Unsupported("the stream has none of the video codings of DICOM")
     check_size(codec.width, codec.height, video)
     codec.thread_count = 1
     # Of frames that grow in mid-stream, no memory is taken.

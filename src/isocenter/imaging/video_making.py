@@ -129,7 +129,7 @@ def _added(file: File, stream: Any) -> Any:
 def _sounds(stream: Stream) -> "list[AudioStream]":
     """The sound, if MP4 files have a place for it."""
     found = stream.container.streams.audio[:1]
-    return [each for each in found if each.codec_context.name in SOUNDS]
+    return [each for each in found if each.codec_context and each.codec_context.name in SOUNDS]
 
 
 def _order(kept: Video) -> "array[int] | None":

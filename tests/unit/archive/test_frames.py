@@ -27,14 +27,17 @@ class OneBlob:
     """A blob store with a single file in it; counts how often that is opened and is open."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.file = path
         self.opened = 0
         self.blobs: list[FileBlob] = []
 
     def open(self, key: str) -> FileBlob:
         self.opened += 1
-        self.blobs.append(FileBlob(os.open(self.path, os.O_RDONLY)))
+        self.blobs.append(FileBlob(os.open(self.file, os.O_RDONLY)))
         return self.blobs[-1]
+
+    def path(self, key: str) -> str:
+        return str(self.file)
 
     @property
     def open_now(self) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+from email.parser import BytesParser
+from email.policy import HTTP
 from fractions import Fraction
 
 import httpx
@@ -410,6 +412,30 @@ async def test_a_series_of_single_frames_is_played(web: httpx.AsyncClient, kept:
     assert [each.mean() for each in found.pictures] == pytest.approx([160, 120, 80, 40, 0], abs=2)
 
 
+async def test_all_that_moves_in_a_study_comes_in_parts(web: httpx.AsyncClient, kept: Kept) -> None:
+    await store(kept, video(stream()))
+    await kept.store(grey(stack(), "1.2.3.5"))
+    await kept.store(grey(ramp(), "1.2.3.6"))
+
+    for place in PLACES[:2]:
+        answer = await get(web, f"{place}/rendered", 'multipart/related; type="video/mp4"')
+
+        head = f"Content-Type: {answer.headers['content-type']}\r\n\r\n".encode()
+        message = BytesParser(policy=HTTP).parsebytes(head + answer.content)
+        films = list(message.iter_parts())
+        assert [str(each["Content-Type"]) for each in films] == ["video/mp4"] * 2
+        read_back = [read(each.get_payload(decode=True)) for each in films]
+        assert [len(each.times) for each in read_back] == [FRAMES, 6]
+
+
+async def test_where_nothing_moves_there_are_no_parts(web: httpx.AsyncClient, kept: Kept) -> None:
+    await kept.store(grey(ramp()))
+
+    answer = await get(web, f"{SERIES}/rendered", 'multipart/related; type="video/mp4"')
+
+    assert answer.status_code == 406
+
+
 async def test_one_frame_is_no_film(web: httpx.AsyncClient, kept: Kept) -> None:
     await kept.store(grey(ramp()))
 
@@ -460,7 +486,7 @@ async def test_what_was_made_goes_with_the_instance(
 ) -> None:
     await kept.store(grey(stack()))
     await film(web)
-    folder = archive.films.files._folder
+    folder = archive.films.files.folder
     assert len(list(folder.glob("*/*"))) == 1
 
     await archive.remove(Selection(instances=("1.2.3.4",)))

@@ -77,6 +77,30 @@ def test_what_is_written_is_read_however_it_is_cut(parts: list[Part], sizes: lis
     assert read(in_chunks(whole, sizes)) == parts
 
 
+@given(
+    st.lists(st.tuples(headers, contents), max_size=4),
+    st.lists(st.integers(0, 30), max_size=20),
+    st.binary(min_size=1, max_size=9),
+)
+def test_what_lies_around_a_window_is_not_looked_at(
+    parts: list[Part], sizes: list[int], around: bytes
+) -> None:
+    whole = written(parts) if parts else b"--b--\r\n"
+    parser = Parser("b")
+    found: list[Part] = []
+
+    for chunk in in_chunks(whole, sizes):
+        memory = bytearray(around + chunk + around)
+        for event in parser.feed(memory, len(around), len(around) + len(chunk)):
+            if isinstance(event, PartBegin):
+                found.append((dict(event.headers), b""))
+            elif isinstance(event, PartData):
+                found[-1] = found[-1][0], found[-1][1] + event.data
+    parser.finish()
+
+    assert found == parts
+
+
 @given(st.binary(max_size=300), st.lists(st.integers(0, 30), max_size=20))
 def test_no_bytes_at_all_do_more_than_be_refused(data: bytes, sizes: list[int]) -> None:
     for lead in (b"", b"--b\r\n", b"--b\r\n\r\n"):

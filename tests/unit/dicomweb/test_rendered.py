@@ -15,7 +15,7 @@ from PIL import ImageCms
 from pydicom.dataset import Dataset
 
 from made_instances import Kept, image
-from made_pictures import coloured, frames_of, grey, ramp, seen
+from made_pictures import coloured, frames_of, grey, pdf_of, ramp, seen
 
 STUDY = "/studies/1.2"
 SERIES = f"{STUDY}/series/1.2.3"
@@ -364,7 +364,7 @@ async def test_what_is_broken_is_told_to_be(web: httpx.AsyncClient, kept: Kept) 
         rendered = await get(web, f"{place}/rendered")
 
         assert rendered.status_code == 406
-        assert "to be had is the instance itself" in rendered.json()["detail"]
+        assert "to be had are the instance itself" in rendered.json()["detail"]
         assert (await get(web, f"{place}/thumbnail")).status_code == 200
 
 
@@ -489,3 +489,26 @@ async def test_what_is_not_there_or_wrong_is_told(
     web: httpx.AsyncClient, path: str, status: int
 ) -> None:
     assert (await web.get(path, headers={"accept": "image/jpeg"})).status_code == status
+
+
+@pytest.mark.parametrize("level", [STUDY, SERIES, INSTANCE])
+async def test_a_pdf_has_its_first_page_as_thumbnail(
+    web: httpx.AsyncClient, kept: Kept, level: str
+) -> None:
+    await kept.store(document("1.2.3.4", PDF, pdf_of(b"1 0 0 rg 0 0 600 800 re f", 600, 800)))
+
+    page = await picture(web, f"{level}/thumbnail", viewport="60,60")
+
+    assert page.shape == (60, 45, 3)
+    assert page[30, 20].tolist() == [255, 0, 0]
+
+
+async def test_a_pdf_that_cannot_be_drawn_has_the_card(web: httpx.AsyncClient, kept: Kept) -> None:
+    await kept.store(document("1.2.3.4", PDF, b"%PDF-1.4 broken"))
+    await kept.store(document("1.2.3.5", CDA, b"<ClinicalDocument/>"))
+
+    broken = await picture(web, f"{INSTANCE}/thumbnail")
+    other = await picture(web, f"{SERIES}/instances/1.2.3.5/thumbnail")
+
+    assert broken.shape == other.shape == (200, 200, 3)
+    assert not (broken == 255).all(axis=2).mean() > 0.5

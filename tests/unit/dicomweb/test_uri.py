@@ -236,13 +236,6 @@ async def test_presentation_states_are_not_applied_yet(web: httpx.AsyncClient) -
     assert answer.status_code == 501
 
 
-async def test_what_is_to_be_anonymized_is_not_given_out(web: httpx.AsyncClient) -> None:
-    answer = await get(web, anonymize="yes")
-
-    assert answer.status_code == 501
-    assert b"Doe" not in answer.content
-
-
 async def test_a_transfer_is_resumed(web: httpx.AsyncClient) -> None:
     whole = await get(web)
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from isocenter.dicom.opened import FileReader
 from isocenter.errors import Unavailable
-from isocenter.imaging.spans import FileReader, SpanFile, Spans
+from isocenter.imaging.spans import SpanFile, Spans
 
 CONTENT = bytes(range(256)) * 3
 
