@@ -77,7 +77,7 @@ def _meanings(section: type) -> Mapping[str, str]:
 
 def settings(prefix: str = "") -> str:
     """The settings of one section: name, type, default and meaning."""
-    section = config.SECTIONS.get(prefix.rstrip("."), Config)
+    section = {**config.SECTIONS, **config.TABLES}.get(prefix.rstrip("."), Config)
     meanings = _meanings(section)
     rows = []
     for path, kind, default in config.documented():
@@ -581,6 +581,7 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("http", lambda: settings("http.")),
         ("dicomweb", lambda: settings("dicomweb.")),
         ("imaging", lambda: settings("imaging.")),
+        ("compression", lambda: settings("compression.")),
     ),
     "reference/commands.md": (("commands", commands),),
     "reference/dimse.md": (

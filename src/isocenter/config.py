@@ -10,36 +10,21 @@ import tomllib
 import types
 import typing
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import platformdirs
 
 from isocenter.address import Address, ae_title
 from isocenter.errors import IsocenterError, Malformed
+from isocenter.setting import Count, Port, Seconds, Span, Text, read
 
+T = TypeVar("T")
 ENVIRONMENT_PREFIX = "ISOCENTER_"
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-HIGHEST_PORT = 65535
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The values a number may have, both ends included."""
-
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.low:g} to {self.high:g}"
-
-
-Port = Annotated[int, Span(0, HIGHEST_PORT)]
-Seconds = Annotated[float, Span(0.01, 7 * 24 * 3600)]
-Count = Annotated[int, Span(1, 1_000_000)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +191,44 @@ class ImagingConfig:
     """One that takes longer over a frame is ended, and the frame is refused."""
 
 
+Lossless = Literal[
+    "rle",
+    "jpeg-lossless",
+    "jpeg-ls",
+    "jpeg-2000",
+    "htj2k",
+    "htj2k-rpcl",
+    "jpeg-xl",
+    "jpeg-xl-jpeg",
+    "deflated-frames",
+]
+"""The transfer syntaxes that instances may be kept in instead of the one they came in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompressionRule:
+    """Which instances are to be compressed, into what, and when; of several, the first counts."""
+
+    to: Lossless
+    """The transfer syntax; ``jpeg-xl-jpeg`` is for what came as JPEG baseline, the others for what
+    came uncompressed. Only what loses nothing can be named."""
+
+    when: Literal["on ingest", "later"] = "on ingest"
+    """As soon as an instance is kept, or once it has been kept for ``age``."""
+
+    age: Annotated[float, Span(0, 100 * 366 * 24 * 3600)] = 0.0
+    """How long an instance is kept as it came, if it is compressed later."""
+
+    sop_classes: tuple[str, ...] = ()
+    """SOP Class UIDs; none: any."""
+
+    modalities: tuple[str, ...] = ()
+    """Modalities (0008,0060); none: any."""
+
+    peers: tuple[str, ...] = ()
+    """Who sent it: a calling AE title, or, over the web, a network address; none: anybody."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole of the settings."""
@@ -242,6 +265,9 @@ class Config:
     imaging: ImagingConfig = ImagingConfig()
     peer: tuple[Address, ...] = ()
     """The applications we know: C-MOVE destinations, and who may call if ``known_callers_only``."""
+
+    compression: tuple[CompressionRule, ...] = ()
+    """What is to be compressed without loss. Without a rule, everything stays as it came."""
 
     @property
     def is_exposed(self) -> bool:
@@ -345,13 +371,13 @@ class _Settings:
 
         for path, value in _leaves(table):
             self.set(path, value, where(path))
-        self._places.update((path, where(path)) for path in lines if path[0] == "peer")
+        self._places.update((path, where(path)) for path in lines if path[0] in TABLES)
 
     def read_environment(self, environ: Mapping[str, str]) -> None:
         for name, text in environ.items():
             if name.startswith(ENVIRONMENT_PREFIX):
                 path = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
-                self.set(path, _Text(text), name)
+                self.set(path, Text(text), name)
 
     def build(self) -> Config | None:
         before = len(self._faults)
@@ -369,7 +395,9 @@ class _Settings:
             if isinstance(hint, type) and hasattr(hint, "__dataclass_fields__"):
                 values[each.name] = hint(**self._section(hint, path))
             elif path == ("peer",):
-                values[each.name] = tuple(self._peers())
+                values[each.name] = tuple(self._entries("peer", _peer))
+            elif path == ("compression",):
+                values[each.name] = tuple(self._entries("compression", _rule))
             elif path in self._values:
                 self._take(each, path, hint, values)
         return values
@@ -378,25 +406,19 @@ class _Settings:
         self, each: "Field[Any]", path: tuple[str, ...], hint: Any, values: dict[str, Any]
     ) -> None:
         try:
-            value = _converted(self._values[path], hint)
+            value = read(self._values[path], hint)
             values[each.name] = ae_title(value) if each.name == "aet" else value
         except (ValueError, Malformed) as error:
             self.fault(self.place(path), f"{'.'.join(path)}: {error}")
 
-    def _peers(self) -> Iterator[Address]:
-        where = self.place(("peer",))
-        for number, entry in enumerate(_listed(self._values.get(("peer",), ()))):
-            place = self._places.get(("peer", str(number)), where)
+    def _entries(self, name: str, read: Callable[[object], T]) -> Iterator[T]:
+        where = self.place((name,))
+        for number, entry in enumerate(_listed(self._values.get((name,), ()))):
+            place = self._places.get((name, str(number)), where)
             try:
-                yield _peer(entry)
+                yield read(entry)
             except (ValueError, Malformed) as error:
-                self.fault(place, f"peer: {error}")
-
-
-class _Text(str):
-    """A value from the environment: text that may stand for a number or a truth value."""
-
-    __slots__ = ()
+                self.fault(place, f"{name}: {error}")
 
 
 def _listed(value: object) -> list[object]:
@@ -417,6 +439,34 @@ def _peer(entry: object) -> Address:
     return Address.parse(f"{entry['aet']}@{entry['host']}:{entry['port']}")
 
 
+def _rule(entry: object) -> CompressionRule:
+    """Read a rule of compression. Raises: ValueError."""
+    if isinstance(entry, CompressionRule):
+        return entry
+    if not isinstance(entry, dict):
+        raise ValueError(f"expected a table [[compression]], not {entry!r}")
+    hints = typing.get_type_hints(CompressionRule, include_extras=True)
+    if unknown := sorted(set(entry) - set(hints)):
+        raise ValueError(f"there is no setting {unknown[0]!r} in a rule")
+    if "to" not in entry:
+        raise ValueError("'to' is missing: the transfer syntax to compress into")
+    if entry["to"] not in typing.get_args(Lossless):
+        names = ", ".join(typing.get_args(Lossless))
+        raise ValueError(
+            f"to: {entry['to']!r} is none of the transfer syntaxes that lose nothing: {names}"
+        )
+    values = {}
+    for name, value in entry.items():
+        try:
+            values[name] = read(value, hints[name])
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    rule = CompressionRule(**values)
+    if rule.age and rule.when != "later":
+        raise ValueError("age: only what is compressed later has one")
+    return rule
+
+
 def _is_setting(path: tuple[str, ...]) -> bool:
     section: Any = Config
     for index, name in enumerate(path):
@@ -427,58 +477,6 @@ def _is_setting(path: tuple[str, ...]) -> bool:
         if not hasattr(section, "__dataclass_fields__"):
             return index == len(path) - 1
     return False
-
-
-def _converted(value: object, hint: Any) -> Any:
-    """Return ``value`` as what ``hint`` asks for. Raises: ValueError."""
-    span: Span | None = None
-    if typing.get_origin(hint) is Annotated:
-        hint, span = typing.get_args(hint)
-    if typing.get_origin(hint) is Literal:
-        choices = typing.get_args(hint)
-        if value not in choices:
-            raise ValueError(f"{value!r} is none of {', '.join(map(repr, choices))}")
-        return value
-    if hint is Path:
-        if not isinstance(value, str | Path) or not str(value):
-            raise ValueError(f"expected a path, not {value!r}")
-        return Path(value).expanduser()
-    converted = _plain(value, hint)
-    if span is not None and not span.low <= converted <= span.high:
-        raise ValueError(f"{value} is outside {span}")
-    return converted
-
-
-def _plain(value: object, hint: Any) -> Any:
-    if hint == tuple[str, ...]:
-        return _texts(value)
-    if isinstance(value, _Text) and hint is not str:
-        return _from_text(value, hint)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
-        return value
-    names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-    raise ValueError(f"expected {names.get(hint, hint.__name__)}, not {value!r}")
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    """Several texts; from the environment with commas between them. Raises: ValueError."""
-    listed = value.split(",") if isinstance(value, str) else value
-    if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
-        raise ValueError(f"expected a list of texts, not {value!r}")
-    return tuple(stripped for each in listed if (stripped := str(each).strip()))
-
-
-def _from_text(text: str, hint: type) -> Any:
-    if hint is bool:
-        if text.lower() not in {"true", "false", "1", "0"}:
-            raise ValueError(f"expected true or false, not {str(text)!r}")
-        return text.lower() in {"true", "1"}
-    try:
-        return hint(text)
-    except ValueError:
-        raise ValueError(f"expected a number, not {str(text)!r}") from None
 
 
 def _leaves(
@@ -499,6 +497,11 @@ SECTIONS: Mapping[str, type] = types.MappingProxyType(
     }
 )
 """The sections of the settings, by name."""
+
+TABLES: Mapping[str, type] = types.MappingProxyType(
+    {"peer": Address, "compression": CompressionRule}
+)
+"""What there may be several of, each with a table of its own."""
 
 _HEADER = re.compile(r"^\s*\[{1,2}\s*([A-Za-z0-9_.\- ]+?)\s*\]{1,2}")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.\-]+)\s*=")
@@ -523,7 +526,7 @@ def _lines_of(text: str) -> dict[tuple[str, ...], int]:
 
 def documented() -> Iterator[tuple[str, str, str]]:
     """Every setting: its dotted name, its type in words and its default, for the reference page."""
-    for name, section in {"": Config, **SECTIONS}.items():
+    for name, section in {"": Config, **SECTIONS, "compression": CompressionRule}.items():
         prefix = f"{name}." if name else ""
         hints = typing.get_type_hints(section, include_extras=True)
         for each in fields(section):
@@ -541,6 +544,8 @@ def _in_words(hint: Any) -> str:
         return " or ".join(map(repr, typing.get_args(hint)))
     if hint == tuple[str, ...]:
         return "list of texts"
+    if hint == tuple[CompressionRule, ...]:
+        return "list of tables"
     if isinstance(hint, types.GenericAlias):
         return "list of AET@HOST:PORT"
     return str(hint.__name__).lower()

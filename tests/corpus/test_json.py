@@ -75,7 +75,9 @@ def is_empty(tag, ours, theirs, dataset):
 def is_byte_order(tag, ours, theirs, dataset):
     if dataset.is_little_endian or ours["vr"] != "OW":
         return False
-    words = array("H", b64decode(ours["InlineBinary"]))
+    # Pixels of 32 bits are whole words to pydicom, when it makes them an array.
+    is_wide = tag == "7FE00010" and dataset.get("BitsAllocated") == 32
+    words = array("I" if is_wide else "H", b64decode(ours["InlineBinary"]))
     words.byteswap()
     return theirs == {"vr": "OW", "InlineBinary": b64encode(words.tobytes()).decode()}
 

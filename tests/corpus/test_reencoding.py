@@ -9,8 +9,11 @@ from array import array
 
 import pytest
 from pydicom.dataelem import RawDataElement
+from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
+from pydicom.pixels import pixel_array
+from pydicom.uid import UID
 
 from corpus_files import REASON, ROOT, name, paths
 from isocenter.dicom import part10
@@ -133,8 +136,22 @@ def test_pydicom_reads_the_same_in_every_native_syntax(path):
 
         before, after = read(data, header.syntax), read(out, target)
         little = header.syntax.is_little_endian
+        has_wide_pixels = before.get("BitsAllocated") == 32 and "PixelData" in before
+        if has_wide_pixels:  # DCMTK and pydicom disagree on their words in big endian
+            assert pixels(before, header.syntax) == pixels(after, target)
+            del before.PixelData, after.PixelData
         found = differences(before, after, little, target.is_little_endian)
         assert not list(found), target.name
+
+
+def pixels(dataset, syntax):
+    """The pixels as pydicom finds them; None, where it finds none."""
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = UID(syntax.uid)
+    try:
+        return pixel_array(dataset).tolist()
+    except (AttributeError, ValueError):
+        return None
 
 
 SAMPLE = [path for path in FILES if not name(path).startswith(("malformed", "media", "charset"))][

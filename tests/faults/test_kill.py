@@ -9,20 +9,25 @@ import os
 import random
 import threading
 import time
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 
+import pydicom
 import pytest
 
 import web
 import wire
 from instances import Instance, stream_study
+from isocenter.dicom import part10
 from peers import Isocenter
 from programs import Command, ServerFactory
 from questions import fetch, instance_uids
 
 ROUNDS = int(os.environ.get("ISOCENTER_KILL_ROUNDS", "6"))
 SENDERS = 4
+EXPLICIT = "1.2.840.10008.1.2.1"
+JPEG_LS = "1.2.840.10008.1.2.4.80"
 
 
 class Sender(threading.Thread):
@@ -154,3 +159,42 @@ def _blobs(data: Path, study: str) -> list[Path]:
         if path.is_file() and not any(part in path.name for part in index)
         if study.encode() in path.read_bytes()
     ]
+
+
+@pytest.mark.timeout(60 + 30 * ROUNDS)
+def test_a_kill_amid_compression_leaves_the_old_or_the_new(
+    start_server: ServerFactory, isocenter: Command
+) -> None:
+    chance = random.Random(20240712)
+    server = start_server(config='[[compression]]\nto = "jpeg-ls"\n')
+    images = {
+        one.sop_instance: one
+        for one in islice(stream_study(100_000, series=2, pixels=256, PatientID="KILL"), 200)
+    }
+    study = next(iter(images.values())).study
+    first = next(iter(images.values()))
+    compressed: list[int] = []
+
+    with wire.storing(server.dicom_port, (first.sop_class, first.transfer_syntax)) as association:
+        for one in images.values():
+            assert (
+                association.store(
+                    one.sop_class, one.sop_instance, one.transfer_syntax, one.data_set
+                )
+                == wire.SUCCESS
+            )
+    for _ in range(ROUNDS):
+        time.sleep(chance.uniform(0.05, 0.6))
+        server.kill()
+        server.restart()
+        got = fetch(server, study, [(first.sop_class, each) for each in (EXPLICIT, JPEG_LS)])
+        assert got.keys() == images.keys()
+        for uid, (syntax, data) in got.items():
+            kept = pydicom.dcmread(BytesIO(part10.header(first.sop_class, uid, syntax) + data))
+            assert kept.pixel_array.tobytes() == images[uid].read().PixelData
+        compressed.append(sum(syntax == JPEG_LS for syntax, _ in got.values()))
+
+    server.stop()
+    isocenter("verify", "--data", server.data)
+    assert compressed == sorted(compressed)
+    assert compressed[-1] > 0

@@ -99,3 +99,42 @@ def test_every_setting_is_described() -> None:
     assert {"aet", "archive.on_conflict", "dimse.idle_timeout", "peer"} <= {
         name for name, _, _ in documented()
     }
+
+
+def test_rules_of_compression_are_read_in_their_order(tmp_path: Path) -> None:
+    file = tmp_path / "isocenter.toml"
+    file.write_text(
+        '[[compression]]\nto = "htj2k"\nmodalities = ["CT", "MR"]\n'
+        '[[compression]]\nto = "jpeg-ls"\nwhen = "later"\nage = 60\n'
+    )
+
+    first, second = load(file).compression
+
+    assert (first.to, first.modalities, first.when) == ("htj2k", ("CT", "MR"), "on ingest")
+    assert (second.to, second.when, second.age) == ("jpeg-ls", "later", 60.0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ('to = "jpeg"', "none of the transfer syntaxes that lose nothing: rle, jpeg-lossless"),
+        ('to = "jpeg-2000-lossy"', "lose nothing"),
+        ("when = 'later'", "'to' is missing"),
+        ('to = "rle"\nage = 5', "only what is compressed later has one"),
+        ('to = "rle"\nwhen = "sometimes"', "when: 'sometimes' is none of"),
+        ('to = "rle"\nmodality = "CT"', "there is no setting 'modality' in a rule"),
+        ('to = "rle"\nmodalities = "CT"\nage = -1', "age: -1 is outside"),
+    ],
+)
+def test_a_rule_that_cannot_be_followed_is_told_with_its_line(
+    tmp_path: Path, rule: str, told: str
+) -> None:
+    file = tmp_path / "isocenter.toml"
+    file.write_text(f'aet = "A"\n\n[[compression]]\n{rule}\n')
+
+    with pytest.raises(SettingsError) as caught:
+        load(file)
+
+    (fault,) = caught.value.faults
+    assert fault.where == f"{file}:3"
+    assert told in fault.what

@@ -6,12 +6,13 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from isocenter.app.http import Gate, HttpListener, application
 from isocenter.archive.archive import Archive
+from isocenter.archive.compression_policy import CompressionPolicy
 from isocenter.config import Config, DimseConfig
 from isocenter.dicomweb import routing
 from isocenter.dimse import pdu
@@ -20,6 +21,7 @@ from isocenter.dimse.pdu import AssociateReject
 from isocenter.dimse.server import Admission, DimseServer
 from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.errors import Unavailable
+from isocenter.imaging.workers import Workers
 from isocenter.services import providers
 from isocenter.services.status import response_of
 from isocenter.services.store import StoreProvider
@@ -104,7 +106,8 @@ class Node:
                 },
             )
             await archive.worklist.start(peer.ae_title for peer in config.peer)
-            await self._stop.wait()
+            async with _compressing(archive, config):
+                await self._stop.wait()
         finally:
             self.state = "draining"
             log.info(
@@ -121,6 +124,25 @@ class Node:
                 self._pages.drain(config.shutdown_timeout),
             )
         log.info("stopped")
+
+
+@asynccontextmanager
+async def _compressing(archive: Archive, config: Config) -> AsyncIterator[None]:
+    """Follow the rules of compression, if there are any."""
+    if not config.compression:
+        yield
+        return
+    imaging = config.imaging
+    codecs = Workers(
+        imaging.workers, memory=imaging.memory, patience=imaging.patience, is_background=True
+    )
+    policy = CompressionPolicy(archive, archive.compression(codecs), config.compression)
+    try:
+        await policy.start()
+        yield
+    finally:
+        await policy.close()
+        await asyncio.to_thread(codecs.close)
 
 
 def _dimse_server(archive: Archive, config: Config) -> DimseServer:

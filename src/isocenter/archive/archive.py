@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 from isocenter.archive.anonymize import Anonymizer
 from isocenter.archive.backpressure import Budget, Share
 from isocenter.archive.commitment import Commitments
+from isocenter.archive.compression import GRACE, Compression
 from isocenter.archive.films import Films, group_of
 from isocenter.archive.frame_conversion import FrameConversions
 from isocenter.archive.frames import OpenInstances
@@ -65,12 +66,12 @@ class Archive:
         self.imaging = Workers(imaging.workers, memory=imaging.memory, patience=imaging.patience)
         self.conversions = FrameConversions(self.imaging)
         self.renderings = Renderings(index, self.opened, self.imaging)
+        self.anonymizer = Anonymizer(folder, self.opened, workers)
         self._filming = Workers(
             max(1, self.imaging.count // 2), memory=imaging.memory, patience=imaging.patience
         )
         self._videos = MadeFiles(folder / VIDEOS_NAME, config.videos_size)
         self.films = Films(self.renderings, store, self._videos, self._filming, workers)
-        self.anonymizer = Anonymizer(folder, self.opened, workers)
 
     @classmethod
     async def open(
@@ -109,6 +110,21 @@ class Archive:
         workers = ThreadPoolExecutor(config.file_threads, thread_name_prefix="files")
         copies = CopyStore(folder / COPIES_NAME, config.copies_size)
         return cls(store, index, copies, workers, config, imaging, folder)
+
+    def compression(
+        self, codecs: Workers, *, grace: float = GRACE, is_trial: bool = False
+    ) -> Compression:
+        """What compresses instances that are kept; arguments are those of ``Compression``."""
+        return Compression(
+            self.store,
+            self.index,
+            self.ingest.copies,
+            files=self._workers,
+            codecs=codecs,
+            limits=self.ingest.limits,
+            grace=grace,
+            is_trial=is_trial,
+        )
 
     async def close(self) -> None:
         """Finish what was begun, then close."""
@@ -158,41 +174,58 @@ class Archive:
         )
         try:
             return await asyncio.shield(opening)
+        except NotFound as error:
+            await self._refuse_former(instance)
+            raise error
         except asyncio.CancelledError:
             opening.add_done_callback(close_unused)
             raise
 
+    async def _refuse_former(self, instance: InstanceRef) -> None:
+        """Raises: Unavailable, if ``instance`` is where it was long ago; nothing else is wrong."""
+        if not await self.index.has_blob(instance.sop_instance_uid, instance.blob_key):
+            async for page in self.index.instances(
+                Selection(instances=(instance.sop_instance_uid,))
+            ):
+                if page:
+                    raise Unavailable("the instance was put elsewhere meanwhile: ask again")
+
     async def lost(self, instances: Sequence[InstanceRef]) -> set[str]:
         """SOP Instance UIDs of those whose bytes are not there, or not all of them."""
-        return await self._in_worker(partial(_lost, self.store, instances))
+        return await self.in_worker(partial(_lost, self.store, instances))
 
     async def remove(self, selection: Selection) -> Removed:
         """Remove instances from the archive, and delete their bytes. Raises: Unavailable."""
         removed = await self.index.remove(selection)
-        await self._delete_blobs()
+        await self.delete_blobs()
         return removed
 
     async def clear_up(self) -> None:
         """Remove what a crash left: drafts, blobs without rows, bytes of removed instances."""
         removed = 0
-        for key, instance in (await self._in_worker(self.store.unsettled)).items():
+        for key, instance in (await self.in_worker(self.store.unsettled)).items():
             if not await self.index.has_blob(instance, key):
-                await self._in_worker(partial(self.store.delete, key))
+                await self.in_worker(partial(self.store.delete, key))
                 removed += 1
-        removed += await self._in_worker(self.store.recover)
+        removed += await self.in_worker(self.store.recover)
         if removed:
             log.warning("cleared up after a crash", extra={"blobs": removed})
-        await self._delete_blobs()
+        await self.delete_blobs(also_later=True)
 
-    async def _delete_blobs(self) -> None:
-        while keys := await self.index.blobs_to_delete():
+    async def delete_blobs(self, *, also_later: bool = False) -> None:
+        """Delete the bytes that nothing refers to any more, and which are due.
+
+        ``also_later``: those too that somebody may be about to read. Raises: Unavailable.
+        """
+        while keys := await self.index.blobs_to_delete(also_later=also_later):
             self.opened.drop(keys)
             for group in {group_of(key) for key in keys}:
-                await self._in_worker(partial(self._videos.forget, group))
-            await self._in_worker(partial(self.store.expunge, keys))
+                await self.in_worker(partial(self._videos.forget, group))
+            await self.in_worker(partial(self.store.expunge, keys))
             await self.index.forget_blobs(keys)
 
-    async def _in_worker(self, work: Callable[[], T]) -> T:
+    async def in_worker(self, work: Callable[[], T]) -> T:
+        """Have one of the threads that handle files do ``work``."""
         return await asyncio.get_running_loop().run_in_executor(self._workers, work)
 
 

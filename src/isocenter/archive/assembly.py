@@ -17,8 +17,8 @@ from isocenter.dicom.encoding import encode_pieces
 from isocenter.dicom.layout import Buffer
 from isocenter.dicom.syntax import EXPLICIT_LE, TransferSyntax, lookup
 from isocenter.errors import Malformed
-from isocenter.imaging import compressed
-from isocenter.imaging.compressed import Described
+from isocenter.imaging import codestream
+from isocenter.imaging.codestream import Described
 from isocenter.storage.blobs import Scratch
 
 WINDOW: Final = 1 << 20
@@ -52,7 +52,7 @@ class Piece:
     @property
     def is_compressed(self) -> bool:
         """It is an image or a video, not the bytes of a value."""
-        return self.media_type in compressed.MEDIA_TYPES
+        return self.media_type in codestream.MEDIA_TYPES
 
 
 @dataclass(slots=True)
@@ -137,8 +137,8 @@ def _describe(
     first = pixels[0]
     if any(piece.media_type != first.media_type for piece in pixels):
         raise Malformed("the frames of an image are of different media types")
-    start = bulk.scratch.window(first.start, min(first.start + compressed.LOOKED_AT, first.end))
-    described = compressed.describe(first.media_type, start)
+    start = bulk.scratch.window(first.start, min(first.start + codestream.LOOKED_AT, first.end))
+    described = codestream.describe(first.media_type, start)
     _check_frames(dataset, pixels)
     for key, vr, value in _description(described, len(pixels)):
         if not _has_value(dataset, key):
@@ -151,7 +151,7 @@ def _describe(
 
 
 def _check_frames(dataset: dict[str, Any], pixels: Sequence[Piece]) -> None:
-    if pixels[0].media_type in compressed.VIDEOS:
+    if pixels[0].media_type in codestream.VIDEOS:
         if len(pixels) > 1:
             raise Malformed("a video is one representation, not several")
         return
@@ -190,8 +190,8 @@ def _fetch(bulk: BulkData, pixel_uris: set[str], uri: str) -> Bulk:
 
 def _frame(bulk: BulkData, piece: Piece) -> Bulk:
     """A compressed frame, without the boxes of a file around it (PS3.5 A.4.4)."""
-    start = bulk.scratch.window(piece.start, min(piece.start + compressed.LOOKED_AT, piece.end))
-    return bulk.bulk(piece, compressed.describe(piece.media_type, start).start)
+    start = bulk.scratch.window(piece.start, min(piece.start + codestream.LOOKED_AT, piece.end))
+    return bulk.bulk(piece, codestream.describe(piece.media_type, start).start)
 
 
 def _pixel_uris(dataset: Dataset, depth: int = 0) -> set[str]:

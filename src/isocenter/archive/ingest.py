@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from blake3 import blake3
@@ -21,10 +20,10 @@ from isocenter.archive import frames
 from isocenter.archive.admission import Admission
 from isocenter.archive.catalogue import Catalogue, Drawn, Identity
 from isocenter.archive.crew import Crew, Outbox
+from isocenter.archive.provenance import Provenance
 from isocenter.archive.publishing import Publisher, Ready
 from isocenter.config import ArchiveConfig
 from isocenter.dicom import part10
-from isocenter.dicom.implementation import IMPLEMENTATION_CLASS_UID
 from isocenter.dicom.layout import Limits
 from isocenter.dicom.scanner import Scanner
 from isocenter.dicom.syntax import lookup
@@ -97,7 +96,8 @@ class Ingest:
         self.on_conflict = OnConflict(config.on_conflict)
         self.catalogue = Catalogue()
         self.admission = Admission(config.unknown_sop_classes)
-        self.crew: Crew[Ready] = Crew(workers, Publisher(store, index, workers).publish)
+        self.publisher = Publisher(store, index, workers)
+        self.crew: Crew[Ready] = Crew(workers, self.publisher.publish)
         self._outbox: Outbox | None = None
 
     def outbox(self) -> Outbox:
@@ -249,7 +249,7 @@ class Reception:
             self._announced.transfer_syntax,
             source_ae=self._announced.sent_by,
             receiving_ae=self._announced.received_by,
-            private=(IMPLEMENTATION_CLASS_UID, _received_now()),
+            private=Provenance.now().private(),
         )
 
     def _finished(self) -> Ready | None:
@@ -319,11 +319,6 @@ class Reception:
             self._done.set_result(answer)
         else:
             self._done.set_exception(answer)
-
-
-def _received_now() -> bytes:
-    """When it arrived, for whoever rebuilds the index: of two versions, the later one counts."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").encode()
 
 
 def _release(parts: list[Part]) -> None:

@@ -40,6 +40,8 @@ class Publisher:
         self._store = store
         self._index = index
         self._workers = workers
+        self.on_stored: Callable[[], None] = lambda: None
+        """Called, from any thread, when something new is kept."""
 
     def publish(self, ready: list[Ready]) -> None:
         """Make instances durable, and answer for each. Blocks; never raises.
@@ -99,6 +101,7 @@ class Publisher:
             self._drop_later(one.key)
         else:
             self._store.settle([one.key])
+            self.on_stored()
         if stored.warnings:
             log.warning(
                 "instance needs a look",

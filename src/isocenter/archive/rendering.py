@@ -248,6 +248,14 @@ class Renderings:
         name = known.name.removesuffix(" Storage") if known else "Private or unknown SOP class"
         return await self._workers.run(finishing.card, [], (_emblem(name), name), finish)
 
+    async def _page(self, instance: InstanceRef, finish: Finish) -> bytes:
+        opened = await self._opened.open(instance)
+        try:
+            async with self._slots:
+                return await first_page(opened, self._workers, finish)
+        finally:
+            opened.release()
+
     async def _frame(self, opened: OpenInstance, subject: Subject, frame: int, look: Look) -> bytes:
         if subject.video is not None:
             return await self._of_video(subject, subject.video, frame, look)
@@ -268,14 +276,6 @@ class Renderings:
                 raise NoSuchFrame(str(error)) from error
             except (Malformed, Unsupported) as error:
                 raise NotRendered(f"frame {number} cannot be rendered: {error}") from error
-
-    async def _page(self, instance: InstanceRef, finish: Finish) -> bytes:
-        opened = await self._opened.open(instance)
-        try:
-            async with self._slots:
-                return await first_page(opened, self._workers, finish)
-        finally:
-            opened.release()
 
     async def _drawn(self, opened: OpenInstance, subject: Subject, frame: int, look: Look) -> bytes:
         image = subject.image

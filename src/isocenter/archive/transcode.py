@@ -134,6 +134,12 @@ class Transcoding:
             return self._spool.scratch.size
         return image.frames.count * image.conversion.made.size
 
+    @property
+    def native_size(self) -> int:
+        """Bytes of the pixel data as it lies in the source; known once it has begun."""
+        image = self._looked and self._looked.image
+        return image.frames.end - image.frames.start if image else 0
+
     def close(self) -> None:
         """Let go of what was put aside."""
         if self._spool is not None:

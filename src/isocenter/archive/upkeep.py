@@ -17,9 +17,9 @@ from blake3 import blake3
 from isocenter.archive.archive import Archive
 from isocenter.archive.catalogue import Catalogue
 from isocenter.archive.ingest import Announced
+from isocenter.archive.provenance import Provenance
 from isocenter.archive.retrieve import WINDOW
 from isocenter.dicom import part10
-from isocenter.dicom.implementation import IMPLEMENTATION_CLASS_UID
 from isocenter.dicom.layout import DEFAULT_LIMITS, Limits
 from isocenter.dicom.scanner import Scanner
 from isocenter.errors import IsocenterError, Malformed, NotFound, Unavailable
@@ -37,8 +37,6 @@ AT_ONCE: Final = 4
 HEADER_SIZE: Final = 1 << 16
 SUFFIXES: Final = ("", "-wal", "-shm")
 """Of an index's files: SQLite's own."""
-PRIVATE_CREATOR: Final = 0x00020100
-PRIVATE: Final = 0x00020102
 
 
 class Fault(Enum):
@@ -94,7 +92,7 @@ async def _unknown(archive: Archive, key: str) -> Checked | None:
     """The fault of a blob that the index does not know, and not because it is on its way."""
     store = archive.store
     instance = await asyncio.to_thread(_instance_of, store, key)
-    if await archive.index.has_blob(instance, key):
+    if await archive.index.has_blob(instance, key) or await archive.index.is_to_go(key):
         return None
     if key in await asyncio.to_thread(store.unsettled):  # a server is busy with it
         return None
@@ -269,6 +267,7 @@ def _incoming(blob: Blob, catalogue: Catalogue, key: str, limits: Limits) -> Inc
         size=blob.size,
         digest=digest.digest(),
         dataset_offset=header.dataset_offset,
+        received_digest=Provenance.read(header.meta).digest,
     )
 
 
@@ -277,14 +276,8 @@ def _received_at(store: BlobStore, key: str) -> str:
     try:
         blob = store.open(key)
         try:
-            meta = part10.read(blob.window(0, HEADER_SIZE)).meta
+            return Provenance.read(part10.read(blob.window(0, HEADER_SIZE)).meta).received_at
         finally:
             blob.close()
     except IsocenterError:
         return ""
-    creator, noted = meta.get(PRIVATE_CREATOR), meta.get(PRIVATE)
-    if creator is None or noted is None:
-        return ""
-    if creator.value.decode("latin-1").strip("\0 ") != IMPLEMENTATION_CLASS_UID:
-        return ""
-    return noted.value.decode("latin-1").strip("\0 ")

@@ -46,8 +46,9 @@ def convert(
     """Turn DICOM files into another transfer syntax."""
     from isocenter.archive.media import walk
     from isocenter.cli.progress import Bar
+    from isocenter.imaging.targets import target_named
     from isocenter.imaging.workers import Workers
-    from isocenter.services.converting import Conversions, place_below, target_named
+    from isocenter.services.converting import Conversions, place_below
 
     syntax = target_named(to)
     is_single = source.is_file() and not target.is_dir() and not _holds_several(source)

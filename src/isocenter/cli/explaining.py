@@ -180,7 +180,7 @@ def _of_transfer_syntax(uid: str) -> dict[str, str]:
 
 
 def _name_to_convert(uid: str) -> str:
-    from isocenter.services.converting import NAMES
+    from isocenter.imaging.targets import NAMES
 
     return next((name for name, named in NAMES.items() if named == uid), "")
 

@@ -31,14 +31,14 @@ IssuerOption = Annotated[
 
 
 @asynccontextmanager
-async def _archive(config: Config, *, alone: bool) -> AsyncIterator["Archive"]:
-    """The archive in the data folder; ``alone``: no server may be using it meanwhile."""
+async def archive_in(config: Config, *, alone: bool) -> AsyncIterator["Archive"]:
+    """Open the archive in the data folder; ``alone``: no server may be using it meanwhile."""
     from isocenter.archive.archive import Archive
     from isocenter.storage.lock import FolderLock
 
     if alone:
         with FolderLock(config.data):
-            archive = await Archive.open(config.data, config.archive)
+            archive = await Archive.open(config.data, config.archive, config.imaging)
             try:
                 yield archive
             finally:
@@ -91,7 +91,7 @@ async def _import(config: Config, paths: list[Path]) -> bool:
     from isocenter.archive.importing import Fate, import_files
 
     fates: Counter[Fate] = Counter()
-    async with _archive(config, alone=True) as archive:
+    async with archive_in(config, alone=True) as archive:
         with progress("importing") as steps:
             async for imported in import_files(archive.ingest, paths, config.aet):
                 fates[imported.fate] += 1
@@ -121,7 +121,7 @@ async def _export(config: Config, selection: "Selection", out: Path) -> bool:
     from isocenter.archive.exporting import export as export_files
 
     failed = 0
-    async with _archive(config, alone=False) as archive:
+    async with archive_in(config, alone=False) as archive:
         with progress("exporting") as steps:
             async for exported in export_files(archive, selection, out):
                 steps.step(exported.size)
@@ -148,7 +148,7 @@ def remove(
 
 
 async def _remove(config: Config, selection: "Selection", is_agreed: bool) -> bool:
-    async with _archive(config, alone=True) as archive:
+    async with archive_in(config, alone=True) as archive:
         count = await archive.index.count_instances(selection)
         if not is_agreed and count:
             typer.confirm(f"Remove {count} instances for good?", abort=True, err=True)
@@ -166,7 +166,7 @@ async def _verify(config: Config) -> bool:
     from isocenter.archive.upkeep import verify as verify_blobs
 
     faults = 0
-    async with _archive(config, alone=False) as archive:
+    async with archive_in(config, alone=False) as archive:
         with progress("verifying") as steps:
             async for checked in verify_blobs(archive):
                 if checked.fault is None:

@@ -18,6 +18,7 @@ COMMANDS = {
     "remove": ("holdings", "remove"),
     "verify": ("holdings", "verify"),
     "reindex": ("holdings", "reindex"),
+    "compress": ("compress", "compress"),
     "echo": ("network", "echo"),
     "send": ("send", "send"),
     "find": ("find", "find"),

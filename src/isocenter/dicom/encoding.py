@@ -33,7 +33,7 @@ from isocenter.dicom.layout import (
     layout_of,
 )
 from isocenter.dicom.syntax import TransferSyntax
-from isocenter.dicom.values import NUMBERS, PLAIN_VRS, TEXT_VRS, swap
+from isocenter.dicom.values import NUMBERS, PLAIN_VRS, TEXT_VRS, ordered_as, swap
 from isocenter.errors import Malformed, Unsupported
 
 Dataset = Mapping[str, Mapping[str, Any]]
@@ -165,6 +165,15 @@ def _terms(dataset: Dataset, charset: str | tuple[str, ...] | None) -> tuple[str
     return terms if any(terms) else ()
 
 
+def _bits_allocated(dataset: Dataset) -> int:
+    """Bits Allocated; 0, where it is missing or no number, which is told when it is written."""
+    try:
+        found = dataset["00280100"]["Value"][0]
+    except (KeyError, IndexError, TypeError):
+        return 0
+    return found if isinstance(found, int) else 0
+
+
 class _Writer:
     def __init__(self, syntax: TransferSyntax, charset: Charset, fetch: Fetch | None) -> None:
         self._syntax = syntax
@@ -172,6 +181,7 @@ class _Writer:
         self._charset = charset
         self._fetch = fetch
         self._depth = 0
+        self._bits_allocated = 0
         self._own_terms: tuple[str, ...] = ()
         order = "<" if self._layout.is_little_endian else ">"
         self._short = Struct(f"{order}HH2sH").pack
@@ -191,6 +201,8 @@ class _Writer:
 
     def _elements(self, dataset: Dataset) -> list[bytes | Part]:
         found: list[bytes | Part] = []
+        around = self._bits_allocated
+        self._bits_allocated = _bits_allocated(dataset) or around
         for key in sorted(dataset):
             try:
                 if not _KEY.fullmatch(key):
@@ -201,6 +213,7 @@ class _Writer:
                 self._element(tag, dataset[key], found)
             except _FAULTS as fault:
                 raise Malformed(f"attribute {str(key)[:8]}: not a value of its VR") from fault
+        self._bits_allocated = around
         return found
 
     def _element(self, tag: int, attribute: Mapping[str, Any], found: list[bytes | Part]) -> None:
@@ -239,7 +252,8 @@ class _Writer:
         padding = _padding(vr) if bulk.size % 2 else b""
         length = bulk.size + len(padding)
         is_turned = not self._layout.is_little_endian and not self._becomes_unknown(vr, length)
-        part = Part(bulk, vr if is_turned else "", padding)
+        ordered = ordered_as(tag, vr, self._bits_allocated)
+        part = Part(bulk, ordered if is_turned else "", padding)
         found += [self._header(tag, vr, length), part]
 
     def _check_encapsulation(self, bulk: Bulk) -> None:

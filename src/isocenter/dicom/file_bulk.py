@@ -15,7 +15,7 @@ from urllib.request import url2pathname
 from isocenter.dicom import bulk as bulks
 from isocenter.dicom.bulk import Bulk
 from isocenter.dicom.elements import Element
-from isocenter.dicom.values import WORD_SIZES
+from isocenter.dicom.values import WORD_SIZES, ordered_as
 from isocenter.errors import Malformed, NotFound, Unsupported
 
 STEP: Final = 1 << 20
@@ -26,7 +26,8 @@ _SWAPPED: Final = {"2": "US", "4": "UL", "8": "UV"}
 def uri(file: str, element: Element, dataset_offset: int) -> str:
     """Name the value of ``element`` in ``file``, a URI itself."""
     place = f"{file}?offset={dataset_offset + element.value_offset}&length={len(element.value)}"
-    word = WORD_SIZES.get(element.vr, 1)
+    ordered = ordered_as(element.tag, element.vr, element.vrs.bits_allocated)
+    word = WORD_SIZES.get(ordered, 1)
     return place if element.layout.is_little_endian or word == 1 else f"{place}&swap={word}"
 
 

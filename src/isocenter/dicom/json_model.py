@@ -14,9 +14,15 @@ from isocenter.dicom import charset as charsets
 from isocenter.dicom.charset import Charset
 from isocenter.dicom.decimals import number
 from isocenter.dicom.elements import Element, items_of
-from isocenter.dicom.layout import EXPLICIT_LITTLE, SPECIFIC_CHARACTER_SET, Buffer, Layout
+from isocenter.dicom.layout import (
+    EXPLICIT_LITTLE,
+    PIXEL_DATA,
+    SPECIFIC_CHARACTER_SET,
+    Buffer,
+    Layout,
+)
 from isocenter.dicom.scanner import RawValue
-from isocenter.dicom.values import BYTES_VRS, NUMBERS, TEXT_VRS, decode, swap, texts
+from isocenter.dicom.values import BYTES_VRS, NUMBERS, TEXT_VRS, decode, ordered_as, swap, texts
 
 Attribute = dict[str, Any]
 """``vr`` and one of ``Value``, ``InlineBinary`` and ``BulkDataURI``, or none of them."""
@@ -106,6 +112,9 @@ def _model(elements: Iterable[Element], charset: Charset | None, offer: Offer | 
             and offer.takes(element, current)
         ):
             found[tag] = {"vr": vr, "BulkDataURI": offer.bulk(element)}
+        elif tag == PIXEL_DATA and value and not element.layout.is_little_endian:
+            turned = swap(value, ordered_as(tag, vr, element.vrs.bits_allocated))
+            found[tag] = {"vr": vr, "InlineBinary": b64encode(turned).decode("ascii")}
         else:
             found[tag] = attribute(vr, value, current, element.layout)
     ordered = found.items() if is_sorted else sorted(found.items())
@@ -158,7 +167,8 @@ def _unencoded(element: Element, charset: Charset, *, is_exact: bool) -> Attribu
         if not value:
             return {"vr": vr}
         is_turned = not element.layout.is_little_endian and not element.is_encapsulated
-        return {"vr": vr, "InlineBinary": swap(value, vr) if is_turned else value}
+        ordered = ordered_as(element.tag, vr, element.vrs.bits_allocated)
+        return {"vr": vr, "InlineBinary": swap(value, ordered) if is_turned else value}
     if is_exact and vr in ("DS", "IS"):
         found = [text or None for text in texts(vr, bytes(value), charset)]
         return {"vr": vr, "Value": found} if found else {"vr": vr}

@@ -34,7 +34,7 @@ from isocenter.dicom.layout import (
     settle_items,
 )
 from isocenter.dicom.syntax import UNCOMPRESSED, TransferSyntax
-from isocenter.dicom.values import PLAIN_VRS, TEXT_VRS, WORD_SIZES, swap
+from isocenter.dicom.values import PLAIN_VRS, TEXT_VRS, WORD_SIZES, ordered_as, swap
 from isocenter.errors import Malformed, Unsupported
 
 LONGEST_SHORT: Final = 0xFFFE
@@ -257,7 +257,7 @@ class Reencoder:
             self._open(frame, header, self._base + at)
             return value
         self._write(self._header(tag, vr, length + length % 2))
-        self._begin_value(frame, vr, length)
+        self._begin_value(frame, vr, length, tag)
         return value
 
     def _open(self, frame: _Frame, header: Header, here: int) -> None:
@@ -275,13 +275,14 @@ class Reencoder:
         self._write(self._marker(SEQUENCE_END if frame.holds_items else ITEM_END, 0))
         self._frames.pop()
 
-    def _begin_value(self, frame: _Frame, vr: str, length: int) -> None:
+    def _begin_value(self, frame: _Frame, vr: str, length: int, tag: int = 0) -> None:
         is_turned = frame.layout.is_little_endian != self._target.is_little_endian
         # A value too long for its VR became UN, and that is little endian (PS3.5 6.2.2).
         written = self._written_vr(vr, length)
         if written == "UN" and vr != "UN":
             is_turned = not frame.layout.is_little_endian
-        word = WORD_SIZES.get(vr, 1) if is_turned else 1
+        ordered = ordered_as(tag, vr, frame.vrs.bits_allocated)
+        word = WORD_SIZES.get(ordered, 1) if is_turned else 1
         is_text = vr in TEXT_VRS or (vr in PLAIN_VRS and vr != "UI")
         padding = (b" " if is_text else b"\0") if length % 2 else b""
         self._value = _Value(length, word, padding)

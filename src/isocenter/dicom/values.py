@@ -7,7 +7,7 @@ from typing import Final
 
 from isocenter.dicom.charset import DEFAULT, Charset
 from isocenter.dicom.decimals import number
-from isocenter.dicom.layout import Buffer
+from isocenter.dicom.layout import PIXEL_DATA, Buffer
 
 Value = str | int | float | bytes | None
 
@@ -31,8 +31,21 @@ WORD_SIZES: Final = (
     | dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), 8)
 )
 """Bytes that swap places between little and big endian, by VR (PS3.5 7.3)."""
+_WIDE: Final = {32: "OL", 64: "OV"}
+"""The VR of words as wide as a pixel."""
 _ONE: Final = {vr: Struct(f"<{code}") for vr, code in NUMBERS.items()}
 _IS_LITTLE_HOST: Final = sys.byteorder == "little"
+
+
+def ordered_as(tag: int, vr: str, bits_allocated: int) -> str:
+    """Give the VR by whose words the value of ``tag`` is turned from one byte order to the other.
+
+    By the letter, OW is turned in words of two bytes, whatever the size of a pixel (PS3.5 6.2, D),
+    and so do DCMTK and GDCM. But pixels of 32 and 64 bits are found in big endian as whole words,
+    and pydicom reads them so; by the letter they would be noise. (0028,0100) decides.
+    """
+    is_wide = tag == PIXEL_DATA and vr == "OW"
+    return _WIDE.get(bits_allocated, vr) if is_wide else vr
 
 
 def swap(value: Buffer, vr: str) -> bytes:

@@ -22,7 +22,7 @@ from isocenter.dicom.layout import (
 )
 from isocenter.dicom.scanner import EXTENDED_OFFSET_TABLE, Scanner
 from isocenter.dicom.syntax import GE_PRIVATE_IMPLICIT_BIG_ENDIAN_PIXELS, TransferSyntax
-from isocenter.dicom.values import WORD_SIZES, decode
+from isocenter.dicom.values import WORD_SIZES, decode, ordered_as
 from isocenter.dicom.windowed import Place, Reader, Walk
 from isocenter.errors import Malformed, NotFound
 from isocenter.imaging import encapsulation
@@ -359,9 +359,8 @@ class _Description:
         is_little = place.layout.is_little_endian
         if is_little and self._syntax.uid != GE_PRIVATE_IMPLICIT_BIG_ENDIAN_PIXELS:
             return 1
-        cell = self._numbers[BITS_ALLOCATED] // 8
-        # Peer quirk: GDCM and others write cells of 32 bits as one word, not as two of OW.
-        return cell if place.vr == "OW" and cell in (4, 8) else WORD_SIZES.get(place.vr, 1)
+        ordered = ordered_as(place.tag, place.vr, self._numbers[BITS_ALLOCATED])
+        return WORD_SIZES.get(ordered, 1)
 
     def _number(self, place: Place) -> int:
         value = self._value(place)

@@ -42,6 +42,8 @@ class Source(Protocol):
 Part = Buffer | Source
 
 SMALLEST_ROOM: Final = 1 << 20
+BACKGROUND: Final = 15
+"""How nice those are whose work can wait."""
 ENVIRONMENT: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """One worker is one core: libraries are not to start threads of their own."""
 
@@ -49,9 +51,20 @@ ENVIRONMENT: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 class Workers:
     """A few processes that do jobs; as many at once as there are processes, the rest wait."""
 
-    def __init__(self, count: int = 0, *, memory: int = 4 << 30, patience: float = 60.0) -> None:
-        """``count`` 0 is one for each processor; ``memory`` in bytes, ``patience`` in seconds."""
+    def __init__(
+        self,
+        count: int = 0,
+        *,
+        memory: int = 4 << 30,
+        patience: float = 60.0,
+        is_background: bool = False,
+    ) -> None:
+        """``count`` 0 is one for each processor; ``memory`` in bytes, ``patience`` in seconds.
+
+        ``is_background``: they get what the system has left over (not on Windows).
+        """
         self.count = count or os.cpu_count() or 1
+        self._is_background = is_background
         self._memory = memory
         self._patience = patience
         self._jobs: SimpleQueue[_Assignment | None] = SimpleQueue()
@@ -107,7 +120,7 @@ class Workers:
                 if not assignment.answer.set_running_or_notify_cancel():
                     continue
                 try:
-                    worker = worker or _Worker(self._memory)
+                    worker = worker or _Worker(self._memory, is_background=self._is_background)
                     assignment.answer.set_result(worker.do(assignment, self._patience))
                 except _GivenUp as error:
                     worker = None
@@ -165,10 +178,12 @@ class _GivenUp(Unavailable):
 class _Worker:
     """One process, with the memory that it shares."""
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, memory: int, *, is_background: bool) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, memory), daemon=True)
+        self._process = context.Process(
+            target=_serve, args=(theirs, memory, is_background), daemon=True
+        )
         self._process.start()
         theirs.close()
         self._room: SharedMemory | None = None
@@ -281,8 +296,10 @@ def alive(allowance: float = 0.0) -> None:
         _Pulse.pipe.send(("alive", allowance))
 
 
-def _serve(pipe: Connection, memory: int) -> None:
+def _serve(pipe: Connection, memory: int, is_background: bool) -> None:
     _limit(memory)
+    if is_background and hasattr(os, "nice"):
+        os.nice(BACKGROUND)
     os.environ.update(ENVIRONMENT)
     _Pulse.pipe = pipe
     rooms: dict[str, SharedMemory] = {}

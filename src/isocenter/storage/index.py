@@ -22,6 +22,7 @@ from isocenter.storage.contents import Snapshot
 from isocenter.storage.engine import open_schema
 from isocenter.storage.entry import entry_of
 from isocenter.storage.query import Query
+from isocenter.storage.recoding import Recode, Remember
 from isocenter.storage.records import (
     Answer,
     Change,
@@ -143,9 +144,22 @@ class Index:
             if removed.instances < REMOVED_AT_A_TIME:
                 return Removed(total, tuple(blob_keys))
 
-    async def blobs_to_delete(self, limit: int = 1_000) -> list[str]:
-        """Keys of blobs whose bytes are to be deleted; ask again after `forget_blobs`."""
-        return await self._read(lambda: retrieving.blobs_to_delete(self._run, limit))
+    async def recode(self, incoming: Incoming, former: str, grace: float) -> bool:
+        """Have an instance kept as ``incoming`` instead of under the blob key ``former``.
+
+        Durable on return. False, if it is kept otherwise or not at all by now; then nothing is
+        changed. ``grace``: seconds for which the former blob is to stay. Raises: Malformed,
+        Unavailable.
+        """
+        return await self._writer.write(Recode(entry_of(incoming), former, grace))
+
+    async def blobs_to_delete(self, limit: int = 1_000, *, also_later: bool = False) -> list[str]:
+        """Keys of blobs whose bytes are to be deleted; ask again after `forget_blobs`.
+
+        ``also_later``: those too that may still be read by somebody.
+        """
+        now = retrieving.ALWAYS if also_later else time.time_ns() // 1000
+        return await self._read(lambda: retrieving.blobs_to_delete(self._run, limit, now))
 
     async def forget_blobs(self, blob_keys: Sequence[str]) -> None:
         """Strike blobs off `blobs_to_delete`: their bytes are gone."""
@@ -220,6 +234,22 @@ class Index:
     async def has_blob(self, sop_instance_uid: str, blob_key: str) -> bool:
         """Whether an instance, or a replaced version of it, is kept under ``blob_key``."""
         return await self._read(lambda: retrieving.has_blob(self._run, sop_instance_uid, blob_key))
+
+    async def is_to_go(self, blob_key: str) -> bool:
+        """Whether a blob is listed for deletion, due or not."""
+        return await self._read(lambda: retrieving.is_to_go(self._run, blob_key))
+
+    async def last_change(self) -> int:
+        """The number of the newest change in the feed."""
+        return await self._read(lambda: retrieving.last_change(self._run))
+
+    async def recall(self, name: str) -> str | None:
+        """What was kept by `remember`."""
+        return await self._read(lambda: retrieving.remembered(self._run, name))
+
+    async def remember(self, name: str, value: str) -> None:
+        """Keep a short text under a name of its own; durable on return."""
+        await self._writer.write(Remember(name, value))
 
     async def all_instances(self) -> AsyncIterator[list[InstanceRef]]:
         """Every instance, in batches."""

@@ -48,6 +48,8 @@ class ChangeKind(IntEnum):
     REPLACED = 2
     CONFLICT = 3
     REMOVED = 4
+    RECODED = 5
+    """The same instance is kept in another transfer syntax."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Incoming:
     digest: bytes
     dataset_offset: int
     """Bytes of the blob before its data set."""
+    received_digest: bytes = b""
+    """Of the data set as it came, where it is kept in another encoding."""
     upper: "Upper | None" = None
     """What is above the instance, if it was taken out of the attributes of another one already."""
 

@@ -1,6 +1,6 @@
 """Taking instances out: counters right, empty parents gone, blobs listed for deletion."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,7 @@ def _rows(ledger: Ledger, statement: Select[Any], dialect: Dialect) -> Iterable[
 
 
 @dataclass(frozen=True, slots=True)
-class _Above:
+class Above:
     """What an instance that goes belongs to."""
 
     keys: tuple[int, int, int]
@@ -66,7 +66,7 @@ def detach(ledger: Ledger, uids: Sequence[str], *, keep_versions: bool) -> Remov
     ledger.flush()
     ledger.places.clear()
     ledger.has_detached = ledger.has_detached or bool(uids)
-    above: dict[int, _Above] = {}
+    above: dict[int, Above] = {}
     blob_keys: list[str] = []
     for uid in uids:
         found = ledger.one(ledger.statements.find_instance, uid)
@@ -74,26 +74,29 @@ def detach(ledger: Ledger, uids: Sequence[str], *, keep_versions: bool) -> Remov
             raise OutOfTurn("an instance to be removed is not there")
         series_pk = found[2]
         if series_pk not in above:
-            above[series_pk] = _above(ledger, series_pk)
+            above[series_pk] = above_of(ledger, series_pk)
         blob_keys += _detach_one(ledger, above[series_pk], uid, found, keep_versions)
     ledger.flush()
     _prune(ledger, [each.keys for each in above.values()])
     return Removed(len(uids), tuple(blob_keys))
 
 
-def _above(ledger: Ledger, series_pk: int) -> _Above:
+def above_of(ledger: Ledger, series_pk: int) -> Above:
+    """Give what a series belongs to. Raises: OutOfTurn."""
     series = ledger.one(ledger.statements.read_series, series_pk)
     study = ledger.one(ledger.statements.read_study, series[0]) if series else None
     if series is None or study is None:
         raise OutOfTurn("a row's parent is not there")
-    return _Above((study[3], series[0], series_pk), study[4], series[2])
+    return Above((study[3], series[0], series_pk), study[4], series[2])
 
 
 def _detach_one(
-    ledger: Ledger, above: _Above, uid: str, found: tuple[Any, ...], keep_versions: bool
+    ledger: Ledger, above: Above, uid: str, found: tuple[Any, ...], keep_versions: bool
 ) -> list[str]:
     statements = ledger.statements
-    pk, digest, _, sop_class_uid, transfer_syntax, blob_key, size, offset, stored_at = found
+    pk, digest, _, sop_class_uid, transfer_syntax, blob_key, size, offset, stored_at, received = (
+        found
+    )
     uids = (above.study_uid, above.series_uid, uid)
     ledger.write(statements.delete_instance, pk)
     ledger.count_out(above.keys, blob_key, size)
@@ -111,22 +114,28 @@ def _detach_one(
             offset,
             stored_at,
             ledger.now,
+            received,
         )
         return []
     versions = ledger.all(statements.versions, uid)
     if versions:
         ledger.write(statements.delete_versions, uid)
     ledger.note(ChangeKind.REMOVED, uids, blob_key, ())
-    return list(_list_for_deletion(ledger, uids, dict([*versions, (blob_key, size)])))
+    return list(list_for_deletion(ledger, uids, dict([*versions, (blob_key, size)])))
 
 
-def _list_for_deletion(
-    ledger: Ledger, uids: tuple[str, str, str], blobs: dict[str, int]
-) -> Iterable[str]:
+def list_for_deletion(
+    ledger: Ledger, uids: tuple[str, str, str], blobs: dict[str, int], *, due_at: int = 0
+) -> Iterator[str]:
+    """List blobs, with their sizes, and give those that were not listed before.
+
+    ``due_at``: microseconds since 1970 before which they stay.
+    """
     listed = ledger.removed_blobs()
     for blob_key, size in blobs.items():
         if blob_key not in listed:
-            ledger.write(ledger.statements.insert_removed, blob_key, *uids, size, ledger.now)
+            row = (blob_key, *uids, size, ledger.now, due_at)
+            ledger.write(ledger.statements.insert_removed, *row)
             listed.add(blob_key)
             yield blob_key
 

@@ -14,11 +14,21 @@ from isocenter.storage.records import (
     SeriesOutline,
     Warned,
 )
-from isocenter.storage.schema import change, instance, instance_version, removed, series, study
+from isocenter.storage.schema import (
+    change,
+    instance,
+    instance_version,
+    meta,
+    removed,
+    series,
+    study,
+)
 from isocenter.storage.search import PAGE, Run, chunks
 from isocenter.storage.selecting import chosen, conditions, is_of_all_issuers
 
 UIDS_AT_A_TIME: Final = 500
+ALWAYS: Final = (1 << 63) - 1
+"""A time that everything is due by."""
 
 _REFERENCE: Final = (
     instance.c.sop_class_uid,
@@ -236,6 +246,23 @@ def changes(run: Run, since: int, limit: int) -> list[Change]:
     ]
 
 
-def blobs_to_delete(run: Run, limit: int) -> list[str]:
-    """Keys of up to ``limit`` blobs nothing refers to any more."""
-    return [row[0] for row in run(select(removed.c.blob_key).limit(limit))]
+def blobs_to_delete(run: Run, limit: int, now: int) -> list[str]:
+    """Keys of up to ``limit`` blobs nothing refers to any more, and which are due."""
+    due = select(removed.c.blob_key).where(removed.c.due_at <= now)
+    return [row[0] for row in run(due.limit(limit))]
+
+
+def is_to_go(run: Run, blob_key: str) -> bool:
+    """Whether a blob waits to be deleted."""
+    return bool(run(select(removed.c.blob_key).where(removed.c.blob_key == blob_key)))
+
+
+def remembered(run: Run, name: str) -> str | None:
+    """A value of ours, kept under ``name``."""
+    rows = run(select(meta.c.value).where(meta.c.name == name))
+    return rows[0][0] if rows else None
+
+
+def last_change(run: Run) -> int:
+    """The number of the newest change, 0 if there was none."""
+    return run(select(func.max(change.c.seq)))[0][0] or 0

@@ -21,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 """The newest migration in ``migrations/versions``."""
 
 UNNUMBERED: Final = 2**31 - 1
@@ -156,6 +156,8 @@ instance = Table(
     Column("dataset_offset", BigInteger, nullable=False),
     *_documents(),
     Column("stored_at", BigInteger, nullable=False),
+    # Of the data set as it came, where it is kept in another encoding; else empty.
+    Column("received_digest", LargeBinary, nullable=False, server_default=""),
     UniqueConstraint("sop_instance_uid"),
     Index("instance_order_ix", "series_fk", "instance_number", "pk"),
     Index("instance_sop_class_uid_ix", "sop_class_uid", "series_fk", "instance_number", "pk"),
@@ -176,6 +178,7 @@ instance_version = Table(
     Column("dataset_offset", BigInteger, nullable=False),
     Column("stored_at", BigInteger, nullable=False),
     Column("replaced_at", BigInteger, nullable=False),
+    Column("received_digest", LargeBinary, nullable=False, server_default=""),
     Index("instance_version_sop_instance_uid_ix", "sop_instance_uid"),
 )
 
@@ -268,6 +271,8 @@ removed = Table(
     _text("sop_instance_uid"),
     Column("size", BigInteger, nullable=False),
     Column("removed_at", BigInteger, nullable=False),
+    # Not before: somebody may be reading them.
+    Column("due_at", BigInteger, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
 )
 

@@ -50,6 +50,7 @@ INSTANCE_COLUMNS: Final = (
     "document",
     "compared",
     "stored_at",
+    "received_digest",
 )
 REMOVED_COLUMNS: Final = (
     "blob_key",
@@ -58,6 +59,17 @@ REMOVED_COLUMNS: Final = (
     "sop_instance_uid",
     "size",
     "removed_at",
+    "due_at",
+)
+RECODED_COLUMNS: Final = (
+    "transfer_syntax",
+    "blob_key",
+    "size",
+    "digest",
+    "dataset_offset",
+    "document",
+    "compared",
+    "received_digest",
 )
 WORKITEM_COLUMNS: Final = (
     "state",
@@ -107,6 +119,7 @@ class Statements:
 
     find_instance: Statement
     insert_instance: Statement
+    recode_instance: Statement
     delete_instance: Statement
     insert_version: Statement
     versions: Statement
@@ -302,9 +315,11 @@ def _instance_clauses() -> dict[str, _Clause]:
             "size",
             "dataset_offset",
             "stored_at",
+            "received_digest",
             by=("sop_instance_uid",),
         ),
         "insert_instance": _insert(instance, *INSTANCE_COLUMNS),
+        "recode_instance": _update(instance, *RECODED_COLUMNS),
         "delete_instance": _delete(instance, "pk"),
         "insert_version": _insert(version, *version.columns.keys()),
         "versions": _select(version, "blob_key", "size", by=("sop_instance_uid",)),

@@ -11,7 +11,7 @@ from isocenter.storage.attributes import LEVELS, Level
 from isocenter.storage.entry import Document, Entry
 from isocenter.storage.gathering import add_modality, add_sop_class, set_names
 from isocenter.storage.ledger import Ledger, Place
-from isocenter.storage.records import ChangeKind, OnConflict, Outcome, Stored, Warned
+from isocenter.storage.records import ChangeKind, Incoming, OnConflict, Outcome, Stored, Warned
 from isocenter.storage.removing import detach
 
 MAX_PLACES = 20_000
@@ -38,7 +38,7 @@ class Store:
 
     def _again(self, ledger: Ledger, found: tuple[Any, ...]) -> Stored:
         entry = self.entry
-        if found[1] == entry.incoming.digest:
+        if _is_same(found, entry.incoming):
             return Stored(Outcome.DUPLICATE)
         if self.on_conflict is OnConflict.REJECT:
             raise Conflict("an instance with this SOP Instance UID and other content is there")
@@ -49,6 +49,12 @@ class Store:
             return Stored(Outcome.KEPT, warnings)
         detach(ledger, [entry.sop_instance_uid], keep_versions=True)
         return Stored(Outcome.REPLACED, _attach(ledger, entry, ChangeKind.REPLACED))
+
+
+def _is_same(found: tuple[Any, ...], incoming: Incoming) -> bool:
+    """Whether it came with the same bytes, or comes as it is kept now."""
+    kept, received = found[1], found[9] or found[1]
+    return incoming.digest in (kept, received) or bool(incoming.received_digest == received)
 
 
 def _attach(ledger: Ledger, entry: Entry, kind: ChangeKind) -> tuple[Warned, ...]:
@@ -101,6 +107,7 @@ def _insert_instance(ledger: Ledger, place: Place, entry: Entry) -> None:
         entry.document,
         entry.compared,
         ledger.now,
+        incoming.received_digest,
     )
 
 

@@ -15,7 +15,7 @@ from isocenter.cli.convert import convert
 from isocenter.cli.network import FAILED
 from isocenter.dicom.syntax import lookup
 from isocenter.errors import Unsupported
-from isocenter.services.converting import NAMES, target_named
+from isocenter.imaging.targets import NAMES, target_named
 
 program = typer.Typer()
 program.command("convert")(convert)

@@ -10,6 +10,7 @@ from isocenter.cli import main
 from isocenter.cli.output import printable
 from isocenter.storage.lock import FolderLock
 from made_instances import image, part10
+from made_pictures import grey, ramp
 
 
 class Isocenter:
@@ -142,3 +143,37 @@ def test_one_of_two_patients_with_the_same_id_is_told_by_the_issuer(
     removed = isocenter("remove", "--patient", "P1", "--issuer", "SOUTH", "--yes")[0]
     assert removed == "1 removed\n"
     isocenter("remove", "--issuer", "NORTH", "--yes", expect=2)
+
+
+def test_compressing_says_what_it_would_save_and_then_saves_it(
+    isocenter: Isocenter, tmp_path: Path
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for uid in ("1.1", "1.2"):
+        (folder / uid).write_bytes(part10(grey(ramp(64, 64), uid)))
+    report = image("1.3")
+    del report.PixelData
+    (folder / "1.3").write_bytes(part10(report))
+    isocenter("import", folder)
+    blobs = tmp_path / "data" / "blobs"
+    before = sorted(blobs.rglob("*"))
+
+    tried = isocenter("compress", "--to", "jpeg-ls", "--dry-run")[0]
+    untouched = sorted(blobs.rglob("*"))
+    said = isocenter("compress", "--to", "jpeg-ls")[0]
+
+    assert untouched == before
+    assert tried.splitlines()[0] == said.splitlines()[0] == "2 compressed"
+    assert "would become" in tried
+    assert "became" in said
+    assert sum(each.is_file() for each in blobs.rglob("*")) == 3
+    assert isocenter("verify")[0] == "3 sound, 0 faulty\n"
+    assert isocenter("import", folder)[0] == "3 already there\n"
+    assert "compressed" not in isocenter("compress", "--to", "rle")[0].replace("not compressed", "")
+
+
+def test_compressing_needs_to_be_told_into_what(isocenter: Isocenter, source: Path) -> None:
+    isocenter("import", source)
+
+    assert "--to" in isocenter("compress", expect=1)[1]

@@ -95,6 +95,17 @@ def test_words_change_places_and_bytes_do_not():
     )
 
 
+@pytest.mark.parametrize(("bits", "turned"), [(16, b"\2\1\4\3"), (32, b"\4\3\2\1")])
+def test_pixels_of_32_bits_change_places_as_a_whole(bits: int, turned: bytes) -> None:
+    # As pydicom reads them; by the letter of PS3.5 6.2, OW would be turned in words of 16 bits.
+    nodes = [Node(0x00280100, "US", bytes((bits, 0))), Node(0x7FE00010, "OW", b"\1\2\3\4")]
+
+    made = reencode(encode(nodes), EXPLICIT_LE, EXPLICIT_BE)
+
+    assert made.endswith(turned)
+    assert reencode(made, EXPLICIT_BE, EXPLICIT_LE) == encode(nodes)
+
+
 def test_pixels_of_a_byte_become_bytes_and_others_words():
     # PS3.5 A.2
     for bits, vr in ((8, "OB"), (16, "OW")):

@@ -57,6 +57,7 @@ def test_the_drawn_parts_of_the_reference_are_current(reference: dict[str, Any])
 def test_every_setting_stands_in_the_reference_with_its_default_and_a_meaning() -> None:
     text = text_of("reference/settings.md")
     sections = {"": "## Without a section"} | {name: f"## `[{name}]`" for name in config.SECTIONS}
+    sections["compression"] = "## `[[compression]]`"
 
     for path, _, default in config.documented():
         section, _, name = path.rpartition(".")

@@ -10,7 +10,7 @@ from pydicom.data import get_testdata_file
 from pydicom.encaps import generate_frames
 
 from isocenter.errors import Malformed
-from isocenter.imaging.compressed import MEDIA_TYPES, describe
+from isocenter.imaging.codestream import MEDIA_TYPES, describe
 
 MEDIA = {
     "1.2.840.10008.1.2.4.50": "image/jpeg",

@@ -1,0 +1,86 @@
+"""One setting: the kinds of values there are, and reading them from a file or from text."""
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+HIGHEST_PORT: Final = 65535
+_KINDS: Final[Mapping[type, str]] = types.MappingProxyType(
+    {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The values a number may have, both ends included."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}"
+
+
+Port = Annotated[int, Span(0, HIGHEST_PORT)]
+Seconds = Annotated[float, Span(0.01, 7 * 24 * 3600)]
+Count = Annotated[int, Span(1, 1_000_000)]
+
+
+class Text(str):
+    """A value from the environment: text that may stand for a number or a truth value."""
+
+    __slots__ = ()
+
+
+def read(value: object, hint: Any) -> Any:
+    """Return ``value`` as what ``hint`` asks for. Raises: ValueError."""
+    span: Span | None = None
+    if typing.get_origin(hint) is Annotated:
+        hint, span = typing.get_args(hint)
+    if typing.get_origin(hint) is Literal:
+        choices = typing.get_args(hint)
+        if value not in choices:
+            raise ValueError(f"{value!r} is none of {', '.join(map(repr, choices))}")
+        return value
+    if hint is Path:
+        if not isinstance(value, str | Path) or not str(value):
+            raise ValueError(f"expected a path, not {value!r}")
+        return Path(value).expanduser()
+    converted = _plain(value, hint)
+    if span is not None and not span.low <= converted <= span.high:
+        raise ValueError(f"{value} is outside {span}")
+    return converted
+
+
+def _plain(value: object, hint: Any) -> Any:
+    if hint == tuple[str, ...]:
+        return _texts(value)
+    if isinstance(value, Text) and hint is not str:
+        return _from_text(value, hint)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+        return value
+    raise ValueError(f"expected {_KINDS.get(hint, hint.__name__)}, not {value!r}")
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """Several texts; from the environment with commas between them. Raises: ValueError."""
+    listed = value.split(",") if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
+        raise ValueError(f"expected a list of texts, not {value!r}")
+    return tuple(stripped for each in listed if (stripped := str(each).strip()))
+
+
+def _from_text(text: str, hint: type) -> Any:
+    if hint is bool:
+        if text.lower() not in {"true", "false", "1", "0"}:
+            raise ValueError(f"expected true or false, not {str(text)!r}")
+        return text.lower() in {"true", "1"}
+    try:
+        return hint(text)
+    except ValueError:
+        raise ValueError(f"expected a number, not {str(text)!r}") from None
