@@ -59,8 +59,12 @@ SHADES = """async times => {
     const shades = [];
     for (const time of times) {
         const seeked = new Promise(done => { video.onseeked = done; });
+        // What was shown before may still be drawn when the video says that it is there.
+        const shown = new Promise(done => video.requestVideoFrameCallback(done));
+        const late = new Promise(done => setTimeout(done, 3000));
         video.currentTime = time;
         await seeked;
+        await Promise.race([shown, late]);
         context.drawImage(video, 0, 0);
         const place = [Math.floor(canvas.width * 0.6), Math.floor(canvas.height / 2)];
         shades.push(context.getImageData(...place, 1, 1).data[1]);
