@@ -8,7 +8,7 @@ from struct import pack
 from typing import Any
 
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID
 
 from isocenter.archive.archive import Archive
 from isocenter.archive.ingest import Announced, Reception
@@ -67,10 +67,10 @@ def encoded(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def part10(dataset: Dataset) -> bytes:
+def part10(dataset: Dataset, syntax: str = EXPLICIT) -> bytes:
     """As a file."""
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = UID(syntax)
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()

@@ -63,7 +63,8 @@ def sparse_level(
     **attributes: Any,
 ) -> Dataset:
     """Only the tiles of the numbers ``kept``, each saying where it lies, once for each depth."""
-    chosen = [tiles_of(whole, tile)[number] for number in kept]
+    every = tiles_of(whole, tile)
+    chosen = [every[number] for number in kept]
     frames = [cell if depth == 0 else 255 - cell for depth in depths for _, _, cell in chosen]
     made = _level(instance, whole, tile, frames, attributes)
     made.DimensionOrganizationType = "TILED_SPARSE"

@@ -18,7 +18,7 @@ from peers import Isocenter, Missing, Orthanc, Peer
 
 
 @contextmanager
-def _skipping() -> Iterator[None]:
+def skipping() -> Iterator[None]:
     """Skip what needs a missing program; in CI, fail."""
     try:
         yield
@@ -106,7 +106,7 @@ def _peers(folder: Path, start: Callable[..., Peer]) -> AbstractContextManager[C
             def launch(*arguments: Any, **options: Any) -> Peer:
                 own = folder / f"{start.__name__}{next(count)}"
                 own.mkdir(parents=True)
-                with _skipping():
+                with skipping():
                     peer = start(own, *arguments, **options)
                 running.callback(peer.stop)
                 return peer
@@ -138,7 +138,7 @@ def start_dcmqrscp(tmp_path: Path) -> Iterator[PeerFactory]:
 @pytest.fixture(scope="session")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
     """One Orthanc for all tests: each brings studies and modality names of its own."""
-    with _skipping():
+    with skipping():
         peer = peers.start_orthanc(tmp_path_factory.mktemp("orthanc"))
     yield peer
     peer.stop()
@@ -149,7 +149,7 @@ def dcmtk() -> Tool:
     """Run a tool of DCMTK (or dicom3tools); return what it printed."""
 
     def run(name: str, *arguments: str | Path, expect: int | None = 0) -> str:
-        with _skipping():
+        with skipping():
             done = peers.run_tool(name, *arguments)
         assert expect is None or done.returncode == expect, f"{done.args}\n{done.stdout[-4000:]}"
         return done.stdout

@@ -228,5 +228,8 @@ def test_bytes_at_hand_are_those_asked_for_or_none(store: BlobStore) -> None:
 
     assert blob.at_hand(100, 9000) in (data[100:9000], None)
     assert blob.at_hand(19_000, 30_000) is None
+    for room in (8900, 20_000, 10):  # just enough, plenty, too little
+        scratch = memoryview(bytearray(room))
+        assert blob.at_hand(100, 9000, scratch) in (data[100:9000], None)
     blob.close()
     assert blob.at_hand(0, 10) is None

@@ -39,6 +39,8 @@ IMAGE_TYPE: Final = 0x00080008
 BURNED_IN_ANNOTATION: Final = 0x00280301
 RECOGNIZABLE_FEATURES: Final = 0x00280302
 LABEL_IN_IMAGE: Final = 0x00480010
+_OVERLAY_WIDTHS: Final = frozenset(group << 16 | 0x100 for group in range(0x6000, 0x6020, 2))
+"""Overlay Bits Allocated: other than 1, the overlay lies in unused bits of the pixels."""
 _TELLING: Final = {
     BURNED_IN_ANNOTATION: "Burned In Annotation",
     RECOGNIZABLE_FEATURES: "Recognizable Visual Features",
@@ -72,6 +74,8 @@ class Anonymizer:
                     f"the pixels may show who it is ({name} is YES), and they are not cleaned: it "
                     "is not given out anonymized"
                 )
+        if any(told.get(tag, "1") != "1" for tag in _OVERLAY_WIDTHS):
+            raise Denied("an overlay lies within the pixels, and they are not cleaned")
         if told.get(IMAGE_TYPE) == "LABEL":
             raise Denied(
                 "it is the label of a slide, and its pixels are not cleaned: it is not given out "
@@ -124,13 +128,16 @@ def _fed(identified: Deidentifier, encoder: Reencoder | None, piece: Buffer | No
 def _told(reader: Reader, syntax: TransferSyntax) -> tuple[bool, dict[int, str]]:
     """Read what is said of the pixels, and whether there are any."""
     told: dict[int, str] = {}
-    wanted = frozenset({IMAGE_TYPE, *_TELLING})
+    wanted = frozenset({IMAGE_TYPE, *_TELLING}) | _OVERLAY_WIDTHS
     for place in Walk(reader, syntax).elements(wanted | PIXEL_DATA_TAGS):
         if place.tag in PIXEL_DATA_TAGS:
             return True, told
         if place.tag in wanted and (place.length or 0) <= LONGEST:
             value = bytes(reader.window(place.offset, place.offset + (place.length or 0)))
-            found = [str(each).strip() for each in decode("CS", value, is_little_endian=True)]
+            vr = "US" if place.tag in _OVERLAY_WIDTHS else "CS"
+            is_little = place.layout.is_little_endian
+            values = decode(vr, value, is_little_endian=is_little)
+            found = [str(each).strip() for each in values]
             at = 2 if place.tag == IMAGE_TYPE else 0
             told[place.tag] = found[at] if len(found) > at else ""
     return False, told

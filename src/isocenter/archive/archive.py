@@ -66,12 +66,12 @@ class Archive:
         self.imaging = Workers(imaging.workers, memory=imaging.memory, patience=imaging.patience)
         self.conversions = FrameConversions(self.imaging)
         self.renderings = Renderings(index, self.opened, self.imaging)
+        self.anonymizer = Anonymizer(folder, self.opened, workers)
         self._filming = Workers(
             max(1, self.imaging.count // 2), memory=imaging.memory, patience=imaging.patience
         )
         self._videos = MadeFiles(folder / VIDEOS_NAME, config.videos_size)
         self.films = Films(self.renderings, store, self._videos, self._filming, workers)
-        self.anonymizer = Anonymizer(folder, self.opened, workers)
 
     @classmethod
     async def open(

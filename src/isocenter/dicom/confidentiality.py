@@ -44,15 +44,17 @@ _CHOSEN: Final = MappingProxyType(
 
 _SETTLED: Final = MappingProxyType(
     {
-        # Removed says the table, where Presentation States and reports must have them (type 1, 2).
+        # Removed says the table, where IODs must have them (type 1 or 2).
         0x00700082: Action.DUMMY,  # Presentation Creation Date
         0x00700083: Action.DUMMY,  # Presentation Creation Time
         0x00401001: Action.EMPTY,  # Requested Procedure ID
-        # Left open by the table; empty it would be wrong in most IODs.
-        0x00081110: Action.REMOVE,  # Referenced Study Sequence
+        0x0040100A: Action.EMPTY,  # Reason for Requested Procedure Code Sequence
     }
 )
-"""What one action for all IODs does not fit."""
+"""What stays, saying nothing, so that objects stay what they are."""
+NOT_ON_TOP: Final = frozenset({0x00081110})
+"""Left open by the table: to be removed from the outermost data set, where it is optional and may
+not be empty (Referenced Study Sequence; PS3.3 C.7.2.1), but emptied in items of requests."""
 _BY_VR: Final = MappingProxyType(
     dict.fromkeys(("DA", "DT", "PN", "TM"), Action.DUMMY) | {"UI": Action.UID}
 )

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from struct import Struct
 from typing import Final
 
-from isocenter.dicom.confidentiality import DUMMIES, Action, Place, action, place_within
+from isocenter.dicom.confidentiality import DUMMIES, NOT_ON_TOP, Action, Place, action, place_within
 from isocenter.dicom.dictionary import dictionary_vr
 from isocenter.dicom.layout import (
     EXPLICIT_LITTLE,
@@ -76,6 +76,7 @@ def _method() -> dict[int, bytes | None]:
         0x00120063: _written(0x00120063, "LO", b"PS3.15 Annex E Basic Profile; Isocenter"),
         0x00120064: _written(0x00120064, "SQ", item),
         0x00280303: _written(0x00280303, "CS", b"REMOVED"),
+        **dict.fromkeys(NOT_ON_TOP),
     }
 
 

@@ -20,9 +20,10 @@ from isocenter.errors import NotFound
 from isocenter.imaging.frame_bytes import Frame, cut
 from isocenter.storage.records import InstanceRef
 
+PDF: Final = "application/pdf"
 MEDIA_TYPES: Final = MappingProxyType(
     {
-        "1.2.840.10008.5.1.4.1.1.104.1": "application/pdf",
+        "1.2.840.10008.5.1.4.1.1.104.1": PDF,
         "1.2.840.10008.5.1.4.1.1.104.2": "text/xml",
         "1.2.840.10008.5.1.4.1.1.104.3": "model/stl",
         "1.2.840.10008.5.1.4.1.1.104.4": "model/obj",
@@ -34,7 +35,19 @@ MEDIA_TYPES: Final = MappingProxyType(
 DOCUMENT: Final = (0x00420011,)
 LENGTH: Final = (0x00420015,)
 
+ENDINGS: Final = MappingProxyType(
+    {
+        PDF: "pdf",
+        "text/xml": "xml",
+        "model/stl": "stl",
+        "model/obj": "obj",
+        "model/mtl": "mtl",
+    }
+)
+"""Of files that documents are saved to."""
+
 # A document comes from who knows where: no browser is to take it for a page of ours and run it.
+# Viewers of PDF do not work in a sandbox, and run nothing on our origin.
 _HARMLESS: Final = {"x-content-type-options": "nosniff"}
 _SANDBOX: Final = {
     "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'"
@@ -60,7 +73,12 @@ async def given(
     finally:
         opened.release()
     body = Pieces(archive, instance, [document])
-    headers = {**_HARMLESS, **(_SANDBOX if media_type == "text/xml" else {})}
+    name = f"{instance.sop_instance_uid}.{ENDINGS[media_type]}"
+    headers = {
+        "content-disposition": f'inline; filename="{name}"',
+        **_HARMLESS,
+        **(_SANDBOX if media_type != PDF else {}),
+    }
     return answer(request, body, etag(media_type, instance.blob_key), media_type, headers)
 
 

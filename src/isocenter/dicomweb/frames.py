@@ -60,7 +60,7 @@ async def frames(request: Request) -> Response:
     opened = archive.opened.known(instance) or await archive.opened.open(instance, locates=True)
     try:
         is_quick = len(numbers) == 1 and _is_unconditional(request)
-        if is_quick and (data := opened.at_hand(numbers[0])) is not None:
+        if is_quick and (data := opened.at_hand(numbers[0], archive.opened.scratch)) is not None:
             return manner.at_once(data, numbers[0])
         if numbers == [1] and is_video(instance.transfer_syntax):
             found = [await opened.whole()]  # one representation of all frames (PS3.18 8.7.3.3)
@@ -174,13 +174,14 @@ class _Manner:
         """Answer with a single frame."""
         headers = {"vary": "accept", "etag": self.tag, "accept-ranges": "bytes"}
         headers["content-type"] = self.content_type
-        return Response(self.whole(number, bytes(data)), headers=headers)
+        return Response(self.whole(number, data), headers=headers)
 
-    def whole(self, number: int, data: bytes) -> bytes:
-        """Give a single frame with what stands around it."""
+    def whole(self, number: int, data: Buffer) -> bytes:
+        """Give a single frame with what stands around it, in memory of its own."""
         if not self.boundary:
-            return data
-        return self.part(number, data, is_first=True) + multipart.end(self.boundary)
+            return bytes(data)
+        head = self._head(number, len(data), is_first=True)
+        return b"".join((head, data, multipart.end(self.boundary)))
 
     def pieces(self, found: Sequence[Frame], numbers: Sequence[int]) -> Iterator[bytes | Frame]:
         """Give the frames, with what stands around them."""

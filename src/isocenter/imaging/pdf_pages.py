@@ -10,7 +10,7 @@ from isocenter.imaging import finishing, pictures
 from isocenter.imaging.finishing import Finish
 from isocenter.imaging.native import Buffer
 
-LONGEST_SIDE: Final = 128
+LONGEST_SIDE: Final = 64
 """Pixels in which a page is drawn."""
 FINEST: Final = LONGEST_SIDE / 792
 """Pixels for each point, at most: layout and figures are seen, what is written cannot be read, for

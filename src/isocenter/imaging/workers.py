@@ -197,19 +197,20 @@ class _Assignment:
         self.is_given_up = False
 
 
-def _size(part: Part) -> int:
+def size_of(part: Part) -> int:
+    """Give the bytes of a part."""
     return len(part) if isinstance(part, bytes | bytearray | memoryview) else part.size
 
 
 def _fill(room: SharedMemory, parts: Sequence[Part]) -> None:
     at = 0
     for part in parts:
-        with view_of(room)[at : at + _size(part)] as view:
+        with view_of(room)[at : at + size_of(part)] as view:
             if isinstance(part, bytes | bytearray | memoryview):
                 view[:] = part
             else:
                 part.read_into(view)
-        at += _size(part)
+        at += size_of(part)
 
 
 class _Lost(Exception):
@@ -245,7 +246,7 @@ class _Worker:
 
     def do(self, assignment: _Assignment, patience: float, allowed: int) -> Buffer:
         """Raises: _Lost; what the job raised."""
-        size = sum(map(_size, assignment.data))
+        size = sum(map(size_of, assignment.data))
         room = self._rooms.take(max(size, self._usual))
         try:
             _fill(room, assignment.data)

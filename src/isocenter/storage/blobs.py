@@ -95,8 +95,11 @@ class StoredBlob(Blob, Protocol):
     def read_into(self, view: memoryview, start: int) -> None:
         """Fill ``view`` with the bytes from ``start`` on. Raises: Unavailable."""
 
-    def at_hand(self, start: int, end: int) -> Buffer | None:
-        """Return bytes ``start`` to ``end`` if that takes no waiting, else None. Never raises."""
+    def at_hand(self, start: int, end: int, scratch: memoryview | None = None) -> Buffer | None:
+        """Return bytes ``start`` to ``end`` if that takes no waiting, else None. Never raises.
+
+        They may be in ``scratch``, where that is given and large enough.
+        """
 
 
 class BlobStore(Protocol):

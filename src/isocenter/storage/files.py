@@ -342,11 +342,13 @@ class FileBlob:
             raise Unavailable(f"storage: blob cannot be read: {error}") from error
         return memoryview(mapped)[start - aligned :]
 
-    def at_hand(self, start: int, end: int) -> Buffer | None:
+    def at_hand(self, start: int, end: int, scratch: memoryview | None = None) -> Buffer | None:
         """Return bytes if the page cache has them all."""
         if not NOT_AT_ONCE or self._descriptor < 0:
             return None
-        found = bytearray(max(0, end - start))
+        size = max(0, end - start)
+        is_enough = scratch is not None and size <= len(scratch)
+        found = scratch[:size] if scratch is not None and is_enough else bytearray(size)
         try:
             size = os.preadv(self._descriptor, [found], start, NOT_AT_ONCE)
         except OSError:  # not in memory, or a file system that cannot tell

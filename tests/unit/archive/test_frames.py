@@ -207,11 +207,12 @@ async def test_what_is_at_hand_is_what_the_frame_is(
         found = await instance.frame_map()
 
         for frame_number in range(found.count + 2):
-            data_at_hand = instance.at_hand(frame_number)
+            for scratch in (None, memoryview(bytearray(1000))):
+                data_at_hand = instance.at_hand(frame_number, scratch)
 
-            if data_at_hand is not None:
-                (frame,) = await instance.frames((frame_number,))
-                assert bytes(data_at_hand) == b"".join(content(instance._reader, frame))
+                if data_at_hand is not None:
+                    (frame,) = await instance.frames((frame_number,))
+                    assert bytes(data_at_hand) == b"".join(content(instance._reader, frame))
         instance.release()
         opened.close()
 

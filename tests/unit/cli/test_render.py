@@ -12,7 +12,7 @@ import numpy as np
 import pydicom
 import pytest
 import typer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 from PIL import Image as Pillow
 from pydicom.data import get_testdata_file
@@ -99,6 +99,7 @@ def test_annotations_can_be_left_out(tmp_path: Path) -> None:
         assert len(list(root.iter(f"{SVG}text"))) == texts
 
 
+@settings(deadline=None)
 @given(some.text(max_size=30))
 def test_no_text_breaks_out_of_an_svg(text: str) -> None:
     page = Page(picture=b"", left=(text,), right=(text,))
@@ -233,6 +234,7 @@ def test_what_the_patient_is_called_is_never_script(tmp_path: Path, cine: Path) 
     assert "<script>alert" in page.text  # as text
 
 
+@settings(deadline=None)
 @given(some.text(max_size=40))
 def test_no_text_breaks_out_of_a_page(text: str) -> None:
     page = Page(picture=b"", left=(text,), right=(text,))

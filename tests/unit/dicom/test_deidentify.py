@@ -39,6 +39,7 @@ TO_STAY_CONFORMANT = {
     "00700082": {Action.DUMMY},
     "00700083": {Action.DUMMY},
     "00401001": {Action.EMPTY},
+    "0040100A": {Action.EMPTY},
 }
 """Removed says the table, where IODs have type 1 or 2."""
 

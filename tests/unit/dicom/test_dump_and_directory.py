@@ -1,6 +1,6 @@
 """Dumps, and file-sets."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from datasets import Node, encode, header, marker
@@ -97,6 +97,7 @@ def test_what_is_cut_short_is_shown_as_far_as_it_goes():
             assert any("! a value of 16 bytes is cut short" in line for line in lines)
 
 
+@settings(deadline=None)
 @given(some.binary(max_size=300))
 def test_no_bytes_bring_a_dump_down(data):
     view = memoryview(data)

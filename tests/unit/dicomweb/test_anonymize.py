@@ -131,6 +131,15 @@ async def test_a_picture_is_given_without_overlays(web: httpx.AsyncClient, kept:
     assert not np.array_equal(seen(plain.content), seen(overlaid.content))
 
 
+async def test_overlays_within_the_pixels_are_not_given(web: httpx.AsyncClient, kept: Kept) -> None:
+    made = grey(ramp())
+    made.add_new(0x60000100, "US", 16)
+    made.add_new(0x60000102, "US", 12)
+    await kept.store(made)
+
+    assert (await get(web)).status_code == 403
+
+
 async def test_an_annotated_picture_is_not_anonymous(web: httpx.AsyncClient, kept: Kept) -> None:
     await kept.store(grey(ramp()))
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+import made_slides
 from isocenter.archive.archive import Archive
 from isocenter.imaging import video as video_of_ours
 from isocenter.storage.records import Selection
@@ -443,6 +444,17 @@ async def test_one_frame_is_no_film(web: httpx.AsyncClient, kept: Kept) -> None:
 
     assert answer.status_code == 406
     assert "image/jpeg" in answer.json()["detail"]
+
+
+async def test_the_tiles_of_a_slide_are_no_film(web: httpx.AsyncClient, kept: Kept) -> None:
+    slide = made_slides.level("1.2.3.4", made_slides.picture())
+    await kept.store(slide)
+    place = f"/studies/{slide.StudyInstanceUID}/series/{slide.SeriesInstanceUID}/instances/1.2.3.4"
+
+    answer = await get(web, f"{place}/rendered")
+
+    assert answer.status_code == 406
+    assert "slide" in answer.json()["detail"]
 
 
 async def test_who_takes_anything_gets_a_picture_of_an_image(

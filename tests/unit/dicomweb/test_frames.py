@@ -1,5 +1,6 @@
 """Frames over the web, whatever they are kept in."""
 
+import asyncio
 import zlib
 from collections.abc import Callable
 from email import message_from_bytes
@@ -540,3 +541,19 @@ async def test_instances_stay_open_only_as_many_as_may(
         assert answer.status_code == 200
 
     assert len(archive.opened._open) == 3
+
+
+async def test_answers_made_at_the_same_time_are_each_their_own(
+    web: httpx.AsyncClient, kept: Kept
+) -> None:
+    await put(kept, native(bytes(range(12)), identified(description(3))))
+    for number in "123":
+        await get(web, number)  # from now on they are at hand
+
+    answers = await asyncio.gather(*(get(web, number) for number in "123"))
+
+    assert [parts(answer)[0][1] for answer in answers] == [
+        bytes(range(4)),
+        bytes(range(4, 8)),
+        bytes(range(8, 12)),
+    ]

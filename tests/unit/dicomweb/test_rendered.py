@@ -491,6 +491,23 @@ async def test_what_is_not_there_or_wrong_is_told(
     assert (await web.get(path, headers={"accept": "image/jpeg"})).status_code == status
 
 
+@pytest.mark.parametrize("kind", ["stl", "obj", "mtl", "xml", "pdf"])
+async def test_no_document_runs_as_a_page_of_ours(
+    web: httpx.AsyncClient, kept: Kept, kind: str
+) -> None:
+    number = ["pdf", "xml", "stl", "obj", "mtl"].index(kind) + 1
+    script = b"<html><script>alert(1)</script></html>"
+    await kept.store(document("1.2.3.4", f"1.2.840.10008.5.1.4.1.1.104.{number}", script))
+
+    answer = await get(web, f"{INSTANCE}/rendered", accept="*/*")
+
+    assert answer.content == script
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-disposition"] == f'inline; filename="1.2.3.4.{kind}"'
+    policy = answer.headers.get("content-security-policy", "")
+    assert policy.startswith("sandbox;") or answer.headers["content-type"] == "application/pdf"
+
+
 @pytest.mark.parametrize("level", [STUDY, SERIES, INSTANCE])
 async def test_a_pdf_has_its_first_page_as_thumbnail(
     web: httpx.AsyncClient, kept: Kept, level: str

@@ -1,0 +1,43 @@
+"""Chromium, and a page in it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from peers import Isocenter, find_program
+from programs import skipping
+from tabs import Tab
+
+WAIT = 30_000
+"""Milliseconds for which a page is waited for: it shares the machine."""
+
+
+# Of a module, not of the session: while Playwright runs, no other event loop can.
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, without a window."""
+    with skipping():
+        program = find_program("chromium")
+    arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(chromium: Browser, shared_server: Isocenter) -> Iterator[Tab]:
+    """A fresh page of a browser that has kept nothing. No error may be left in it."""
+    with contextlib.closing(chromium.new_context()) as context:
+        context.set_default_timeout(WAIT)
+        opened = Tab(context.new_page(), shared_server)
+        faults: list[str] = []
+        opened.page.on("request", lambda request: opened.requests.append(request))
+        opened.page.on("response", lambda response: opened.answers.append(response))
+        opened.page.on("pageerror", lambda error: faults.append(str(error)))
+        yield opened
+        assert faults == []
