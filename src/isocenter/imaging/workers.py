@@ -364,9 +364,8 @@ def _done(
         return "raised", Malformed("pixel data asks for more memory than a worker has")
     except Exception as error:
         return "raised", Malformed(f"pixel data cannot be worked on: {error!r}")
-    finally:
-        worksite.prepare(1, None)
     start = worksite.offset_in(view_of(room), answer)
+    worksite.prepare(1, None)
     if start is not None:
         return "here", (start, len(answer))
     if len(answer) <= room.size:

@@ -36,6 +36,8 @@ def test_arrays_lie_one_after_another_until_there_is_no_more_room() -> None:
 
 def test_what_lies_elsewhere_has_no_offset() -> None:
     whole = memoryview(bytearray(100))
+    worksite.prepare(1, whole)
+    worksite.array((1,), np.dtype("u1"))
 
     assert worksite.offset_in(whole[10:50], whole[5:20]) is None
     assert worksite.offset_in(whole[10:50], whole[40:60]) is None
