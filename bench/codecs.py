@@ -22,6 +22,7 @@ import numpy as np
 
 from bench.contestants import make_folders
 from bench.report import Report, Result
+from isocenter.app.node import run
 from isocenter.imaging import decoding
 from isocenter.imaging.codecs import codec
 from isocenter.imaging.pixel_format import PixelFormat
@@ -53,7 +54,7 @@ FRAMES = {"CT of 512 by 512": (512, 12, 40), "MG of 2048 by 2048": (2048, 12, 8)
 
 
 def measure(report: Report, folder: Path, rounds: int) -> None:
-    asyncio.run(_decoding(report, rounds))
+    run(_decoding(report, rounds))
     _series(report, folder)
 
 

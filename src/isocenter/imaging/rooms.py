@@ -39,7 +39,7 @@ class Rooms:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._free: list[SharedMemory] = []
-        self._lent = 0
+        self._lent: list[SharedMemory] = []
         self._is_closed = False
 
     def take(self, size: int) -> SharedMemory:
@@ -65,35 +65,38 @@ class Rooms:
                 self._free.remove(leaving)
         _leave(leaving)
 
-    def lend(self, room: SharedMemory, size: int) -> memoryview | bytes:
-        """Give the first bytes of a room, which comes back when nobody has them any more.
+    def lend(self, room: SharedMemory, start: int, size: int) -> memoryview | bytes:
+        """Give some bytes of a room, which comes back when nobody has them any more.
 
         A copy, if too much is lent already.
         """
         import numpy as np
 
         with self._lock:
-            is_lent = self._lent < MOST_LENT
-            self._lent += is_lent
+            is_lent = len(self._lent) < MOST_LENT
+            if is_lent:
+                self._lent.append(room)
         if not is_lent:
-            copied = bytes(view_of(room)[:size])
+            copied = bytes(view_of(room)[start : start + size])
             self.give_back(room)
             return copied
-        held = np.frombuffer(view_of(room), np.uint8, size)
+        held = np.frombuffer(view_of(room), np.uint8, size, start)
         weakref.finalize(held, self._returned, room).atexit = False
         return held.data
 
     def _returned(self, room: SharedMemory) -> None:
         """The last view of it is just going."""
         with self._lock:
-            self._lent -= 1
+            self._lent.remove(room)
         self.give_back(room)
 
     def close(self) -> None:
-        """Let go of all; of what is lent, when it comes back."""
+        """Let go of all; what is lent has no name any more, and goes with its last view."""
         with self._lock:
             self._is_closed = True
             leaving, self._free = self._free, []
+            for room in self._lent:
+                _forget(room)
         for room in leaving:
             _leave(room)
         _clear()
@@ -118,9 +121,14 @@ def _size(room: SharedMemory) -> int:
 
 
 def _leave(room: SharedMemory) -> None:
+    _forget(room)
+    _LEAVING.append(room)
+
+
+def _forget(room: SharedMemory) -> None:
+    """Take its name away: nobody else finds it any more, and nothing is left of it in the end."""
     with suppress(FileNotFoundError):
         room.unlink()
-    _LEAVING.append(room)
 
 
 def _clear() -> None:

@@ -22,7 +22,7 @@ from queue import SimpleQueue
 from typing import Any, Final, Protocol
 
 from isocenter.errors import IsocenterError, Malformed, Unavailable
-from isocenter.imaging import threads
+from isocenter.imaging import worksite
 from isocenter.imaging.rooms import LARGEST_KEPT, MOST_KEPT, Rooms, view_of
 
 log = logging.getLogger(__name__)
@@ -247,7 +247,7 @@ class _Worker:
     def do(self, assignment: _Assignment, patience: float, allowed: int) -> Buffer:
         """Raises: _Lost; what the job raised."""
         size = sum(map(size_of, assignment.data))
-        room = self._rooms.take(max(size, self._usual))
+        room = self._rooms.take(_aligned(size) + self._usual)
         try:
             _fill(room, assignment.data)
             kind, answer = self._asked(assignment, patience, (room.name, size, allowed))
@@ -258,14 +258,15 @@ class _Worker:
             raise
         if kind == "made":
             self._rooms.give_back(room)
-            name, answer = answer
-            # The next one is as large, likely: then there is room for it already.
-            self._usual = max(self._usual, min(answer, LARGEST_KEPT))
+            name, *answer = answer
             room = SharedMemory(name)
-        if assignment.is_lent and answer >= WORTH_LENDING:
-            return self._rooms.lend(room, answer)
+        start, length = answer
+        # The next one is as large, likely: then there is room for it already.
+        self._usual = max(self._usual, min(_aligned(length), LARGEST_KEPT // 2))
+        if assignment.is_lent and length >= WORTH_LENDING:
+            return self._rooms.lend(room, start, length)
         try:
-            return bytes(view_of(room)[:answer])
+            return bytes(view_of(room)[start : start + length])
         finally:
             self._rooms.give_back(room)
 
@@ -344,9 +345,10 @@ def _serve(pipe: Connection, memory: int, is_background: bool) -> None:
             return
         if name not in rooms:
             if len(rooms) > MOST_KEPT:
-                rooms.pop(next(iter(rooms))).close()
+                with suppress(BufferError):  # somebody keeps a view of it: it goes with that
+                    rooms.pop(next(iter(rooms))).close()
             rooms[name] = SharedMemory(name)
-        threads.allow(allowed)
+        worksite.prepare(allowed, view_of(rooms[name])[_aligned(size) :])
         pipe.send(_done(job, arguments, rooms[name], size))
 
 
@@ -362,13 +364,22 @@ def _done(
         return "raised", Malformed("pixel data asks for more memory than a worker has")
     except Exception as error:
         return "raised", Malformed(f"pixel data cannot be worked on: {error!r}")
+    finally:
+        worksite.prepare(1, None)
+    start = worksite.offset_in(view_of(room), answer)
+    if start is not None:
+        return "here", (start, len(answer))
     if len(answer) <= room.size:
         view_of(room)[: len(answer)] = answer
-        return "here", len(answer)
+        return "here", (0, len(answer))
     made = SharedMemory(create=True, size=len(answer))
     view_of(made)[: len(answer)] = answer
     made.close()
-    return "made", (made.name, len(answer))
+    return "made", (made.name, 0, len(answer))
+
+
+def _aligned(size: int) -> int:
+    return -(-size // worksite.ALIGNED) * worksite.ALIGNED
 
 
 def _limit(memory: int) -> None:

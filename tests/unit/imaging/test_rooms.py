@@ -32,7 +32,7 @@ def test_what_is_lent_stays_as_it_is_until_it_is_let_go_of() -> None:
     some = Rooms()
     room = some.take(10)
     view_of(room)[:3] = b"abc"
-    lent = some.lend(room, 3)
+    lent = some.lend(room, 0, 3)
     part = lent[1:]
     del lent
 
@@ -46,7 +46,7 @@ def test_what_is_lent_stays_as_it_is_until_it_is_let_go_of() -> None:
 
 def test_more_than_a_few_are_not_lent_but_copied() -> None:
     some = Rooms()
-    lent = [some.lend(some.take(10), 3) for _ in range(MOST_LENT + 1)]
+    lent = [some.lend(some.take(10), 0, 3) for _ in range(MOST_LENT + 1)]
 
     assert isinstance(lent[-1], bytes)
     assert all(isinstance(each, memoryview) for each in lent[:-1])
@@ -70,13 +70,13 @@ def test_what_is_lent_outlives_its_worker() -> None:
     some = Rooms()
     room = some.take(10)
     view_of(room)[:3] = b"abc"
-    lent = some.lend(room, 3)
+    lent = some.lend(room, 0, 3)
     some.close()
 
+    assert not is_there(room.name)
     assert bytes(lent) == b"abc"
     del lent
     gc.collect()
-    assert not is_there(room.name)
 
 
 def test_too_little_shared_memory_is_told_and_ends_nothing(
