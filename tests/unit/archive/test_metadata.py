@@ -170,13 +170,13 @@ async def test_one_instance_more_makes_few_texts_anew(
     names.insert(51, "1.500")
     assert uids(await ask(archive, form)) == names
     assert "1.500" in form.written
-    assert len(form.written) <= 16
+    assert len(form.written) <= 50  # segments end by chance: few are so long
     await rest(archive)
     form.written.clear()
     await archive.remove(Selection(instances=("1.30",)))
     names.remove("1.30")
     assert uids(await ask(archive, form)) == names
-    assert len(form.written) <= 16
+    assert len(form.written) <= 50
 
 
 async def test_a_series_that_still_arrives_is_not_written_each_time(
