@@ -29,7 +29,7 @@ from isocenter.imaging.pyramids import LABEL, MOST_PIXELS, OVERVIEW, VOLUME, Blo
 from isocenter.imaging.recipes import Recipe, recipe
 from isocenter.imaging.segments import is_segmentation
 from isocenter.imaging.tiling import Region, Tile, Tiling
-from isocenter.imaging.workers import Part, Workers
+from isocenter.imaging.workers import Part, Workers, size_of
 from isocenter.storage.index import Index
 from isocenter.storage.records import InstanceRef, Selection
 
@@ -261,7 +261,7 @@ class Slides:
                 continue
             frame = tile.frame - share.before
             found = await self._tile(held, share.instance, frame, level)
-            size = sum(map(_size, found))
+            size = sum(map(size_of, found))
             most -= size
             if most < 0:
                 raise Malformed("the tiles have more bytes than their pixels could have")
@@ -359,7 +359,7 @@ class Slides:
                 data = await self._tile(held, share.instance, frame, level)
                 syntax = syntax_of_frames(_syntax(share.instance))
                 followed = recipe(level.slide.image, frame, syntax)
-                sizes = [sum(map(_size, data))]
+                sizes = [sum(map(size_of, data))]
                 found = await self._workers.run(mosaics.extremes, data, followed, sizes)
                 low, high = mosaics.read_extremes(found)
                 lowest, highest = min(lowest, low), max(highest, high)
@@ -402,10 +402,6 @@ def _rank(slide: Slide) -> int:
 
 def _is_grey(level: _Level) -> bool:
     return level.slide.image.is_grey and not is_segmentation(level.slide.image)
-
-
-def _size(part: Part) -> int:
-    return len(part) if isinstance(part, bytes | bytearray | memoryview) else part.size
 
 
 def _syntax(instance: InstanceRef) -> TransferSyntax:
