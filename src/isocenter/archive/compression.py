@@ -21,7 +21,7 @@ from blake3 import blake3
 from isocenter.archive import candidates, frames
 from isocenter.archive.candidates import Examined
 from isocenter.archive.catalogue import Catalogue
-from isocenter.archive.ingest import Announced
+from isocenter.archive.ingest import Announced, drop
 from isocenter.archive.provenance import Provenance
 from isocenter.archive.retrieve import Buffer, Opened
 from isocenter.dicom import part10
@@ -144,12 +144,12 @@ class Compression:
         try:
             await self._prove(instance, incoming)
         except BaseException:
-            await self._in_files(partial(self._drop, key))
+            await self._in_files(partial(drop, self._store, key))
             raise
         # From here on a crash, or a cancellation, is cleared up after by the next start.
         is_done = await self._index.recode(incoming, instance.blob_key, self._grace)
         if not is_done:
-            await self._in_files(partial(self._drop, key))
+            await self._in_files(partial(drop, self._store, key))
             return Outcome(instance, Fate.SUPERSEDED)
         await self._in_files(partial(self._settle, key, copy, target))
         return Outcome(instance, Fate.COMPRESSED, incoming.size)
@@ -231,15 +231,7 @@ class Compression:
         frames.note(self._copies, key, copy.scanner, target)
 
     def _withdraw(self, incoming: Incoming) -> None:
-        self._drop(incoming.blob_key)
-
-    def _drop(self, key: str) -> None:
-        """Delete a copy that the index does not know."""
-        try:
-            self._store.delete(key)
-            self._store.settle([key])
-        except IsocenterError:  # it stays on the journal: the next start removes it
-            log.warning("blob could not be removed", extra={"blob": key})
+        drop(self._store, incoming.blob_key)
 
 
 async def _uncompressed(opened: Opened) -> AsyncGenerator[Buffer]:

@@ -67,9 +67,7 @@ class CompressionPolicy:
         cursors = {delay: await self._cursor(delay) for delay in delays}
         self._arrived = {delay: asyncio.Event() for delay in delays}
         loop = asyncio.get_running_loop()
-        self._archive.ingest.publisher.on_stored = partial(
-            _tell, loop, tuple(self._arrived.values())
-        )
+        self._archive.ingest.on_stored = partial(_tell, loop, tuple(self._arrived.values()))
         for delay, cursor in cursors.items():
             self._tasks.append(asyncio.create_task(self._follow(delay, cursor)))
         self._tasks.append(asyncio.create_task(self._sweep()))

@@ -2,26 +2,25 @@
 
 It streams and has two phases. Fragments go to a draft on the volume of the blobs while the header
 is scanned and the digest made, all in a worker thread. At the last fragment the draft is synced and
-published and its rows are committed, together with those of whoever else is ready (`publishing`),
-and only then is the sender told that it arrived. Whatever goes wrong before leaves nothing.
+published, its rows are committed together with those of whoever else is ready, and only then is
+the sender told that it arrived. Whatever goes wrong before leaves nothing.
 """
 
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from blake3 import blake3
 
 from isocenter.archive import frames
 from isocenter.archive.admission import Admission
 from isocenter.archive.catalogue import Catalogue, Drawn, Identity
-from isocenter.archive.crew import Crew, Outbox
 from isocenter.archive.provenance import Provenance
-from isocenter.archive.publishing import Publisher, Ready
 from isocenter.config import ArchiveConfig
 from isocenter.dicom import part10
 from isocenter.dicom.layout import Limits
@@ -32,19 +31,14 @@ from isocenter.storage.attributes import WANTED
 from isocenter.storage.blobs import BlobStore, Draft, new_key
 from isocenter.storage.copies import CopyStore
 from isocenter.storage.index import Index
-from isocenter.storage.records import Incoming, OnConflict, Stored
+from isocenter.storage.records import Incoming, OnConflict, Outcome, Stored
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 WRITE_STEP: Final = 1 << 17
-"""Bytes that are worth waking a worker for, if none is at work."""
-
-BUSY_STEP: Final = 3 << 18
-"""Bytes that are worth a worker's while when others want it too: an ordinary slice is less, and
-takes its time once, when all of it is there. Well below what a sender may always have waiting."""
-
-GATHERED: Final = 1 << 18
-"""Bytes that small pieces are gathered to: the digest lets go of the interpreter for each."""
+"""Bytes that are worth waking a worker for."""
 
 RELEASE_STEP: Final = 1 << 20
 """Bytes that are worth waking the event loop for, to give them back."""
@@ -96,16 +90,8 @@ class Ingest:
         self.on_conflict = OnConflict(config.on_conflict)
         self.catalogue = Catalogue()
         self.admission = Admission(config.unknown_sop_classes)
-        self.publisher = Publisher(store, index, workers)
-        self.crew: Crew[Ready] = Crew(workers, self.publisher.publish)
-        self._outbox: Outbox | None = None
-
-    def outbox(self) -> Outbox:
-        """What workers say to the running event loop."""
-        loop = asyncio.get_running_loop()
-        if self._outbox is None or self._outbox.loop is not loop:
-            self._outbox = Outbox(loop)
-        return self._outbox
+        self.on_stored: Callable[[], None] = lambda: None
+        """Called, from any thread, when something new is kept."""
 
     def receive(self, announced: Announced, *, hold: int = RELEASE_STEP) -> "Reception":
         """Begin to take in one instance; up to ``hold`` bytes are released together."""
@@ -119,8 +105,8 @@ class Reception:
         self._ingest = ingest
         self._hold = hold
         self._announced = announced
-        self._outbox = ingest.outbox()
-        self._done: asyncio.Future[Stored] = self._outbox.loop.create_future()
+        self._loop = asyncio.get_running_loop()
+        self._done: asyncio.Future[Stored] = self._loop.create_future()
         self._lock = threading.Lock()
         self._parts: list[Part] = []
         self._waiting = 0
@@ -153,7 +139,7 @@ class Reception:
         with self._lock:
             self._parts.append(part)
             self._waiting += len(part.view)
-            if self._is_running or self._waiting < self._step:
+            if self._is_running or self._waiting < WRITE_STEP:
                 return
             self._is_running = True
         self._wake()
@@ -181,35 +167,37 @@ class Reception:
             self._is_running = True
         self._wake()
 
-    @property
-    def _step(self) -> int:
-        return WRITE_STEP if self._ingest.crew.is_idle else BUSY_STEP
-
     def _wake(self) -> None:
-        """Have it worked at. Once the workers are gone nothing more is taken in."""
+        """Have a worker drain. Once they are gone nothing more is taken in."""
         try:
-            self._ingest.crew.call(self)
+            self._ingest.workers.submit(self._drain)
         except RuntimeError:
             self._failure = self._failure or Unavailable("the archive is closing")
-            self.work()
+            self._discard()
+            self._drain()
 
-    def work(self) -> Ready | None:
+    def _drain(self) -> None:
         """Work off what waits; in a worker, never two at once for one instance."""
         while True:
             with self._lock:
-                is_over = self._is_complete or self._is_abandoned
-                if not is_over and self._waiting < WRITE_STEP:
-                    self._is_running = False
-                    return None
                 parts, self._parts = self._parts, []
                 self._waiting = 0
-            self._take(parts)
-            if is_over:
-                return self._finished()
+                if not parts and not (self._is_complete or self._is_abandoned):
+                    self._is_running = False
+                    return
+            if parts:
+                self._take(parts)
+            elif self._is_abandoned:
+                self._discard()
+                self._release()
+                return
+            else:
+                self._complete()
+                return
 
     def _take(self, parts: list[Part]) -> None:
         try:
-            if parts and self._failure is None and not self._is_abandoned:
+            if self._failure is None and not self._is_abandoned:
                 self._keep([part.view for part in parts])
         except Exception as error:  # translated where the sender is answered
             self._fail(error)
@@ -222,9 +210,9 @@ class Reception:
     def _release(self) -> None:
         """Give back what is written; a small instance's parts all at once, with its answer."""
         written, self._written, self._held = self._written, [], 0
-        self._outbox.post(_release, written)
+        self._on_loop(_release, written)
 
-    def _keep(self, parts: Sequence[memoryview]) -> None:
+    def _keep(self, parts: list[memoryview]) -> None:
         if self._draft is None:
             self._draft = self._ingest.store.begin()
             header = self._header()
@@ -234,7 +222,7 @@ class Reception:
             self._draft.write(parts)
         if not self._is_complete:
             self._draft.hasten()
-        for part in _gathered(parts):
+        for part in parts:
             self._digest.update(part)
             self._scanner.feed(part)
             self._size += len(part)
@@ -252,51 +240,71 @@ class Reception:
             private=Provenance.now().private(),
         )
 
-    def _finished(self) -> Ready | None:
-        """There will be no more: give what is to be published, if that is not to be refused."""
-        if self._is_abandoned:
-            self._discard()
-            self._release()
-            return None
+    def _complete(self) -> None:
+        """Publish the blob and enter it into the index."""
+        if self._failure is not None:
+            self._answer(self._failure)
+            return
+        published = ""
         try:
-            if self._failure is None:
-                return self._ready()
+            self._scanner.finish()
+            drawn = self._drawn or self._ingest.catalogue.draw(self._scanner, self._announced)
+            self._drawn = drawn
+            identity = drawn.identity
+            digest = self._digest.digest()
+            key = new_key(identity.study, identity.series, identity.instance, digest)
+            if self._draft is None:
+                raise Malformed("data set is empty")
+            self._draft.publish(key, identity.instance)
+            published = key
+            self._ingest.store.sync([key])
+            syntax = lookup(self._announced.transfer_syntax)
+            frames.note(self._ingest.copies, key, self._scanner, syntax)
+            entered = self._ingest.index.submit(
+                Incoming(
+                    attributes=drawn.attributes,
+                    upper=drawn.upper,
+                    transfer_syntax=self._announced.transfer_syntax,
+                    blob_key=key,
+                    size=self._offset + self._size,
+                    digest=digest,
+                    dataset_offset=self._offset,
+                ),
+                self._ingest.on_conflict,
+            )
         except Exception as error:  # translated where the sender is answered
             self._fail(error)
-        assert self._failure is not None
-        self._discard()
-        self._answer(self._failure)
-        return None
+            if published:
+                drop(self._ingest.store, published)
+            self._answer(error)
+            return
+        entered.add_done_callback(lambda future: self._entered(key, identity, future))
 
-    def _ready(self) -> Ready:
-        """Raises: Malformed, Mismatch."""
-        self._scanner.finish()
-        drawn = self._drawn or self._ingest.catalogue.draw(self._scanner, self._announced)
-        self._drawn = drawn
-        if self._draft is None:
-            raise Malformed("data set is empty")
-        digest = self._digest.digest()
-        identity = drawn.identity
-        key = new_key(identity.study, identity.series, identity.instance, digest)
-        syntax = lookup(self._announced.transfer_syntax)
-        frames.note(self._ingest.copies, key, self._scanner, syntax)
-        incoming = Incoming(
-            attributes=drawn.attributes,
-            upper=drawn.upper,
-            transfer_syntax=self._announced.transfer_syntax,
-            blob_key=key,
-            size=self._offset + self._size,
-            digest=digest,
-            dataset_offset=self._offset,
-        )
-        return Ready(
-            draft=self._draft,
-            incoming=incoming,
-            identity=identity,
-            on_conflict=self._ingest.on_conflict,
-            sent_by=self._announced.sent_by,
-            answer=self._answer,
-        )
+    def _entered(self, key: str, identity: Identity, future: "Future[Stored]") -> None:
+        """The index has answered; called in its thread."""
+        error = future.exception()
+        if error is not None:
+            self._drop_later(key)
+            self._answer(error)
+            return
+        stored = future.result()
+        if stored.outcome in (Outcome.DUPLICATE, Outcome.KEPT):
+            self._drop_later(key)
+        else:
+            self._ingest.store.settle([key])
+            self._ingest.on_stored()
+        if stored.warnings:
+            log.warning(
+                "instance needs a look",
+                extra={
+                    "outcome": stored.outcome.value,
+                    "warnings": "; ".join(warning.value for warning in stored.warnings),
+                    "study": identity.study,
+                    "sop_instance": identity.instance,
+                    "sent_by": self._announced.sent_by,
+                },
+            )
+        self._answer(stored)
 
     def _fail(self, error: Exception) -> None:
         self._failure = error
@@ -308,8 +316,18 @@ class Reception:
         if self._draft is not None:
             self._draft.discard()
 
+    def _drop_later(self, key: str) -> None:
+        try:
+            self._ingest.workers.submit(drop, self._ingest.store, key)
+        except RuntimeError:  # the workers have ended their day: what was in flight ends here
+            drop(self._ingest.store, key)
+
     def _answer(self, answer: Stored | BaseException) -> None:
-        self._outbox.post(self._set, answer)
+        self._on_loop(self._set, answer)
+
+    def _on_loop(self, call: Callable[[T], None], argument: T) -> None:
+        with suppress(RuntimeError):  # the loop is gone: nobody waits any more
+            self._loop.call_soon_threadsafe(call, argument)
 
     def _set(self, answer: Stored | BaseException) -> None:
         _release(self._written)
@@ -321,20 +339,15 @@ class Reception:
             self._done.set_exception(answer)
 
 
+def drop(store: BlobStore, key: str) -> None:
+    """Delete a blob that the index did not take. Blocks; never raises."""
+    try:
+        store.delete(key)
+        store.settle([key])
+    except IsocenterError:  # it stays on the journal: the next start removes it
+        log.warning("blob could not be removed", extra={"blob": key})
+
+
 def _release(parts: list[Part]) -> None:
     for part in parts:
         part.release()
-
-
-def _gathered(parts: Sequence[memoryview]) -> Iterator[bytes | memoryview]:
-    """Give the same bytes in pieces that are not small."""
-    waiting: list[memoryview] = []
-    size = 0
-    for part in parts:
-        waiting.append(part)
-        size += len(part)
-        if size >= GATHERED:
-            yield waiting[0] if len(waiting) == 1 else b"".join(waiting)
-            waiting, size = [], 0
-    if waiting:
-        yield waiting[0] if len(waiting) == 1 else b"".join(waiting)

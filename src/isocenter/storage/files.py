@@ -21,6 +21,7 @@ LANES: Final = 16
 JOURNAL_SIZE: Final = 1 << 20
 MOST_UNSETTLED: Final = 4096
 MOST_FOLDERS: Final = 100_000
+WRITEBACK_STEP: Final = 1 << 17
 BUFFERS_A_CALL: Final = min(os.sysconf("SC_IOV_MAX"), 512) if hasattr(os, "sysconf") else 16
 SMALL_WINDOW: Final = 1 << 16 if hasattr(os, "pread") else 0
 """Up to this size a window is read rather than mapped: that is quicker."""
@@ -275,7 +276,7 @@ class FileDraft:
 
     def hasten(self) -> None:
         """Start writing what the page cache holds, so that the sync at the end is short."""
-        if self._written > self._hastened and hasattr(os, "posix_fadvise"):
+        if self._written - self._hastened >= WRITEBACK_STEP and hasattr(os, "posix_fadvise"):
             start, self._hastened = self._hastened, self._written
             with suppress(OSError):
                 os.posix_fadvise(

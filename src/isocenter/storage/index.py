@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Engine, Select
 from sqlalchemy.exc import SQLAlchemyError
 
-from isocenter.errors import Malformed, NotFound, Unavailable
+from isocenter.errors import NotFound, Unavailable
 from isocenter.storage import retrieving, sqlite
 from isocenter.storage import search as searching
 from isocenter.storage.attributes import Level
@@ -117,13 +117,8 @@ class Index:
 
         Raises: Malformed, Unavailable; more in the future.
         """
-        return self._writer.submit(Store(entry_of(incoming), on_conflict))
-
-    def submit_all(self, incoming: Sequence[tuple[Incoming, OnConflict]]) -> "list[Future[Stored]]":
-        """`submit` for several, which one transaction takes if it can. What fails is in futures."""
-        made = [_store_of(*each) for each in incoming]
-        entered = iter(self._writer.submit_all([each for each in made if isinstance(each, Store)]))
-        return [next(entered) if isinstance(each, Store) else each for each in made]
+        store = Store(entry_of(incoming), on_conflict)
+        return self._writer.submit(store)
 
     async def remove(self, selection: Selection) -> Removed:
         """Remove instances with their replaced versions; parents that become empty vanish.
@@ -313,13 +308,3 @@ class Index:
         """What a generator yields, made by the reader threads."""
         while (page := await self._read(lambda: next(pages, None))) is not None:
             yield page
-
-
-def _store_of(incoming: Incoming, on_conflict: OnConflict) -> "Store | Future[Stored]":
-    """How an instance is entered; a future that has failed, if it cannot be."""
-    try:
-        return Store(entry_of(incoming), on_conflict)
-    except Malformed as error:
-        failed: Future[Stored] = Future()
-        failed.set_exception(error)
-        return failed

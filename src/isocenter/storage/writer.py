@@ -71,23 +71,11 @@ class Writer:
         May block until the write, and others', are committed.
         Raises: Unavailable, when too much waits or the writer is closed.
         """
-        future = _future()
+        future: Future[Result] = Future()
+        future.set_running_or_notify_cancel()
         self._put(_Ticket(action, future, None))
         self._work()
         return future
-
-    def submit_all(self, actions: Iterable[Callable[[Ledger], Result]]) -> "list[Future[Result]]":
-        """`submit` for several; what cannot be taken is told in its future."""
-        futures: list[Future[Result]] = []
-        for action in actions:
-            future = _future()
-            futures.append(future)
-            try:
-                self._put(_Ticket(action, future, None))
-            except Unavailable as error:
-                future.set_exception(error)
-        self._work()
-        return futures
 
     async def write(self, action: Callable[[Ledger], Result]) -> Result:
         """`submit`, for an event loop. What is cancelled may still be written."""
@@ -178,13 +166,6 @@ class Writer:
         if isinstance(error, TypeError | ValueError | OverflowError):
             return _caused(Malformed("a value cannot be kept in the index"), error)
         return _caused(OutOfTurn("the index writer failed"), error)
-
-
-def _future() -> "Future[Any]":
-    """One that nobody can cancel."""
-    future: Future[Any] = Future()
-    future.set_running_or_notify_cancel()
-    return future
 
 
 def _caused(error: Exception, cause: Exception) -> Exception:

@@ -156,7 +156,7 @@ async def test_an_index_that_fails_is_answered_and_leaves_nothing(
         raise Unavailable("no index")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Index, "submit_all", failing)
+        patch.setattr(Index, "submit", failing)
         with pytest.raises(Unavailable):
             await kept.store(image())
 
