@@ -40,13 +40,14 @@ async def show(request: Request) -> Response:
     of_study = Key(asking.STUDY_UID, uid)
     study = await asking.one(archive, Level.STUDY, of_study)
     series = [_series_of(each) async for each in asking.every(archive, Level.SERIES, of_study)]
-    opened = request.query_params.get("series", series[0].uid if series else "")
-    if opened not in {each.uid for each in series}:
+    named = request.query_params.get("series", series[0].uid if series else "")
+    opened = next((each for each in series if each.uid == named), None)
+    if opened is None:
         raise NotFound("the study has no such series")
     context = {
         "study": row_of(study),
         "series": series,
-        "opened": next(each for each in series if each.uid == opened),
+        "opened": opened,
         "priors": await _priors(archive, study),
         "institution": text_of(study, 0x00080080),
         "referring": text_of(study, 0x00080090),

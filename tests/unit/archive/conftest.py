@@ -1,25 +1,10 @@
-"""An archive in a folder of its own, and what to put into it."""
+"""What is received must be given back, every part of it."""
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from isocenter.archive.archive import Archive
-from isocenter.config import ArchiveConfig
-from made_instances import Kept, Slab
-
-
-@pytest.fixture
-async def archive(tmp_path: Path) -> AsyncIterator[Archive]:
-    archive = await Archive.open(tmp_path / "data", ArchiveConfig(file_threads=4))
-    yield archive
-    await archive.close()
-
-
-@pytest.fixture
-def kept(archive: Archive) -> Kept:
-    return Kept(archive)
+from made_instances import Slab
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,6 @@ from isocenter.storage.records import InstanceRef
 
 INSTANCE = InstanceRef("", "1.2.3.4", "1.2", "1.2.3", "", "aa/study/blob", 0, b"", 0)
 CONTENT = b"film of 1000"
-
-
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Workers]:
-    workers = Workers(1)
-    yield workers
-    workers.close()
 
 
 @pytest.fixture

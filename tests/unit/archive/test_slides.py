@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,6 @@ from made_slides import (
 PNG = "image/png"
 WHOLE = picture()
 CUTS = [(0, 0, 200, 150), (33, 17, 100, 90), (190, 140, 10, 10), (31, 31, 2, 2), (5, 64, 180, 32)]
-
-
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Workers]:
-    workers = Workers(1)
-    yield workers
-    workers.close()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The web services over a real archive, called without a socket."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -12,15 +12,6 @@ from isocenter.archive.rendering import Renderings
 from isocenter.config import ArchiveConfig, Config, DicomwebConfig
 from isocenter.dicomweb import routing
 from isocenter.imaging.workers import Workers
-from made_instances import Kept
-
-
-@pytest.fixture(scope="session")
-def workers() -> Iterator[Workers]:
-    """One process for all tests: to start it takes longer than most of them."""
-    workers = Workers(1)
-    yield workers
-    workers.close()
 
 
 @pytest.fixture
@@ -32,11 +23,6 @@ async def archive(tmp_path: Path, workers: Workers) -> AsyncIterator[Archive]:
     )
     yield archive
     await archive.close()
-
-
-@pytest.fixture
-def kept(archive: Archive) -> Kept:
-    return Kept(archive)
 
 
 @pytest.fixture

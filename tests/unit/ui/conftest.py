@@ -1,27 +1,13 @@
 """The pages over a real archive, called without a socket."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
 
 from isocenter.archive.archive import Archive
-from isocenter.config import ArchiveConfig, Config
+from isocenter.config import Config
 from isocenter.ui.application import application
-from made_instances import Kept
-
-
-@pytest.fixture
-async def archive(tmp_path: Path) -> AsyncIterator[Archive]:
-    archive = await Archive.open(tmp_path / "data", ArchiveConfig(file_threads=4))
-    yield archive
-    await archive.close()
-
-
-@pytest.fixture
-def kept(archive: Archive) -> Kept:
-    return Kept(archive)
 
 
 @pytest.fixture

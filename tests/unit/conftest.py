@@ -1,12 +1,13 @@
-"""Providers over a real archive, with associations that are not there."""
+"""An archive in a folder of its own, what to put into it, and who works on pixels."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from isocenter.archive.archive import Archive
 from isocenter.config import ArchiveConfig
+from isocenter.imaging.workers import Workers
 from made_instances import Kept
 
 
@@ -20,3 +21,11 @@ async def archive(tmp_path: Path) -> AsyncIterator[Archive]:
 @pytest.fixture
 def kept(archive: Archive) -> Kept:
     return Kept(archive)
+
+
+@pytest.fixture(scope="session")
+def workers() -> Iterator[Workers]:
+    """One process for all tests: to start it takes longer than most of them."""
+    workers = Workers(1)
+    yield workers
+    workers.close()
