@@ -19,6 +19,7 @@ from isocenter.app.forwarded import Forwarded
 from isocenter.app.origins import Origins
 from isocenter.config import HttpConfig
 from isocenter.dicomweb import problems
+from isocenter.web.guard import Guard
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +185,7 @@ def application(
             *([Mount("/", pages)] if pages is not None else ()),
         ],
         middleware=[
-            Middleware(problems.Guard),
+            Middleware(Guard, answer=problems.response_of),
             Middleware(Forwarded, trusted=config.trusted_proxies),
             Middleware(Origins, config=config),
         ],

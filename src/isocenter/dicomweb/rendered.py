@@ -18,15 +18,12 @@ from isocenter import __version__
 from isocenter.archive.archive import Archive
 from isocenter.dicomweb import (
     addresses,
-    conditional,
     documents,
     films,
     multipart,
     negotiation,
     targets,
 )
-from isocenter.dicomweb.conditional import Validator, etag
-from isocenter.dicomweb.delivery import Buffer, Stream
 from isocenter.dicomweb.negotiation import Chosen, Offer
 from isocenter.dicomweb.rendering_parameters import (
     OF_RENDERED,
@@ -38,6 +35,9 @@ from isocenter.dicomweb.resources import Endpoint, Method, Parameter, Resource
 from isocenter.imaging.looks import GIF, Look
 from isocenter.imaging.pictures import WRITERS
 from isocenter.storage.records import InstanceRef
+from isocenter.web import conditional
+from isocenter.web.conditional import Validator, etag
+from isocenter.web.delivery import Buffer, Stream
 
 STILLS: Final = tuple(WRITERS)
 """Media types of pictures, the default first."""
