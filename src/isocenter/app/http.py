@@ -173,6 +173,7 @@ def application(
     dicom_web: ASGIApp,
     pages: ASGIApp | None = None,
     config: HttpConfig | None = None,
+    fhir: ASGIApp | None = None,
 ) -> Starlette:
     """Return the HTTP application; ``state`` says ``ready`` when all is up."""
     config = config or HttpConfig()
@@ -182,6 +183,7 @@ def application(
             *(Route(each.path, api.serve(each)) for each in OPERATIONS),
             Mount("/dicom-web", dicom_web),
             Route("/wado", dicom_web),  # the URI service has no path below it
+            *([Mount("/fhir", fhir)] if fhir is not None else ()),
             *([Mount("/", pages)] if pages is not None else ()),
         ],
         middleware=[
