@@ -26,6 +26,8 @@ MOST_VALUES: Final = 200
 
 _ID: Final = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
+# In DICOM these are wild cards, or stand between the parts of names.
+_MEANS_MORE: Final = re.compile(r"[*?\\^=\0]")
 _UNESCAPED_COMMA: Final = re.compile(r"(?<!\\)((?:\\\\)*),")
 
 
@@ -172,10 +174,10 @@ def is_id(text: str) -> bool:
 
 
 def starting(text: str, is_anywhere: bool) -> tuple[str, ...]:
-    """Words of a name as DICOM searches: ``*`` stands for anything, so a name's own may not."""
-    letters = re.sub(r"[*?\\^=\0]", "?", plain(text)).strip()
-    if not letters.replace("?", ""):
-        raise Malformed("a name to search for has letters")
+    """The beginning of a part of a name as DICOM searches for it; nothing, if no name has it."""
+    letters = plain(text).strip()
+    if not letters or _MEANS_MORE.search(letters):
+        return ()
     return (f"*{letters}*",) if is_anywhere else (f"{letters}*", f"*^{letters}*")
 
 

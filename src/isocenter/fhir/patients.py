@@ -54,6 +54,9 @@ def givens(demands: Demands, given: Given) -> None:
 
 def _named(demands: Demands, given: Given, ways: Callable[[str], tuple[str, ...]]) -> None:
     wanted = [way for each in given.values for way in ways(each)]
+    if not wanted:
+        demands.is_impossible = True
+        return
     demands.keys.append(Key(NAME, "\\".join(wanted)))
 
 
