@@ -4,13 +4,16 @@ Source: https://hl7.org/fhir/R4/bundle.html#searchset
 """
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from isocenter.fhir.here import Here
 from isocenter.fhir.outcomes import outcome
 from isocenter.fhir.registry import Written
+
+AT_ONCE: Final = 1 << 16
+"""Bytes that are handed on together: each piece costs, however small it is."""
 
 
 async def searchset(
@@ -21,14 +24,15 @@ async def searchset(
     if total is not None:
         head["total"] = total
     head["link"] = [{"relation": name, "url": url} for name, url in links.items()]
-    lead = orjson.dumps(head)[:-1]
+    held = bytearray(orjson.dumps(head)[:-1])
     has_entries = False
     async for piece in entries:
-        if not has_entries:
-            piece = lead + b',"entry":[' + piece[1:]
-            has_entries = True
-        yield piece
-    yield b"]}" if has_entries else lead + b"}"
+        held += piece if has_entries else b',"entry":[' + piece[1:]
+        has_entries = True
+        if len(held) >= AT_ONCE:
+            yield bytes(held)
+            held.clear()
+    yield bytes(held) + (b"]}" if has_entries else b"}")
 
 
 async def entries(
