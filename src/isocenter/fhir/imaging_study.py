@@ -319,7 +319,10 @@ RESOURCE: Final = ResourceType(
         _parameter("modality", "token", _modality, "a modality of one of its series"),
         _parameter("series", "token", _uids(_SERIES), "Series Instance UID"),
         _parameter("instance", "token", _uids(_INSTANCE), "SOP Instance UID"),
-        _parameter("dicom-class", "uri", _uids(_SOP_CLASSES), "SOP Class UID"),
+        *(
+            _parameter("dicom-class", type, _uids(_SOP_CLASSES), "SOP Class UID", releases=(of,))
+            for type, of in (("uri", R4), ("token", R5))
+        ),
         _parameter(
             "endpoint", "reference", _endpoint, "where it can be had", targets=("Endpoint",)
         ),
