@@ -164,7 +164,7 @@ def moment(date_text: str, time_text: str, offset: str, zone: tzinfo | None) -> 
 def _written(moment: datetime, minutes: int) -> str:
     sign = "-" if minutes < 0 else "+"
     hours, rest = divmod(abs(minutes), 60)
-    if hours > 14 or rest > 59:
+    if abs(minutes) > 14 * 60 or rest > 59:  # FHIR has no zone further east or west
         return moment.date().isoformat()
     return f"{_exact(moment)[:-6]}{sign}{hours:02d}:{rest:02d}"
 
