@@ -654,12 +654,6 @@ SPECIAL: Mapping[str, Mapping[int, tuple[Prober, ...]]] = {
             ),
         ),
         403: (_once(query=QUERIES["GET", "/wado"].replace("1.2.3.4", "1.2.3.6") + ANONYMIZE),),
-        501: (
-            _once(
-                query=QUERIES["GET", "/wado"].replace("application/dicom", "image/jpeg")
-                + "&presentationUID=1.2&presentationSeriesUID=1.2"
-            ),
-        ),
     },
     "Retrieve Rendered": {413: (_too_much, _once(filled=SLIDE))},
     "Request": {202: (_once(state=hesitating),), 409: (_once(state=asked),)},

@@ -46,7 +46,9 @@ class Transcoder:
         )
         body = [bytes(piece) async for piece in work.pieces()]
         uid = work.sop_instance or header.sop_instance
-        return b"".join((part10.header(header.sop_class, uid, target), *body))
+        sop_class = str(read(data).get("SOPClassUID", "") or header.sop_class)
+        uid = work.sop_instance or str(read(data).get("SOPInstanceUID", "") or uid)
+        return b"".join((part10.header(sop_class, uid, target), *body))
 
     def close(self) -> None:
         self._files.shutdown()

@@ -30,6 +30,8 @@ need dciodvfy dicom3tools
 need gdcmconv libgdcm-tools
 need node nodejs
 need npm npm
+need chromium chromium
+[ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || missing="$missing fonts-dejavu-core"
 [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"
 [ -z "$missing" ] || install
 

@@ -255,7 +255,7 @@ async def test_a_peer_that_takes_no_answers_is_let_go() -> None:
             identifier = pdu.DataTransfer((pdu.DataValue(3, False, True, b""),)).encode()
             peer.say(message(3, 0x20, data=True), identifier)
 
-            await until(lambda: server.associations == 0, 10)
+            await until(lambda: server.associations == 0, 60)
         await honest(server)
 
 

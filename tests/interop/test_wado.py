@@ -214,13 +214,14 @@ def test_the_examples_of_the_documentation_work(
     store_all(server, [other, as_instance(image)])
     page = (ROOT / "docs" / "howto" / "retrieve-over-the-web.md").read_text(encoding="utf-8")
     examples = re.findall(r"^    (curl .+)$", page, re.MULTILINE)
+    of_images = [each for each in examples if "1.2.7" not in each]  # that is a whole slide
 
-    for example in examples:
+    for example in of_images:
         if "-C -" in example:
             os.truncate("study.zip", 50_000)
         run(*shlex.split(example.replace("http://localhost:8080", server.url)))
 
-    assert len(examples) == 23
+    assert len(examples) == 26
     assert len(json.loads(Path("series.json").read_text())) == 2
     assert json.loads(Path("some.json").read_text())[0]["00200013"]["Value"] == [1]
     assert Path("series.xml.multipart").read_text().count("</NativeDicomModel>") == 2

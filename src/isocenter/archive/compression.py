@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 from blake3 import blake3
 
 from isocenter.archive import candidates, frames
-from isocenter.archive.candidates import Examined, Unfit
+from isocenter.archive.candidates import Examined
 from isocenter.archive.catalogue import Catalogue
 from isocenter.archive.ingest import Announced
 from isocenter.archive.provenance import Provenance
@@ -28,7 +28,7 @@ from isocenter.dicom import part10
 from isocenter.dicom.layout import Limits
 from isocenter.dicom.scanner import Scanner
 from isocenter.dicom.syntax import EXPLICIT_LE, TransferSyntax
-from isocenter.errors import IsocenterError, Malformed, Unavailable
+from isocenter.errors import IsocenterError, Malformed, Unavailable, Unsupported
 from isocenter.imaging.workers import Workers
 from isocenter.storage.attributes import WANTED
 from isocenter.storage.blobs import BlobStore, new_key
@@ -111,7 +111,7 @@ class Compression:
             if self._is_trial:
                 return await self._tried(instance, target)
             return await self._compressed(instance, examined, target)
-        except Unfit as error:
+        except Unsupported as error:
             return Outcome(instance, Fate.UNFIT, reason=str(error))
         except Unavailable:
             raise

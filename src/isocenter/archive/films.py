@@ -22,7 +22,7 @@ from isocenter.imaging import cine, pyramids, video, video_making
 from isocenter.imaging.cine import Scene
 from isocenter.imaging.finishing import Finish
 from isocenter.imaging.frame_bytes import Frame
-from isocenter.imaging.looks import Look, Subject
+from isocenter.imaging.looks import Look, Subject, played
 from isocenter.imaging.video import Video
 from isocenter.imaging.workers import Job, Workers
 from isocenter.storage.blobs import BlobStore
@@ -92,7 +92,7 @@ class Films:
             return await self._of_video(instance, subject, subject.video, look)
         if pyramids.slide(subject.image) is not None:
             raise NotRendered("the tiles of a slide do not move")
-        listed = tuple(frames) or tuple(subject.played)
+        listed = tuple(frames) or tuple(played(subject, look))
         if len(listed) < 2:
             raise NotRendered("one frame is no film: to be had is a picture, such as image/jpeg")
         self._renderings.check(subject, look, listed)

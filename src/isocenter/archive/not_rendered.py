@@ -1,6 +1,6 @@
 """Why there is no picture."""
 
-from isocenter.errors import IsocenterError, NotFound, Unsupported
+from isocenter.errors import NotFound, Unsupported
 
 
 class NotRendered(Unsupported):
@@ -18,5 +18,5 @@ class NoSuchFrame(NotFound):
     """There is an image, but it has not that many frames."""
 
 
-class TooLarge(IsocenterError):
+class TooLarge(Unsupported):
     """There is an image, but not in that size, or not from so many tiles at once."""

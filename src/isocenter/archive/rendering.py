@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from isocenter.archive.frames import OpenInstance, OpenInstances
+from isocenter.archive.frames import NoFrames, OpenInstance, OpenInstances
 from isocenter.archive.not_rendered import NoSuchFrame, NotRendered, TooLarge
 from isocenter.archive.pages import ENCAPSULATED_PDF, first_page
 from isocenter.archive.slides import Slides
+from isocenter.archive.states import States
 from isocenter.dicom.sop_classes import SOP_CLASSES
 from isocenter.errors import Malformed, NotFound, Unavailable, Unsupported
 from isocenter.imaging import animation, finishing, pyramids, tiling, video_stills
@@ -29,14 +30,19 @@ from isocenter.imaging.looks import (
     Look,
     Subject,
     finish_of,
+    followed,
+    played,
+    stands_for,
     syntax_of_frames,
     video_of,
 )
 from isocenter.imaging.native import Buffer
 from isocenter.imaging.pictures import Viewport
-from isocenter.imaging.recipes import recipe
+from isocenter.imaging.pixel_format import LARGEST_FRAME
+from isocenter.imaging.presentations import Presented
+from isocenter.imaging.states import APPLIED, State
 from isocenter.imaging.video import Video
-from isocenter.imaging.workers import Part, Workers
+from isocenter.imaging.workers import Part, Workers, size_of
 from isocenter.storage.index import Index
 from isocenter.storage.records import InstanceRef, Selection, SeriesOutline
 
@@ -70,6 +76,7 @@ class Renderings:
 
     def __init__(self, index: Index, opened: OpenInstances, workers: Workers) -> None:
         self._index = index
+        self.states = States(index, opened)
         self._opened = opened
         self._workers = workers
         self._subjects: OrderedDict[str, _Known | NotRendered] = OrderedDict()
@@ -95,9 +102,9 @@ class Renderings:
             subject = await self._subject(opened)
             if subject.video is not None:
                 return await self._of_video(subject, subject.video, frame, look)
-            if frame is None and pyramids.slide(subject.image) is not None:
+            if frame is None and pyramids.slide(subject.image) is not None and look.state is None:
                 return await self.slides.still(instance, look)
-            return await self._drawn(opened, subject, frame or subject.representative, look)
+            return await self._drawn(opened, subject, frame or _standing(subject, look), look)
         finally:
             opened.release()
 
@@ -112,7 +119,7 @@ class Renderings:
 
     def check(self, subject: Subject, look: Look, frames: Iterable[int]) -> None:
         """Raises: Malformed, for a region outside; NoSuchFrame."""
-        if look.viewport is not None:
+        if look.viewport is not None and look.state is None:
             look.viewport.region(subject.image.form.rows, subject.image.form.columns)
         for frame in frames:
             if frame > subject.count:
@@ -154,9 +161,26 @@ class Renderings:
         self, instance: InstanceRef, look: Look
     ) -> tuple[InstanceRef, bytes | NotRendered | TooLarge]:
         try:
-            return instance, await self.still(instance, look)
+            return instance, await self._one(instance, look)
         except (NotRendered, TooLarge) as error:
             return instance, error
+
+    async def state(self, instance: InstanceRef) -> State:
+        """Read a presentation state. Raises: NotRendered, if it is not applied."""
+        try:
+            return await self.states.state(instance)
+        except (Malformed, Unsupported, NoFrames) as error:
+            why = f"the presentation state cannot be applied: {error}"
+            raise NotRendered(why) from error
+
+    async def _one(self, instance: InstanceRef, look: Look, frame: int | None = None) -> bytes:
+        """Give one picture: of a presentation state, the first image that it shows."""
+        if instance.sop_class_uid not in APPLIED:
+            return await self.still(instance, look, frame)
+        state = await self.state(instance)
+        for shown in (await self.states.shown(state)).instances:
+            return await self.still(shown, replace(look, window=None, state=state))
+        raise NotRendered("none of the images that it refers to is here")
 
     async def _in_turn(
         self, making: Iterable[Callable[[], Coroutine[Any, Any, T]]]
@@ -182,10 +206,10 @@ class Renderings:
         subject = await self.subject(instance)
         if subject.video is not None and not frames:
             raise NotRendered("as GIF a video would be huge: to be had is video/mp4")
-        if not frames and pyramids.slide(subject.image) is not None:
+        if not frames and pyramids.slide(subject.image) is not None and look.state is None:
             yield await self.slides.still(instance, look)
             return
-        numbers = frames or subject.played
+        numbers = frames or played(subject, look)
         is_first = True
         look = replace(look, media_type=GIF, is_block=True)
         async with aclosing(self.stills(instance, look, numbers)) as made:
@@ -201,6 +225,9 @@ class Renderings:
         if look.viewport is None:
             look = Look(media_type=look.media_type, viewport=THUMBNAIL)
         try:
+            if instance.sop_class_uid in APPLIED:
+                # Text and overlays may name the patient (PS3.18 10.4.3.3.4).
+                return await self._one(instance, replace(look, has_overlays=False))
             if await self._is_private(instance):
                 return await self._card(instance, look)
             return await self.still(instance, look, frame)
@@ -265,6 +292,8 @@ class Renderings:
         self, subject: Subject, video: Video, frame: int | None, look: Look
     ) -> bytes:
         """Give a frame of a video; a poster, if none is named."""
+        if look.state is not None:
+            raise NotRendered("presentation states are not applied to videos")
         number = frame or subject.representative
         self.check(subject, look, (number,))
         async with self._slots:
@@ -283,12 +312,15 @@ class Renderings:
         async with self._slots:
             try:
                 syntax = syntax_of_frames(opened.syntax)
-                followed = recipe(image, frame, syntax, look.window)
-                if not look.has_overlays:
-                    followed = replace(followed, overlays=())
+                follow = partial(followed, subject, frame, syntax, look)
+                # What a state says of a frame may be much to look through.
+                is_quick = look.state is None
+                recipe = follow() if is_quick else await opened.read(lambda *_: follow())
                 data = await _read(opened, frame, image.form.size)
+                if isinstance(recipe, Presented) and recipe.frames:
+                    recipe, data = await _with_others(opened, recipe, data, image.form.size)
                 finish = finish_of(subject, frame, look)
-                return await self._workers.run(finishing.drawn, data, followed, finish)
+                return await self._workers.run(finishing.drawn, data, recipe, finish)
             except (Malformed, Unsupported, NotFound) as error:
                 # It is there, and asked for as it should be: what is wrong is wrong with it.
                 raise NotRendered(f"frame {frame} cannot be rendered: {error}") from error
@@ -353,6 +385,25 @@ async def _read(opened: OpenInstance, number: int, size: int) -> Sequence[Part]:
     (frame,) = await opened.frames((number,))
     _refuse_bloated(frame, size)
     return [piece async for piece in opened.content(frame)]
+
+
+async def _with_others(
+    opened: OpenInstance, recipe: Presented, data: Sequence[Part], size: int
+) -> tuple[Presented, Sequence[Part]]:
+    """Add the frames that are subtracted. Raises: as `_read`; Unsupported."""
+    if size * (1 + len(recipe.frames)) > LARGEST_FRAME:
+        raise Unsupported("a mask subtraction of too large frames")
+    groups = [data, *[await _read(opened, number, size) for number in recipe.frames]]
+    sizes = tuple(sum(map(size_of, group)) for group in groups)
+    return replace(recipe, sizes=sizes), [part for group in groups for part in group]
+
+
+def _standing(subject: Subject, look: Look) -> int:
+    """Give the frame that stands for all. Raises: NotRendered."""
+    try:
+        return stands_for(subject, look)
+    except NotFound as error:
+        raise NotRendered(str(error)) from error
 
 
 def _refuse_bloated(frame: Frame, size: int) -> None:

@@ -114,7 +114,7 @@ class Slides:
             try:
                 return await self._drawn(own, level, view, look)
             except (Malformed, Unsupported, NotFound) as error:
-                if isinstance(error, NotRendered):
+                if isinstance(error, NotRendered | TooLarge):
                     raise
                 raise NotRendered(f"the slide cannot be rendered: {error}") from error
 

@@ -244,7 +244,7 @@ class Transcoding:
         """Give the converted frames in their order, a few being worked on at a time."""
         count = image.frames.count
         at_once = max(1, min(2 * self._codecs.count, MOST_MEMORY // image.conversion.form.size))
-        working: deque[asyncio.Future[bytes]] = deque()
+        working: deque[asyncio.Future[Buffer]] = deque()
         try:
             for number in range(1, count + at_once):
                 if number <= count:
@@ -377,6 +377,6 @@ def _native_of(syntax: TransferSyntax) -> TransferSyntax:
     return EXPLICIT_LE if syntax.is_little_endian else EXPLICIT_BE
 
 
-def _ignore(left: "asyncio.Future[bytes]") -> None:
+def _ignore(left: "asyncio.Future[Buffer]") -> None:
     if not left.cancelled():
         left.exception()

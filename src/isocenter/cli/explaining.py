@@ -187,6 +187,7 @@ def _name_to_convert(uid: str) -> str:
 
 def _of_sop_class(uid: str) -> dict[str, str]:
     from isocenter.dicom.sop_classes import IMAGES, NON_PATIENT, SOP_CLASSES
+    from isocenter.imaging.states import APPLIED
 
     known = SOP_CLASSES[uid]
     if not known.is_storage:
@@ -195,6 +196,8 @@ def _of_sop_class(uid: str) -> dict[str, str]:
         return {"kept": "yes", "rendered": "as a picture; where it holds a video, as that"}
     if known.name.startswith("Encapsulated"):
         return {"kept": "yes", "rendered": "as the document it holds"}
+    if uid in APPLIED:
+        return {"kept": "yes", "rendered": "as the images to which it refers"}
     return {"kept": "as of no patient" if uid in NON_PATIENT else "yes"}
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from isocenter.imaging.luts import Window
     from isocenter.imaging.native import Buffer
     from isocenter.imaging.pictures import Viewport
+    from isocenter.imaging.states import State
 
 MEDIA_TYPES = {
     ".jpg": "image/jpeg",
@@ -28,6 +29,16 @@ MEDIA_TYPES = {
     ".html": "text/html",
 }
 """By the ending of the file that is written."""
+
+PresentationState = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="STATE",
+        exists=True,
+        dir_okay=False,
+        help="A presentation state that refers to the image: it is shown as that asks.",
+    ),
+]
 
 
 def render(
@@ -61,6 +72,7 @@ def render(
     quality: Annotated[
         int, typer.Option(metavar="N", min=1, max=100, help="Of JPEG, WebP, JPEG 2000 and MP4.")
     ] = 90,
+    presentation: PresentationState = None,
     annotation: Annotated[
         list[str] | None,
         typer.Option(
@@ -86,6 +98,7 @@ def render(
         window=_window(window),
         viewport=_viewport(size),
         annotations=_annotations(annotation, media_type),
+        state=_state(presentation, window, source),
     )
     is_film = media_type == "video/mp4"
     if is_film and frame is not None:
@@ -117,6 +130,18 @@ def _made(source: Path, look: "Look", frame: int | None) -> "Iterator[Buffer]":
     if look.media_type in documents.MEDIA_TYPES:
         return documents.rendered(source, look, frame)
     return rendered(source, look, frame)
+
+
+def _state(path: Path | None, window: str, source: Path) -> "State | None":
+    from isocenter.imaging.from_files import state_of
+
+    if path is None:
+        return None
+    if window:
+        raise typer.BadParameter("a presentation state has windows of its own: leave --window out")
+    if source.is_dir():
+        raise typer.BadParameter("a presentation state is applied to one image: IN is its file")
+    return state_of(path)
 
 
 def _annotations(named: list[str] | None, media_type: str) -> frozenset[str]:

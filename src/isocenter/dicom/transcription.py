@@ -11,14 +11,14 @@ from typing import Final
 import orjson
 
 from isocenter.dicom import charset as charsets
-from isocenter.dicom.dictionary import ImplicitVRs, has_one_vr, is_private_creator
+from isocenter.dicom.dictionary import NOTICED, ImplicitVRs, has_one_vr, is_private_creator
 from isocenter.dicom.elements import Element, Walk, first_element, is_sequence
 from isocenter.dicom.json_model import INLINE_SIZE, to_json
 from isocenter.dicom.layout import (
     DEFAULT_LIMITS,
     DELIMITERS,
     ITEM,
-    PIXEL_REPRESENTATION,
+    PIXEL_DATA,
     SEQUENCE_END,
     SHORT_VRS,
     SPECIFIC_CHARACTER_SET,
@@ -42,7 +42,7 @@ WINDOW: Final = 1 << 15
 LONGEST_HEADER: Final = 12
 MOST_REMEMBERED: Final = 8192
 LONGEST_REMEMBERED: Final = 4096
-TELLING: Final = frozenset({SPECIFIC_CHARACTER_SET, PIXEL_REPRESENTATION})
+TELLING: Final = NOTICED | {SPECIFIC_CHARACTER_SET}
 """What, besides private creators, later elements hang on."""
 
 
@@ -230,6 +230,8 @@ class _Transcription:
         tag = header.tag
         if not (has_one_vr(tag) if header.vr is None else header.vr != "UN"):
             return
+        if tag == PIXEL_DATA and not self._layout.is_little_endian:
+            return  # hangs on Bits Allocated: `values.ordered_as`
         self._transcriber.make_room()
         if tag in TELLING or is_private_creator(tag):
             memo.telling[encoded] = text

@@ -2,13 +2,16 @@
 
 A single picture of several frames or instances is of the one that stands for all of them; a GIF has
 all frames of an instance, and a multipart all that is there. What is no image has a thumbnail that
-says so. Volumes (10.4.1.1.7, 10.4.1.1.8) are not rendered yet.
+says so. A presentation state is rendered as the images to which it refers. Volumes (10.4.1.1.7,
+10.4.1.1.8) are not rendered yet.
 """
 
 import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Final, Never
+from uuid import uuid4
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,24 +19,28 @@ from starlette.responses import Response
 
 from isocenter import __version__
 from isocenter.archive.archive import Archive
+from isocenter.archive.states import Shown
 from isocenter.dicomweb import (
     addresses,
     documents,
     films,
     multipart,
     negotiation,
+    presented,
     targets,
 )
 from isocenter.dicomweb.negotiation import Chosen, Offer
 from isocenter.dicomweb.rendering_parameters import (
     OF_RENDERED,
     OF_THUMBNAIL,
+    of_presentation_state,
     of_rendered,
     of_thumbnail,
 )
 from isocenter.dicomweb.resources import Endpoint, Method, Parameter, Resource
 from isocenter.imaging.looks import GIF, Look
 from isocenter.imaging.pictures import WRITERS
+from isocenter.imaging.states import State
 from isocenter.storage.records import InstanceRef
 from isocenter.web import conditional
 from isocenter.web.conditional import Validator, etag
@@ -66,6 +73,8 @@ async def instance(request: Request) -> Response:
     found = await targets.instance_of(request)
     if found.sop_class_uid in documents.MEDIA_TYPES:
         return await documents.given(request, found)
+    if presented.is_state(found):
+        return await _of_state(request, found)
     chosen, look = _asked(request, films.OF_VIDEO if films.is_of_video(found) else OF_IMAGE)
     return await of_instance(request, found, chosen, look, ())
 
@@ -75,6 +84,8 @@ async def frames(request: Request) -> Response:
     numbers = _numbers(request)
     chosen, look = _asked(request, OF_ONE if len(numbers) == 1 else OF_FRAMES)
     found = await targets.instance_of(request)
+    if presented.is_state(found):
+        presented.refuse_frames()
     return await of_instance(request, found, chosen, look, numbers)
 
 
@@ -83,6 +94,8 @@ async def study_or_series(request: Request) -> Response:
     chosen, look = _asked(request, OF_SEVERAL)
     if not chosen.is_multipart:
         representative = await _representative(request)
+        if presented.is_state(representative):
+            return await _of_state(request, representative)
         if chosen.media_type == films.MP4:
             instances = await targets.instances_of(request)
             return await films.of_several(request, instances, representative, chosen, look)
@@ -90,7 +103,10 @@ async def study_or_series(request: Request) -> Response:
     instances = await targets.instances_of(request)
     if chosen.media_type == films.MP4:
         return await films.in_parts(request, instances, chosen, look)
-    validator = Validator(_tag(chosen, look, *(each.blob_key for each in instances)))
+    keys = [each.blob_key for each in instances]
+    if any(map(presented.is_state, instances)):
+        keys.append(uuid4().hex)  # their pictures change as images come and go
+    validator = Validator(_tag(chosen, look, *keys))
     if (settled := conditional.check(request, validator)) is not None:
         return settled
     return _in_parts(chosen, validator, _of_each(request, instances, look))
@@ -133,10 +149,35 @@ async def of_instance(
     return Response(await renderings.still(instance, look, frame), headers=headers)
 
 
+async def _of_state(request: Request, instance: InstanceRef) -> Response:
+    """Answer with the images to which a presentation state refers, as it shows them."""
+    state, shown = await presented.state_of(request, instance)
+    is_single = await presented.is_single(request, state, shown)
+    chosen = negotiation.choose(request, OF_IMAGE if is_single else OF_SEVERAL)
+    look = replace(of_presentation_state(request.query_params, chosen.media_type), state=state)
+    if not chosen.is_multipart:
+        answer = await of_instance(request, shown.instances[0], chosen, look, ())
+    else:
+        keys = (each.blob_key for each in shown.instances)
+        validator = Validator(_tag(chosen, look, *keys))
+        settled = conditional.check(request, validator)
+        made = _presented(request, shown, look, state)
+        answer = settled or _in_parts(chosen, validator, made)
+    for name, value in presented.warning(shown).items():
+        answer.headers[name] = value
+    return answer
+
+
 async def _thumbnail(request: Request, instance: InstanceRef, frame: int | None) -> Response:
     chosen, look = _asked(request, ALONE, is_thumbnail=True)
     renderings = _archive(request).renderings
-    sources = () if frame else await renderings.slides.sources(instance)
+    sources: tuple[object, ...] = ()
+    if presented.is_state(instance):
+        if frame is not None:
+            presented.refuse_frames()
+        sources = await presented.sources(request, instance)
+    elif not frame:
+        sources = tuple(await renderings.slides.sources(instance))
     validator = Validator(_tag(chosen, look, instance.blob_key, frame, *sources))
     if (settled := conditional.check(request, validator)) is not None:
         return settled
@@ -240,6 +281,15 @@ async def _of_each(
     async with aclosing(_archive(request).renderings.each(instances, look)) as made:
         async for instance, picture in made:
             yield f"{addresses.of(request, instance)}/rendered", picture
+
+
+async def _presented(
+    request: Request, shown: Shown, look: Look, state: State
+) -> AsyncGenerator[Placed]:
+    async with aclosing(presented.pictures(request, shown, look, state)) as made:
+        async for instance, frame, picture in made:
+            place = addresses.of(request, instance)
+            yield f"{place}/frames/{frame}/rendered", picture
 
 
 async def not_yet(request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from math import isfinite
 from typing import Final, TypeVar
 
@@ -12,7 +13,7 @@ from isocenter.dicomweb.resources import Parameter
 from isocenter.errors import Malformed
 from isocenter.imaging.annotations import KINDS
 from isocenter.imaging.finishing import NO_PROFILE, OWN_PROFILE
-from isocenter.imaging.looks import Look
+from isocenter.imaging.looks import UNSAID_PROFILE, Look
 from isocenter.imaging.luts import Function, Window
 from isocenter.imaging.pictures import WITHOUT_PROFILE, Viewport
 from isocenter.imaging.profiles import NAMES
@@ -55,6 +56,14 @@ def of_rendered(query: QueryParams, media_type: str) -> Look:
         annotations=_read(query, "annotation", _annotations) or frozenset(),
         profile=_profile(query, media_type),
     )
+
+
+def of_presentation_state(query: QueryParams, media_type: str) -> Look:
+    """Read those of a presentation state's rendering. Raises: HTTPException 400."""
+    if "window" in query:
+        raise HTTPException(400, "window is for images: a presentation state has its own")
+    viewport = _read(query, "viewport", _size)
+    return replace(of_rendered(query, media_type), viewport=viewport)
 
 
 def of_thumbnail(query: QueryParams, media_type: str) -> Look:
@@ -109,7 +118,7 @@ def _quality(text: str) -> int:
 def _size(text: str) -> Viewport:
     parts = text.split(",")
     if len(parts) != 2:
-        raise ValueError("the viewport of a thumbnail is its width and its height")
+        raise ValueError("the viewport of this resource is a width and a height")
     return Viewport(width=_positive(parts[0]), height=_positive(parts[1]))
 
 
@@ -147,7 +156,7 @@ def _profile(query: QueryParams, media_type: str) -> str:
             raise ValueError(f"{media_type} has no place for a profile")
         return text
 
-    return _read(query, "iccprofile", read) or NO_PROFILE
+    return _read(query, "iccprofile", read) or UNSAID_PROFILE
 
 
 def _window_of_uri_service(query: QueryParams) -> Window | None:

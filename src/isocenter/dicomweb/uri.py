@@ -16,6 +16,7 @@ from isocenter.dicomweb import (
     documents,
     films,
     negotiation,
+    presented,
     rendered,
     rendering_parameters,
     retrieve,
@@ -23,6 +24,7 @@ from isocenter.dicomweb import (
 )
 from isocenter.dicomweb.negotiation import AS_KEPT, DICOM, NEVER_ON_THE_WEB, Accepted, Offer
 from isocenter.dicomweb.resources import Method, Parameter, Resource
+from isocenter.imaging.states import State
 from isocenter.storage.records import InstanceRef
 from isocenter.web.media_types import MediaType
 
@@ -34,33 +36,41 @@ UIDS: Final = {"studyUID": "study", "seriesUID": "series", "objectUID": "instanc
 async def get(request: Request) -> Response:
     """GET /wado?requestType=WADO&studyUID=…&seriesUID=…&objectUID=… (PS3.18 9.4, 9.5).
 
-    Raises: HTTPException 400, 406, 501; Denied, Malformed, NotFound, Unavailable.
+    Raises: HTTPException 400, 406; Denied, Malformed, NotFound, Unavailable.
     """
     if _one(request, "requestType") != "WADO":
         raise HTTPException(400, "requestType must be WADO")
     uids = {level: _one(request, name) for name, level in UIDS.items()}
     accepted = _accepted(request)
+    asked = presented.asked(request)
     is_dicom = _is_dicom(accepted)
     anonymizes = _anonymizes(request)
     archive: Archive = request.app.state.archive
     if is_dicom:
         _refuse_windows(request)
+        if asked is not None:
+            raise HTTPException(400, "presentationUID is for renderings, not for application/dicom")
         syntax = _transfer_syntax(request)
         (instance, *_) = await targets.found(archive, uids)
         if anonymizes:
             return await anonymized.given(request, instance, syntax)
         return await retrieve.given_alone(request, instance, (syntax,), media_type=DICOM)
-    _refuse_presentation_states(request)
     (instance, *_) = await targets.found(archive, uids)
     if anonymizes:
         await anonymized.check_rendering(request, instance)
+    state = await presented.named(request, instance, asked) if asked else None
     if instance.sop_class_uid in documents.MEDIA_TYPES:
         return await documents.given(request, instance, accepted)
-    return await _rendered(request, instance, accepted, anonymizes=anonymizes)
+    return await _rendered(request, instance, accepted, state, anonymizes=anonymizes)
 
 
 async def _rendered(
-    request: Request, instance: InstanceRef, accepted: Accepted, *, anonymizes: bool
+    request: Request,
+    instance: InstanceRef,
+    accepted: Accepted,
+    state: State | None,
+    *,
+    anonymizes: bool,
 ) -> Response:
     """Answer with a picture (PS3.18 9.5)."""
     offers: Sequence[Offer] = (*rendered.ALONE, films.OFFER)
@@ -73,6 +83,7 @@ async def _rendered(
         raise negotiation.not_acceptable(offers)
     chosen = ranked[0]
     look = rendering_parameters.of_uri_service(request.query_params, chosen.media_type)
+    look = replace(look, state=state)
     if anonymizes:
         if look.annotations:
             raise HTTPException(400, "a picture is either annotated or anonymized")
@@ -135,15 +146,6 @@ def _refuse_windows(request: Request) -> None:
             raise HTTPException(400, f"{name} is for renderings, not for application/dicom")
 
 
-def _refuse_presentation_states(request: Request) -> None:
-    """Raises: HTTPException 400, 501."""
-    given = [name in request.query_params for name in ("presentationUID", "presentationSeriesUID")]
-    if any(given) and not all(given):
-        raise HTTPException(400, "presentationUID and presentationSeriesUID stand together")
-    if any(given):
-        rendered.refuse("images as presentation states ask")
-
-
 def _anonymizes(request: Request) -> bool:
     """Whether nothing that identifies is to be given out (PS3.18 9.4.2.3).
 
@@ -191,7 +193,6 @@ RESOURCES: Final[tuple[Resource, ...]] = (
                     412: "it is not as If-Match says",
                     413: "the picture of a slide would be too large: name rows, columns, a region",
                     416: "the range lies outside",
-                    501: "it would be shown as a presentation state asks: not yet",
                     503: "the bytes cannot be read",
                 },
                 gives=(DICOM, *rendered.MEDIA_TYPES),

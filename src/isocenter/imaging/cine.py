@@ -12,7 +12,7 @@ import numpy as np
 
 from isocenter.errors import IsocenterError, Malformed, NotFound, Unavailable, Unsupported
 from isocenter.imaging.from_files import ImageFile, opened_image
-from isocenter.imaging.looks import Look
+from isocenter.imaging.looks import Look, played
 from isocenter.imaging.mp4_writing import LONGEST_INTERVAL, TICKS, Coder, written
 from isocenter.imaging.native import Buffer
 from isocenter.imaging.pictures import Bytes, Viewport, scaled
@@ -59,7 +59,7 @@ def _pictures(scenes: Sequence[Scene], look: Look) -> Iterator[tuple[Bytes, floa
     for scene in scenes:
         try:
             with _opened(scene.path) as image:
-                for number in scene.numbers or image.subject.played:
+                for number in scene.numbers or played(image.subject, look):
                     yield image.pictured(number, look), image.subject.delay(number)
                     is_any = True
         except (Malformed, NotFound, Unsupported) as error:

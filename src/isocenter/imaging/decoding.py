@@ -11,7 +11,7 @@ from isocenter.imaging.workers import Workers
 async def decode(workers: Workers, frame: Buffer, syntax: str, form: PixelFormat) -> Pixels:
     """Decode one frame. Raises: Malformed, Unsupported."""
     codec(syntax)
-    cells = await workers.run(decoded, [frame], syntax, form)
+    cells = await workers.lend(decoded, [frame], syntax, form)
     return np.frombuffer(cells, form.dtype).reshape(form.shape)
 
 

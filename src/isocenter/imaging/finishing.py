@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from isocenter.imaging import animation, annotations, pictures, profiles
 from isocenter.imaging.native import Buffer
 from isocenter.imaging.pictures import DEFAULT_QUALITY, Viewport
+from isocenter.imaging.presentations import Presented
 from isocenter.imaging.recipes import Recipe
 
 Bytes = NDArray[np.uint8]
@@ -34,7 +35,7 @@ class Finish:
     """Of a frame of an animation: seconds for which it is shown."""
 
 
-def drawn(frame: memoryview, recipe: Recipe, finish: Finish) -> Buffer:
+def drawn(frame: memoryview, recipe: Recipe | Presented, finish: Finish) -> Buffer:
     """Give a frame as a picture in a file, or as a block of an animation.
 
     Raises: Malformed, Unsupported.
@@ -42,13 +43,13 @@ def drawn(frame: memoryview, recipe: Recipe, finish: Finish) -> Buffer:
     return finished(_sized(frame, recipe, finish), finish)
 
 
-def pictured(frame: memoryview, recipe: Recipe, finish: Finish) -> Bytes:
+def pictured(frame: memoryview, recipe: Recipe | Presented, finish: Finish) -> Bytes:
     """Give a frame as it is to be seen. Raises: Malformed, Unsupported."""
     return annotated(_sized(frame, recipe, finish), finish)
 
 
-def _sized(frame: memoryview, recipe: Recipe, finish: Finish) -> Bytes:
-    return pictures.scaled(recipe.follow(frame), finish.viewport, recipe.aspect)
+def _sized(frame: memoryview, recipe: Recipe | Presented, finish: Finish) -> Bytes:
+    return recipe.sized(frame, finish.viewport)
 
 
 def card(_: memoryview, lines: tuple[str, ...], finish: Finish) -> Buffer:

@@ -12,16 +12,36 @@ from isocenter.dicom.opened import FileReader
 from isocenter.dicom.part10 import FileHeader
 from isocenter.dicom.syntax import EXPLICIT_LE
 from isocenter.dicom.windowed import Inflated, Reader, Walk
-from isocenter.errors import NotFound
-from isocenter.imaging import animation, finishing, frame_bytes, frames, video_making, video_stills
+from isocenter.errors import NotFound, Unsupported
+from isocenter.imaging import (
+    animation,
+    finishing,
+    frame_bytes,
+    frames,
+    states,
+    video_making,
+    video_stills,
+)
 from isocenter.imaging.description import describe
 from isocenter.imaging.frames import FrameMap
 from isocenter.imaging.image import Image
-from isocenter.imaging.looks import GIF, Look, Subject, finish_of, syntax_of_frames, video_of
+from isocenter.imaging.looks import (
+    GIF,
+    Look,
+    Subject,
+    finish_of,
+    followed,
+    played,
+    stands_for,
+    syntax_of_frames,
+    video_of,
+)
 from isocenter.imaging.native import Buffer
 from isocenter.imaging.pictures import Bytes
-from isocenter.imaging.recipes import Recipe, recipe
+from isocenter.imaging.presentations import Presented
+from isocenter.imaging.recipes import Recipe
 from isocenter.imaging.spans import Spans
+from isocenter.imaging.states import State
 from isocenter.imaging.video import Video
 
 UNLIMITED: Final = 1 << 62
@@ -35,11 +55,11 @@ def rendered(path: Path, look: Look, frame: int | None = None) -> Iterator[Buffe
     """
     with opened_image(path) as image:
         if look.media_type != GIF or frame is not None or image.is_video:
-            yield image.drawn(frame or image.subject.representative, look)
+            yield image.drawn(frame or stands_for(image.subject, look), look)
             return
         look = replace(look, is_block=True)
         is_first = True
-        for number in image.subject.played:
+        for number in played(image.subject, look):
             block = bytes(image.drawn(number, look))
             if is_first:
                 yield animation.opening(block)
@@ -58,6 +78,16 @@ def filmed(path: Path, look: Look, target: Path) -> None:
             video_making.made(NOTHING, image.video, finish, str(target), UNLIMITED)
             return
     cine.made(NOTHING, (cine.Scene(str(path)),), look, str(target), UNLIMITED)
+
+
+def state_of(path: Path) -> State:
+    """Read the presentation state in a file. Raises: Malformed, Unsupported; OSError."""
+    with path.open("rb") as file:
+        header = part10.read(file)
+        reader: Reader = FileReader(file, header.dataset_offset)
+        if header.syntax.is_deflated:
+            return State(states.read(Inflated(reader), EXPLICIT_LE), str(path))
+        return State(states.read(reader, header.syntax), str(path))
 
 
 @contextmanager
@@ -99,6 +129,8 @@ class ImageFile:
         """Give a frame as a picture in a file."""
         finish = finish_of(self.subject, number, look)
         if self.is_video:
+            if look.state is not None:
+                raise Unsupported("presentation states are not applied to videos")
             return video_stills.still(NOTHING, self.video, number, finish)
         return finishing.drawn(*self._frame(number, look), finish)
 
@@ -107,9 +139,15 @@ class ImageFile:
         finish = finish_of(self.subject, number, look)
         return finishing.pictured(*self._frame(number, look), finish)
 
-    def _frame(self, number: int, look: Look) -> tuple[memoryview, Recipe]:
+    def _frame(self, number: int, look: Look) -> tuple[memoryview, Recipe | Presented]:
         if number > self.subject.count:
             raise NotFound(f"there is no frame {number}: the image has {self.subject.count}")
+        recipe = followed(self.subject, number, self._syntax, look)
+        if isinstance(recipe, Recipe):
+            return memoryview(self._bytes(number)), recipe
+        frames = [self._bytes(each) for each in (number, *recipe.frames)]
+        return memoryview(b"".join(frames)), replace(recipe, sizes=tuple(map(len, frames)))
+
+    def _bytes(self, number: int) -> bytes:
         frame = self._map.frame(self._reader, number)
-        data = memoryview(b"".join(frame_bytes.content(self._reader, frame)))
-        return data, recipe(self.subject.image, number, self._syntax, look.window)
+        return b"".join(frame_bytes.content(self._reader, frame))

@@ -43,7 +43,7 @@ def shown(pixels: Pixels, form: PixelFormat, look: Shading) -> Bytes:
     """Give ``(rows, columns)`` in greys of 8 bits."""
     if form.is_float or form.bits_stored > MOST_BITS_BY_TABLE:
         return _directly(pixels.astype(np.float64), look)
-    stored = _stored(pixels, form)
+    stored = stored_values(pixels, form)
     low, high = int(stored.min()), int(stored.max())
     values = np.arange(low, high + 1, dtype=np.float64)
     if look.voi is None:
@@ -60,7 +60,7 @@ def shown(pixels: Pixels, form: PixelFormat, look: Shading) -> Bytes:
 _MASKS: Final = {1: 0xFF, 2: 0xFFFF, 4: 0xFFFFFFFF, 8: 0xFFFFFFFFFFFFFFFF}
 
 
-def _stored(pixels: Pixels, form: PixelFormat) -> Pixels:
+def stored_values(pixels: Pixels, form: PixelFormat) -> Pixels:
     """Stored values, what lies in the bits above left out."""
     unused = 8 * pixels.dtype.itemsize - form.bits_stored
     if not unused:
@@ -97,6 +97,12 @@ def is_plain(form: PixelFormat, look: Shading) -> bool:
 
 
 def _directly(values: Values, look: Shading) -> Bytes:
+    greys: Bytes = np.rint(fractions(values, look) * 255).astype(np.uint8)
+    return greys
+
+
+def fractions(values: Values, look: Shading) -> Values:
+    """Give how light each value is shown, from 0 to 1."""
     padded = None
     if look.padding is not None:
         padded = (values >= look.padding.low) & (values <= look.padding.high)
@@ -113,8 +119,7 @@ def _directly(values: Values, look: Shading) -> Bytes:
         mapped = 1 - mapped
     if padded is not None:
         mapped = np.where(padded, 0.0, mapped)
-    greys: Bytes = np.nan_to_num(np.rint(mapped * 255), nan=0.0).astype(np.uint8)
-    return greys
+    return np.clip(np.nan_to_num(mapped, nan=0.0), 0, 1)
 
 
 def _spread(look: Shading, values: Values) -> Shading:

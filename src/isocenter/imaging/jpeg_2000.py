@@ -10,7 +10,8 @@ import imagecodecs
 import numpy as np
 
 from isocenter.errors import Malformed, Unsupported
-from isocenter.imaging import codestream, samples
+from isocenter.imaging import codestream, samples, worksite
+from isocenter.imaging.codestream import Codestream
 from isocenter.imaging.native import Buffer, Pixels
 from isocenter.imaging.pixel_format import PixelFormat
 
@@ -23,25 +24,43 @@ def decode(data: Buffer, form: PixelFormat) -> Pixels:
 
     Raises: Malformed.
     """
-    return _decoded(imagecodecs.jpeg2k_decode, data, form)
+    return _decoded(_by_openjpeg, data, form, codestream.jpeg_2000(data))
 
 
 def decode_high_throughput(data: Buffer, form: PixelFormat) -> Pixels:
     """As ``decode``, for HTJ2K."""
-    if codestream.jpeg_2000(data).is_reversible:
-        return _decoded(_by_openjph, data, form)
-    return _decoded(imagecodecs.jpeg2k_decode, data, form)
+    stream = codestream.jpeg_2000(data)
+    return _decoded(_by_openjph if stream.is_reversible else _by_openjpeg, data, form, stream)
 
 
-def _by_openjph(data: Buffer) -> Pixels:
-    pixels: Pixels = imagecodecs.htj2k_decode(data, planar=False)
+def _by_openjpeg(data: Buffer, _: Codestream) -> Pixels:
+    pixels: Pixels = imagecodecs.jpeg2k_decode(data, numthreads=worksite.threads())
     return pixels
 
 
-def _decoded(decoder: Callable[[Buffer], Pixels], data: Buffer, form: PixelFormat) -> Pixels:
-    codestream.must_fit(codestream.jpeg_2000(data), form)
+def _by_openjph(data: Buffer, stream: Codestream) -> Pixels:
+    shape = (stream.rows, stream.columns)
+    dtype = np.dtype(f"{'i' if stream.is_signed else 'u'}{_width(stream.precision)}")
+    # Where there is room for it: colours may come in another order.
+    room = worksite.array(shape, dtype) if stream.components == 1 else None
+    pixels: Pixels = imagecodecs.htj2k_decode(data, planar=False, out=room)
+    return pixels
+
+
+def _width(bits: int) -> int:
+    """Bytes of a sample as decoders give it."""
+    return 1 if bits <= 8 else 2 if bits <= 16 else 4
+
+
+def _decoded(
+    decoder: Callable[[Buffer, Codestream], Pixels],
+    data: Buffer,
+    form: PixelFormat,
+    stream: Codestream,
+) -> Pixels:
+    codestream.must_fit(stream, form)
     try:
-        pixels = decoder(data)
+        pixels = decoder(data, stream)
     except (RuntimeError, ValueError) as error:
         raise Malformed(f"JPEG 2000 stream cannot be decoded: {error}") from error
     return samples.signed(pixels.reshape(form.shape), form)

@@ -3,7 +3,7 @@
 import imagecodecs
 
 from isocenter.errors import Malformed, Unsupported
-from isocenter.imaging import codestream, jpeg, samples
+from isocenter.imaging import codestream, jpeg, samples, worksite
 from isocenter.imaging.native import Buffer, Pixels
 from isocenter.imaging.pixel_format import PixelFormat
 
@@ -18,7 +18,9 @@ def decode(data: Buffer, form: PixelFormat) -> Pixels:
     """
     codestream.must_fit(codestream.jpeg_xl(data), form)
     try:
-        pixels = imagecodecs.jpegxl_decode(data, keeporientation=True)
+        pixels = imagecodecs.jpegxl_decode(
+            data, keeporientation=True, numthreads=worksite.threads()
+        )
     except (RuntimeError, ValueError) as error:
         raise Malformed(f"JPEG XL stream cannot be decoded: {error}") from error
     if pixels.size != form.samples:

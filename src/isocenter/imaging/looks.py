@@ -1,20 +1,29 @@
 """How pictures are to look, and the images that they are made of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from isocenter.dicom.syntax import EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntax
+from isocenter.errors import NotFound, Unsupported
 from isocenter.imaging import annotations
 from isocenter.imaging.attributes import binary, integer, items, nearest, numbers, text
-from isocenter.imaging.finishing import NO_PROFILE, Finish
+from isocenter.imaging.finishing import NO_PROFILE, OWN_PROFILE, Finish
 from isocenter.imaging.frames import ENCAPSULATED_UNCOMPRESSED
 from isocenter.imaging.image import Image
 from isocenter.imaging.luts import Window
-from isocenter.imaging.pictures import DEFAULT_QUALITY, Viewport
+from isocenter.imaging.pictures import DEFAULT_QUALITY, WITHOUT_PROFILE, Viewport
+from isocenter.imaging.presentations import Presented, presented
+from isocenter.imaging.recipes import Recipe, recipe
 from isocenter.imaging.spans import Spans
+from isocenter.imaging.states import State
 from isocenter.imaging.video import Video
 
 GIF: Final = "image/gif"
+SOP_INSTANCE: Final = "00080018"
+TOTAL_COLUMNS: Final = "00480006"
+UNSAID_PROFILE: Final = ""
+"""Nobody asked: there is none, but for that of a presentation state (PS3.18 8.3.5.1.6)."""
 FRAME_TIME: Final = 0.1
 """Seconds for which a frame is shown where nothing is said."""
 
@@ -28,9 +37,11 @@ class Look:
     viewport: Viewport | None = None
     window: Window | None = None
     annotations: frozenset[str] = frozenset()
-    profile: str = NO_PROFILE
+    profile: str = UNSAID_PROFILE
+    state: State | None = None
+    """The presentation state that decides on all but size and file."""
     has_overlays: bool = True
-    """Whether overlays are shown, in which names may stand."""
+    """Whether overlays, graphics and text are shown, in which names may stand."""
     is_block: bool = False
     """As a frame of an animation, which is a GIF."""
 
@@ -113,6 +124,54 @@ def video_of(subject: Subject, stream: Spans, syntax: str) -> Video:
     )
 
 
+def followed(subject: Subject, frame: int, syntax: str, look: Look) -> Recipe | Presented:
+    """Say how ``frame`` (from 1) is shown: as its image asks, or as a presentation state does.
+
+    A state is never applied to what it does not refer to. Raises: Malformed, Unsupported; NotFound,
+    if the state does not refer to the frame.
+    """
+    image = subject.image
+    if look.state is None:
+        plain = recipe(image, frame, syntax, look.window)
+        return plain if look.has_overlays else replace(plain, overlays=())
+    if TOTAL_COLUMNS in image.dataset:
+        raise Unsupported("presentation states are not applied to the tiles of slides")
+    if frame not in referenced(subject, look.state):
+        raise NotFound(f"the presentation state does not refer to frame {frame}")
+    shown = presented(look.state, image, text(image.dataset, SOP_INSTANCE), frame, syntax)
+    return shown if look.has_overlays else replace(shown, overlays=(), layers=())
+
+
+def referenced(subject: Subject, state: State) -> Sequence[int]:
+    """Give the frames of an image to which a state refers, in order.
+
+    Raises: NotFound, if it does not refer to the image.
+    """
+    dataset = subject.image.dataset
+    uids = (text(dataset, tag) for tag in ("0020000D", "0020000E", SOP_INSTANCE))
+    reference = state.reference(*uids)
+    return tuple(each for each in reference.frames if each <= subject.count) or (
+        range(1, subject.count + 1) if not reference.frames else ()
+    )
+
+
+def stands_for(subject: Subject, look: Look) -> int:
+    """Give the frame that stands for all that are shown. Raises: NotFound, if none is."""
+    if look.state is None:
+        return subject.representative
+    shown = referenced(subject, look.state)
+    if not shown:
+        raise NotFound("the presentation state refers to frames that the image does not have")
+    return subject.representative if subject.representative in shown else shown[0]
+
+
+def played(subject: Subject, look: Look) -> Sequence[int]:
+    """Give the frames that are played, of those that are shown. Raises: NotFound."""
+    if look.state is None:
+        return subject.played
+    return [each for each in referenced(subject, look.state) if each in subject.played]
+
+
 def finish_of(subject: Subject, frame: int, look: Look) -> Finish:
     """Say what is done with the picture of ``frame`` (from 1)."""
     dataset = subject.image.dataset
@@ -122,14 +181,18 @@ def finish_of(subject: Subject, frame: int, look: Look) -> Finish:
         left = annotations.of_patient(dataset)
     if annotations.TECHNIQUE in look.annotations:
         right = annotations.of_technique(dataset, frame, subject.count)
+    own = look.state.profile if look.state is not None else b""
+    profile = look.profile
+    if profile == UNSAID_PROFILE:
+        profile = OWN_PROFILE if own and look.media_type not in WITHOUT_PROFILE else NO_PROFILE
     return Finish(
         media_type=look.media_type,
         quality=look.quality,
         viewport=look.viewport,
         left=left,
         right=right,
-        profile=look.profile,
-        source=_profile(subject, frame) if look.profile != NO_PROFILE else b"",
+        profile=profile,
+        source=own or _profile(subject, frame) if profile != NO_PROFILE else b"",
         delay=subject.delay(frame) if look.is_block else None,
     )
 

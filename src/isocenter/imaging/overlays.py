@@ -33,14 +33,17 @@ def overlays(dataset: Dataset, frame: int) -> list[Overlay]:
     for group in range(FIRST_GROUP, LAST_GROUP + 2, 2):
         prefix = f"{group:04X}"
         if f"{prefix}0010" in dataset or f"{prefix}0102" in dataset:
-            overlay = _overlay(dataset, prefix, frame)
+            if text(dataset, f"{prefix}0022").upper() == "HIDDEN":
+                continue
+            overlay = plane(dataset, prefix, frame)
             if overlay is not None:
                 found.append(overlay)
     return found
 
 
-def _overlay(dataset: Dataset, prefix: str, frame: int) -> Overlay | None:
-    if text(dataset, f"{prefix}0022").upper() == "HIDDEN":
+def plane(dataset: Dataset, prefix: str, frame: int) -> Overlay | None:
+    """Give the plane of a group, such as ``6000``; None, if there is none, or it is broken."""
+    if f"{prefix}0010" not in dataset and f"{prefix}0102" not in dataset:
         return None
     origin = [int(each) for each in numbers(dataset, f"{prefix}0050")] or [1, 1]
     place = (origin[0], origin[1] if len(origin) > 1 else 1)
@@ -49,11 +52,11 @@ def _overlay(dataset: Dataset, prefix: str, frame: int) -> Overlay | None:
         return Overlay(place, bit) if 0 < bit < 64 else None
     rows, columns = integer(dataset, f"{prefix}0010", 0), integer(dataset, f"{prefix}0011", 0)
     planes = integer(dataset, f"{prefix}0015", 1)
-    plane = frame - integer(dataset, f"{prefix}0051", 1) if planes > 1 else 0
+    number = frame - integer(dataset, f"{prefix}0051", 1) if planes > 1 else 0
     size = rows * columns
-    if not 0 < size <= LARGEST or not 0 <= plane < planes:
+    if not 0 < size <= LARGEST or not 0 <= number < planes:
         return None
-    return _plane(_bytes(dataset, f"{prefix}3000"), place, (rows, columns), plane)
+    return _plane(_bytes(dataset, f"{prefix}3000"), place, (rows, columns), number)
 
 
 def _plane(
@@ -76,13 +79,18 @@ def _bytes(dataset: Dataset, tag: str) -> bytes:
 def burnt_in(picture: "NDArray[np.uint8]", pixels: Pixels, planes: "tuple[Overlay, ...]") -> None:
     """Paint the planes white into ``picture``, which is of the size of ``pixels``."""
     for overlay in planes:
-        if overlay.points is None:
-            cells = pixels.view(f"u{pixels.dtype.itemsize}")
-            points = ((cells >> overlay.bit) & 1).astype(bool)
-        else:
-            points = np.zeros(picture.shape[:2], bool)
-            _place(points, overlay.points, overlay.origin)
-        picture[points] = 255
+        picture[on_image(overlay, pixels)] = 255
+
+
+def on_image(overlay: Overlay, pixels: Pixels) -> "NDArray[np.bool_]":
+    """Give ``(rows, columns)`` of the image, true where the plane is set."""
+    if overlay.points is None:
+        cells = pixels.view(f"u{pixels.dtype.itemsize}")
+        points: NDArray[np.bool_] = ((cells >> overlay.bit) & 1).astype(bool)
+        return points
+    points = np.zeros(pixels.shape[:2], bool)
+    _place(points, overlay.points, overlay.origin)
+    return points
 
 
 def _place(

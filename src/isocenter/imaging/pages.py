@@ -1,6 +1,6 @@
 """Frames as pages of documents: pictures with what is told of them, their size and their time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -9,7 +9,7 @@ from isocenter.imaging import annotations
 from isocenter.imaging.attributes import nearest, numbers
 from isocenter.imaging.from_files import opened_image
 from isocenter.imaging.image import PIXEL_MEASURES
-from isocenter.imaging.looks import Look, Subject
+from isocenter.imaging.looks import Look, Subject, referenced, stands_for
 
 MOST: Final = 500
 """Pages of a document: of more frames, as many are taken, evenly."""
@@ -40,12 +40,12 @@ def pages(path: Path, look: Look, frame: int | None = None) -> Iterator[Page]:
     plain = replace(look, annotations=frozenset())
     with opened_image(path) as image:
         subject = image.subject
-        for number in _chosen(subject.count) if frame is None else (frame,):
+        for number in _chosen(subject, look) if frame is None else (frame,):
             yield Page(
                 picture=bytes(image.drawn(number, plain)),
                 left=_told(subject, look, annotations.PATIENT, number),
                 right=_told(subject, look, annotations.TECHNIQUE, number),
-                size=_size(subject, number),
+                size=_size(subject, number) if look.state is None else None,
                 delay=subject.delay(number),
                 frame=number,
                 count=subject.count,
@@ -55,7 +55,7 @@ def pages(path: Path, look: Look, frame: int | None = None) -> Iterator[Page]:
 def representative(path: Path, look: Look) -> Page:
     """Give the frame that stands for all. Raises: as ``pages``."""
     with opened_image(path) as image:
-        number = image.subject.representative
+        number = stands_for(image.subject, look)
     return next(iter(pages(path, look, number)))
 
 
@@ -68,10 +68,12 @@ def _told(subject: Subject, look: Look, kind: str, frame: int) -> tuple[str, ...
     return annotations.of_technique(dataset, frame, subject.count)
 
 
-def _chosen(count: int) -> list[int]:
-    if count <= MOST:
-        return list(range(1, count + 1))
-    return [1 + number * (count - 1) // (MOST - 1) for number in range(MOST)]
+def _chosen(subject: Subject, look: Look) -> Sequence[int]:
+    every = range(1, subject.count + 1)
+    shown = every if look.state is None else referenced(subject, look.state)
+    if len(shown) <= MOST:
+        return shown
+    return [shown[number * (len(shown) - 1) // (MOST - 1)] for number in range(MOST)]
 
 
 def _size(subject: Subject, frame: int) -> tuple[float, float] | None:

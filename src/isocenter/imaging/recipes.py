@@ -14,6 +14,7 @@ from isocenter.imaging.image import Image
 from isocenter.imaging.luts import Window
 from isocenter.imaging.native import Buffer, Pixels
 from isocenter.imaging.overlays import Overlay, burnt_in, overlays
+from isocenter.imaging.pictures import Viewport, scaled
 from isocenter.imaging.pixel_format import PixelFormat
 from isocenter.imaging.shutters import Shutter
 
@@ -52,11 +53,8 @@ class Recipe:
 
     def follow(self, frame: Buffer) -> Bytes:
         """Give ``(rows, columns)`` or ``(rows, columns, 3)``. Raises: Malformed, Unsupported."""
-        used = codec(self.transfer_syntax)
-        if used.decode is None:
-            raise Malformed(f"frames of {self.transfer_syntax} are not decoded one by one")
-        pixels = used.decode(frame, self.form)
-        picture = np.ascontiguousarray(self._coloured(pixels, frame))
+        pixels = self.decoded(frame)
+        picture = np.ascontiguousarray(self.coloured(pixels, frame))
         if not picture.flags.writeable:
             picture = picture.copy()
         burnt_in(picture, pixels, self.overlays)
@@ -65,7 +63,19 @@ class Recipe:
             picture[hidden] = self.shutter.value >> 8
         return picture
 
-    def _coloured(self, pixels: Pixels, frame: Buffer) -> Bytes:
+    def sized(self, frame: Buffer, viewport: Viewport | None) -> Bytes:
+        """Give the picture as it fits ``viewport``. Raises: Malformed, Unsupported."""
+        return scaled(self.follow(frame), viewport, self.aspect)
+
+    def decoded(self, frame: Buffer) -> Pixels:
+        """Give the stored values. Raises: Malformed, Unsupported."""
+        used = codec(self.transfer_syntax)
+        if used.decode is None:
+            raise Malformed(f"frames of {self.transfer_syntax} are not decoded one by one")
+        return used.decode(frame, self.form)
+
+    def coloured(self, pixels: Pixels, frame: Buffer) -> Bytes:
+        """Give stored values as they are shown. Raises: Malformed, Unsupported."""
         if self.shading is not None:
             return greys.shown(pixels, self.form, self.shading)
         if self.palette is not None:

@@ -1,7 +1,7 @@
 """What a data set says of its pixels, as far as converting them needs to know."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from isocenter.dicom.layout import PIXEL_DATA, PIXEL_DATA_TAGS
@@ -15,6 +15,8 @@ IMAGE_TYPE: Final = 0x00080008
 SOP_CLASS: Final = 0x00080016
 SOP_INSTANCE: Final = 0x00080018
 DERIVATION_DESCRIPTION: Final = 0x00082111
+REFERENCED_SERIES: Final = 0x00081115
+SERIES_INSTANCE: Final = 0x0020000E
 SAMPLES_PER_PIXEL: Final = 0x00280002
 PHOTOMETRIC_INTERPRETATION: Final = 0x00280004
 PLANAR_CONFIGURATION: Final = 0x00280006
@@ -38,7 +40,7 @@ _READ: Final = frozenset(
         *(IMAGE_TYPE, SOP_CLASS, SOP_INSTANCE, DERIVATION_DESCRIPTION),
         *(SAMPLES_PER_PIXEL, PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION, ROWS, COLUMNS),
         *(BITS_ALLOCATED, BITS_STORED, HIGH_BIT, PIXEL_REPRESENTATION),
-        *(LOSSY_IMAGE_COMPRESSION, LOSSY_RATIO, LOSSY_METHOD),
+        *(LOSSY_IMAGE_COMPRESSION, LOSSY_RATIO, LOSSY_METHOD, SERIES_INSTANCE),
     }
 )
 _TEXTS: Final = frozenset({LOSSY_RATIO})
@@ -61,6 +63,9 @@ class Subject:
     ratios: list[str]
     methods: list[str]
     has_compressed_icon: bool
+    series: str = ""
+    has_referenced_series: bool = False
+    """Whether there is a Referenced Series Sequence (PS3.3 C.12.2)."""
 
 
 def describe(walk: Walk, syntax: TransferSyntax) -> Subject:
@@ -68,10 +73,12 @@ def describe(walk: Walk, syntax: TransferSyntax) -> Subject:
     raw: dict[int, list[Any]] = {}
     derivation = b""
     icon: Place | None = None
-    for place in walk.elements(_READ | PIXEL_DATA_TAGS | {ICON_IMAGE_SEQUENCE}):
+    has_series = False
+    for place in walk.elements(_READ | PIXEL_DATA_TAGS | {ICON_IMAGE_SEQUENCE, REFERENCED_SERIES}):
         if place.tag in PIXEL_DATA_TAGS:
             has_icon = icon is not None and _is_compressed(walk, icon)
-            return _subject(raw, place, derivation, has_compressed_icon=has_icon)
+            found = _subject(raw, place, derivation, has_compressed_icon=has_icon)
+            return replace(found, has_referenced_series=has_series)
         if place.tag in _READ and (place.length or 0) <= LONGEST:
             value = bytes(walk.reader.window(place.offset, place.offset + (place.length or 0)))
             if place.tag == DERIVATION_DESCRIPTION:
@@ -81,6 +88,8 @@ def describe(walk: Walk, syntax: TransferSyntax) -> Subject:
             raw[place.tag] = decode(vr, value, is_little_endian=is_little)
         elif place.tag == ICON_IMAGE_SEQUENCE:
             icon = place
+        elif place.tag == REFERENCED_SERIES:
+            has_series = True
     raise NotFound("the instance has no pixel data")
 
 
@@ -121,6 +130,7 @@ def _subject(
         ratios=texts(LOSSY_RATIO),
         methods=texts(LOSSY_METHOD),
         has_compressed_icon=has_compressed_icon,
+        series=text(SERIES_INSTANCE),
     )
 
 

@@ -32,6 +32,7 @@ from isocenter.imaging.subject import (
     LOSSY_RATIO,
     PHOTOMETRIC_INTERPRETATION,
     PLANAR_CONFIGURATION,
+    REFERENCED_SERIES,
     SOP_INSTANCE,
     Subject,
 )
@@ -216,6 +217,15 @@ def _lossy(subject: Subject, each: Conversion, loss: Loss) -> dict[int, bytes | 
         "00081155": {"vr": "UI", "Value": [subject.sop_instance]},
         "0040A170": {"vr": "SQ", "Value": [purpose]},
     }
+    reference = {tag8: source[tag8] for tag8 in ("00081150", "00081155")}
+    series = {
+        "0008114A": {"vr": "SQ", "Value": [reference]},
+        "0020000E": {"vr": "UI", "Value": [subject.series]},
+    }
+    # Whoever refers to an instance lists it there, too (PS3.3 C.12.2).
+    listed = (
+        {} if subject.has_referenced_series or not subject.series else {REFERENCED_SERIES: series}
+    )
     lossy_before = zip(subject.ratios, subject.methods, strict=False)
     told = [*lossy_before, (f"{loss.ratio:.5g}", method)]
     return {
@@ -227,6 +237,7 @@ def _lossy(subject: Subject, each: Conversion, loss: Loss) -> dict[int, bytes | 
         ),
         SOURCE_IMAGES: element(SOURCE_IMAGES, "SQ", source),
         DERIVATION_CODES: element(DERIVATION_CODES, "SQ", _code("113040", "Lossy Compression")),
+        **{tag: element(tag, "SQ", item) for tag, item in listed.items()},
         **_of_loss([ratio for ratio, _ in told], [method for _, method in told]),
     }
 

@@ -22,6 +22,8 @@ from queue import SimpleQueue
 from typing import Any, Final, Protocol
 
 from isocenter.errors import IsocenterError, Malformed, Unavailable
+from isocenter.imaging import worksite
+from isocenter.imaging.rooms import LARGEST_KEPT, MOST_KEPT, Rooms, view_of
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +43,12 @@ class Source(Protocol):
 
 Part = Buffer | Source
 
-SMALLEST_ROOM: Final = 1 << 20
+WORTH_LENDING: Final = 1 << 17
+"""Bytes of an answer that are not copied for who can do with a loan."""
 BACKGROUND: Final = 15
 """How nice those are whose work can wait."""
 ENVIRONMENT: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-"""One worker is one core: libraries are not to start threads of their own."""
+"""Libraries are not to start threads of their own: codecs are told how many (``threads``)."""
 
 
 class Workers:
@@ -70,6 +73,7 @@ class Workers:
         self._jobs: SimpleQueue[_Assignment | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._idle = 0
+        self._busy = 0
         self._lock = threading.Lock()
         self._is_closed = False
 
@@ -81,18 +85,29 @@ class Workers:
         what the job raises; Malformed, if the worker died over it or took too long; Unavailable,
         when closed.
         """
-        assignment = _Assignment(job, data, arguments)
+        answer: bytes = await self._done_with(_Assignment(job, data, arguments))
+        return answer
+
+    async def lend(self, job: Job, data: Sequence[Part], *arguments: object) -> Buffer:
+        """As ``run``, but a large answer stays in the memory that is shared with the worker.
+
+        It is to be let go of soon: until then, no other job can use that memory.
+        """
+        answer: Buffer = await self._done_with(_Assignment(job, data, arguments, is_lent=True))
+        return answer
+
+    async def _done_with(self, assignment: "_Assignment") -> Any:
         try:
             return await asyncio.wrap_future(self._take(assignment))
         except asyncio.CancelledError:
             assignment.is_given_up = True
             raise
 
-    def submit(self, job: Job, data: Sequence[Part], *arguments: object) -> "Future[bytes]":
-        """As ``run``, for callers that are threads."""
-        return self._take(_Assignment(job, data, arguments))
+    def submit(self, job: Job, data: Sequence[Part], *arguments: object) -> "Future[Buffer]":
+        """As ``lend``, for callers that wait on their own."""
+        return self._take(_Assignment(job, data, arguments, is_lent=True))
 
-    def _take(self, assignment: "_Assignment") -> "Future[bytes]":
+    def _take(self, assignment: "_Assignment") -> "Future[Any]":
         with self._lock:
             if self._is_closed:
                 raise Unavailable("the workers have ended their day")
@@ -121,7 +136,12 @@ class Workers:
                     continue
                 try:
                     worker = worker or _Worker(self._memory, is_background=self._is_background)
-                    assignment.answer.set_result(worker.do(assignment, self._patience))
+                    allowed = self._begin()
+                    try:
+                        answer = worker.do(assignment, self._patience, allowed)
+                    finally:
+                        self._end()
+                    assignment.answer.set_result(answer)
                 except _GivenUp as error:
                     worker = None
                     assignment.answer.set_exception(error)
@@ -137,6 +157,17 @@ class Workers:
             if worker is not None:
                 worker.end()
 
+    def _begin(self) -> int:
+        """Say how many threads the job may use: a lone one has all processors."""
+        with self._lock:
+            self._busy += 1
+            is_alone = self._jobs.empty() and not self._is_background
+            return self.count - self._busy + 1 if is_alone else 1
+
+    def _end(self) -> None:
+        with self._lock:
+            self._busy -= 1
+
     def _next(self) -> "_Assignment | None":
         with self._lock:
             self._idle += 1
@@ -148,23 +179,38 @@ class Workers:
 
 
 class _Assignment:
-    __slots__ = ("answer", "arguments", "data", "is_given_up", "job")
+    __slots__ = ("answer", "arguments", "data", "is_given_up", "is_lent", "job")
 
-    def __init__(self, job: Job, data: Sequence[Part], arguments: tuple[object, ...]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        data: Sequence[Part],
+        arguments: tuple[object, ...],
+        *,
+        is_lent: bool = False,
+    ) -> None:
         self.job = job
         self.data = data
         self.arguments = arguments
-        self.answer: Future[bytes] = Future()
+        self.is_lent = is_lent
+        self.answer: Future[Any] = Future()
         self.is_given_up = False
 
 
-def _view(room: SharedMemory) -> memoryview:
-    assert room.buf is not None  # it is, until the room is closed
-    return room.buf
-
-
-def _size(part: Part) -> int:
+def size_of(part: Part) -> int:
+    """Give the bytes of a part."""
     return len(part) if isinstance(part, bytes | bytearray | memoryview) else part.size
+
+
+def _fill(room: SharedMemory, parts: Sequence[Part]) -> None:
+    at = 0
+    for part in parts:
+        with view_of(room)[at : at + size_of(part)] as view:
+            if isinstance(part, bytes | bytearray | memoryview):
+                view[:] = part
+            else:
+                part.read_into(view)
+        at += size_of(part)
 
 
 class _Lost(Exception):
@@ -186,7 +232,8 @@ class _Worker:
         )
         self._process.start()
         theirs.close()
-        self._room: SharedMemory | None = None
+        self._rooms = Rooms()
+        self._usual = 0  # bytes that answers were seen to take
         # ``Connection.poll`` makes and closes one of these each time; Windows has none for pipes.
         self._selector = None if sys.platform == "win32" else selectors.DefaultSelector()
         if self._selector is not None:
@@ -197,22 +244,38 @@ class _Worker:
             return self._pipe.poll(patience)
         return bool(self._selector.select(patience))
 
-    def do(self, assignment: _Assignment, patience: float) -> bytes:
+    def do(self, assignment: _Assignment, patience: float, allowed: int) -> Buffer:
         """Raises: _Lost; what the job raised."""
-        size = sum(map(_size, assignment.data))
-        room = self._room_for(size)
-        at = 0
-        for part in assignment.data:
-            view = _view(room)[at : at + _size(part)]
-            if isinstance(part, bytes | bytearray | memoryview):
-                view[:] = part
-            else:
-                part.read_into(view)
-            view.release()
-            at += _size(part)
+        size = sum(map(size_of, assignment.data))
+        room = self._rooms.take(_aligned(size) + self._usual)
         try:
-            self._pipe.send((assignment.job, assignment.arguments, room.name, size))
-            kind, answer = self._answer(assignment, patience)
+            _fill(room, assignment.data)
+            kind, answer = self._asked(assignment, patience, (room.name, size, allowed))
+            if kind == "raised":
+                raise answer
+        except BaseException:
+            self._rooms.give_back(room)
+            raise
+        if kind == "made":
+            self._rooms.give_back(room)
+            name, *answer = answer
+            room = SharedMemory(name)
+        start, length = answer
+        # The next one is as large, likely: then there is room for it already.
+        self._usual = max(self._usual, min(_aligned(length), LARGEST_KEPT // 2))
+        if assignment.is_lent and length >= WORTH_LENDING:
+            return self._rooms.lend(room, start, length)
+        try:
+            return bytes(view_of(room)[start : start + length])
+        finally:
+            self._rooms.give_back(room)
+
+    def _asked(
+        self, assignment: _Assignment, patience: float, where: tuple[str, int, int]
+    ) -> tuple[str, Any]:
+        try:
+            self._pipe.send((assignment.job, assignment.arguments, *where))
+            return self._answer(assignment, patience)
         except (EOFError, OSError) as error:
             self._process.join(1)
             self.end()
@@ -220,9 +283,6 @@ class _Worker:
         except (_Lost, _GivenUp):
             self.end()
             raise
-        if kind == "raised":
-            raise answer
-        return self._taken(kind, answer)
 
     def _answer(self, assignment: _Assignment, patience: float) -> tuple[str, Any]:
         """Wait for the end of the job; who says to be alive is given more time."""
@@ -236,31 +296,6 @@ class _Worker:
             allowance = patience + answer
         raise _Lost(f"it took more than {allowance:g} s")
 
-    def _taken(self, kind: str, answer: Any) -> bytes:
-        """The answer: in the room that was given, or in one that the worker made."""
-        if kind == "here":
-            assert self._room is not None
-            return bytes(_view(self._room)[:answer])
-        name, size = answer
-        made = SharedMemory(name)
-        try:
-            return bytes(_view(made)[:size])
-        finally:
-            made.close()
-            made.unlink()
-
-    def _room_for(self, size: int) -> SharedMemory:
-        if self._room is None or self._room.size < size:
-            self._forget_room()
-            self._room = SharedMemory(create=True, size=max(size, SMALLEST_ROOM))
-        return self._room
-
-    def _forget_room(self) -> None:
-        if self._room is not None:
-            self._room.close()
-            self._room.unlink()
-            self._room = None
-
     def end(self) -> None:
         """End the process, whatever it does."""
         if self._selector is not None:
@@ -268,7 +303,7 @@ class _Worker:
         self._pipe.close()
         self._process.kill()
         self._process.join()
-        self._forget_room()
+        self._rooms.close()
 
 
 # In the worker.
@@ -305,13 +340,15 @@ def _serve(pipe: Connection, memory: int, is_background: bool) -> None:
     rooms: dict[str, SharedMemory] = {}
     while True:
         try:
-            job, arguments, name, size = pipe.recv()
+            job, arguments, name, size, allowed = pipe.recv()
         except (EOFError, KeyboardInterrupt):
             return
         if name not in rooms:
-            for old in rooms.values():
-                old.close()
-            rooms = {name: SharedMemory(name)}
+            if len(rooms) > MOST_KEPT:
+                with suppress(BufferError):  # somebody keeps a view of it: it goes with that
+                    rooms.pop(next(iter(rooms))).close()
+            rooms[name] = SharedMemory(name)
+        worksite.prepare(allowed, view_of(rooms[name])[_aligned(size) :])
         pipe.send(_done(job, arguments, rooms[name], size))
 
 
@@ -319,7 +356,7 @@ def _done(
     job: Job, arguments: tuple[object, ...], room: SharedMemory, size: int
 ) -> tuple[str, Any]:
     try:
-        with _view(room)[:size].toreadonly() as given:
+        with view_of(room)[:size].toreadonly() as given:
             answer = memoryview(job(given, *arguments)).cast("B")
     except IsocenterError as error:
         return "raised", error
@@ -327,13 +364,21 @@ def _done(
         return "raised", Malformed("pixel data asks for more memory than a worker has")
     except Exception as error:
         return "raised", Malformed(f"pixel data cannot be worked on: {error!r}")
+    start = worksite.offset_in(view_of(room), answer)
+    worksite.prepare(1, None)
+    if start is not None:
+        return "here", (start, len(answer))
     if len(answer) <= room.size:
-        _view(room)[: len(answer)] = answer
-        return "here", len(answer)
+        view_of(room)[: len(answer)] = answer
+        return "here", (0, len(answer))
     made = SharedMemory(create=True, size=len(answer))
-    _view(made)[: len(answer)] = answer
+    view_of(made)[: len(answer)] = answer
     made.close()
-    return "made", (made.name, len(answer))
+    return "made", (made.name, 0, len(answer))
+
+
+def _aligned(size: int) -> int:
+    return -(-size // worksite.ALIGNED) * worksite.ALIGNED
 
 
 def _limit(memory: int) -> None:

@@ -131,6 +131,7 @@ def test_a_sop_class_tells_whether_it_is_kept_and_rendered() -> None:
     assert found("CT Image Storage")[0]["rendered"].startswith("as a picture")
     assert "document" in found("1.2.840.10008.5.1.4.1.1.104.1")[0]["rendered"]
     assert "kept" not in found("1.2.840.10008.1.1")[0]
+    assert "refers" in found("1.2.840.10008.5.1.4.1.1.11.1")[0]["rendered"]
     assert "rendered" not in found("1.2.840.10008.5.1.4.1.1.88.11")[0]
 
 

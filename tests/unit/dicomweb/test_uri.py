@@ -228,14 +228,6 @@ async def test_a_rendering_that_is_asked_for_wrongly_is_refused(
     assert answer.status_code == 400
 
 
-async def test_presentation_states_are_not_applied_yet(web: httpx.AsyncClient) -> None:
-    named = {"presentationUID": "1.2.3", "presentationSeriesUID": "1.2"}
-
-    answer = await get(web, contentType="image/png", **named)
-
-    assert answer.status_code == 501
-
-
 async def test_a_transfer_is_resumed(web: httpx.AsyncClient) -> None:
     whole = await get(web)
 
