@@ -24,15 +24,23 @@ async def searchset(
     if total is not None:
         head["total"] = total
     head["link"] = [{"relation": name, "url": url} for name, url in links.items()]
-    held = bytearray(orjson.dumps(head)[:-1])
+    yield orjson.dumps(head)[:-1]
     has_entries = False
     async for piece in entries:
-        held += piece if has_entries else b',"entry":[' + piece[1:]
+        yield piece if has_entries else b',"entry":[' + piece[1:]
         has_entries = True
+    yield b"]}" if has_entries else b"}"
+
+
+async def together(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same, in pieces of a size that is worth sending."""
+    held = bytearray()
+    async for piece in pieces:
+        held += piece
         if len(held) >= AT_ONCE:
             yield bytes(held)
             held.clear()
-    yield bytes(held) + (b"]}" if has_entries else b"}")
+    yield bytes(held)
 
 
 async def entries(

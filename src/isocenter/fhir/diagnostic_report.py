@@ -225,11 +225,11 @@ RESOURCE: Final = ResourceType(
         ),
         _parameter(
             "patient", "reference", patients.of_patient, "the patient, or what is asked of them",
-            targets=("Patient",), definition="clinical-patient",
+            targets=("Patient",), modifiers=("identifier",), definition="clinical-patient",
         ),
         _parameter(
             "subject", "reference", patients.of_patient, "the same as patient",
-            targets=("Patient",),
+            targets=("Patient",), modifiers=("identifier",),
         ),
         _parameter(
             "date", "date", _date, "Study Date and Time", definition="clinical-date"

@@ -56,7 +56,8 @@ async def everything(request: Request, release: Release) -> Response:
     if following is not None:
         links["next"] = asked.url(url, places.written(following))
     entries = _entries(reached, whose, asked, pages)
-    return Stream(bundles.searchset(links, None, entries), media_type=media_type)
+    bundle = bundles.searchset(links, None, entries)
+    return Stream(bundles.together(bundle), media_type=media_type)
 
 
 class _Asked:

@@ -309,11 +309,11 @@ RESOURCE: Final = ResourceType(
         ),
         _parameter(
             "patient", "reference", patients.of_patient, "the patient, or what is asked of them",
-            targets=("Patient",), definition="clinical-patient",
+            targets=("Patient",), modifiers=("identifier",), definition="clinical-patient",
         ),
         _parameter(
             "subject", "reference", patients.of_patient, "the same as patient",
-            targets=("Patient",),
+            targets=("Patient",), modifiers=("identifier",),
         ),
         _parameter("started", "date", _started, "Study Date and Time"),
         _parameter("modality", "token", _modality, "a modality of one of its series"),

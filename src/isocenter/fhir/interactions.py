@@ -46,7 +46,7 @@ class Interactions:
         wanted = self._projection(self._kind, asked)
         pieces = (each.piece async for each in self._kind.write(reached, (entity,), wanted))
         if not self._kind.is_short(entity):
-            return Stream(pieces, media_type=media_type)
+            return Stream(bundles.together(pieces), media_type=media_type)
         body = b"".join([piece async for piece in pieces])
         if not body:
             raise NotFound("FHIR has no way to tell of it")
@@ -72,7 +72,8 @@ class Interactions:
             place = places.written(Place(shown, found.following))
             links["next"] = asked.url(f"{reached.base}/{self._kind.name}", place)
         entries = self._entries(reached, asked, found)
-        return Stream(bundles.searchset(links, found.total, entries), media_type=media_type)
+        bundle = bundles.searchset(links, found.total, entries)
+        return Stream(bundles.together(bundle), media_type=media_type)
 
     def _asked(self, pairs: asking.Pairs, demands: Demands) -> Asked:
         includable = (

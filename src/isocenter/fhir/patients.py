@@ -95,6 +95,9 @@ def of_patient(demands: Demands, given: Given) -> None:
 
     Raises: Malformed, Unsupported.
     """
+    if given.modifier == "identifier" and not given.chain:  # of the reference, which has it
+        identifiers(demands, given)
+        return
     if given.modifier not in ("", "Patient"):
         raise Unsupported(f"the modifier {given.modifier[:40]} of {given.name}")
     if not given.chain:

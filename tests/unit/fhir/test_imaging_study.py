@@ -252,6 +252,8 @@ async def test_what_fhir_cannot_name_is_left_out_and_the_rest_is_told(kept: Kept
         ("identifier=http://elsewhere|A-77", False),
         ("patient.identifier=P1", True),
         ("patient.identifier=P?", False),
+        ("patient:identifier=P1", True),
+        ("subject:identifier=P2", False),
         ("subject:Patient.identifier=P1", True),
         ("patient.identifier=|P1", True),
         ("patient.identifier=urn:oid:1.2|P1", False),
