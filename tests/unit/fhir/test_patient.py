@@ -1,10 +1,18 @@
 """Patient: who is found, and what is told of them."""
 
+from contextlib import closing
+from pathlib import Path
+
 import httpx
 import pytest
 
 from fhir_checks import check, entries, link
+from isocenter.archive.archive import INDEX_NAME, Archive
+from isocenter.archive.upkeep import put_in_place, reindex
+from isocenter.config import ArchiveConfig, Config
+from isocenter.fhir import routing
 from isocenter.storage.handles import patient_handle
+from isocenter.storage.records import Selection
 from made_instances import Kept, image
 from unit.fhir.conftest import Get
 
@@ -185,8 +193,6 @@ async def test_all_pages_together_are_all_patients_and_no_link_names_one(
 async def test_a_page_behind_a_patient_who_has_gone_is_gone(
     kept: Kept, get: Get, web: httpx.AsyncClient
 ) -> None:
-    from isocenter.storage.records import Selection
-
     for number in range(3):
         await put(kept, number, PatientID=f"P{number}", PatientName=f"Doe{number}")
     following = link(await get("Patient?_count=1"), "next")
@@ -212,3 +218,32 @@ async def test_the_answer_is_not_sent_again_to_who_has_it(
     await put(kept, 2, PatientSex="F")
     changed = await web.get(url, headers={"if-none-match": first.headers["etag"]})
     assert check(changed.json(), release)["gender"] == "female"
+
+
+async def test_logical_ids_stay_when_the_index_is_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    before = await _ids(folder, "1.2.1", "1.2.2", "1.2.3")
+    made = folder / "index.sqlite.new"
+    with closing(reindex(folder, made)) as read:
+        assert all(each.fault is None for each in read)
+    put_in_place(made, folder / INDEX_NAME)
+
+    assert await _ids(folder) == before
+    assert len(before) == 5  # two patients, three studies
+
+
+async def _ids(folder: Path, *studies: str) -> set[tuple[str, str]]:
+    """Patients and studies of an archive, after storing some more of two patients."""
+    archive = await Archive.open(folder, ArchiveConfig(file_threads=2))
+    for number, study in enumerate(studies):
+        patient = None if number == 0 else "P1"  # the first has no ID
+        await Kept(archive).store(
+            image(f"{study}.9", PatientID=patient, StudyInstanceUID=study, SeriesInstanceUID=study)
+        )
+    served = routing.application(archive, Config())
+    transport = httpx.ASGITransport(served)
+    async with httpx.AsyncClient(transport=transport, base_url="http://archive") as client:
+        answers = [(await client.get(f"/R4/{kind}")).json() for kind in ("Patient", "ImagingStudy")]
+    await archive.close()
+    found = [each for answer in answers for each in entries(answer)]
+    return {(each["resourceType"], each["id"]) for each in found}
