@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 import wire
+from bench import fhir
 from bench.big import peak
 from bench.catalogue import FIRST_DAY, MODALITIES, Study, prepare
 from bench.contestants import (
@@ -80,6 +81,7 @@ def measure(report: Report, folder: Path, rounds: int, studies: int = STUDIES) -
         for name, choose in KEYS.items():
             _told(report, f"QIDO-RS by {name} in {studies:,} studies", _web(web, choose, studies))
         _told(report, f"QIDO-RS, the last page of {studies:,} studies", _last(web, studies))
+        fhir.measure(report, server.http_port, studies)
         _all(report, server, web, studies)
         web.close()
         with contestant("Isocenter", folder / "empty") as (_, port):

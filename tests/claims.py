@@ -34,12 +34,12 @@ from isocenter.dicomweb import (
     targets,
     workitem_payloads,
 )
-from isocenter.dicomweb.media_types import MediaType
 from isocenter.dicomweb.non_patient import CATEGORIES
 from isocenter.dicomweb.resources import Method, Resource, merged
 from isocenter.errors import Unavailable
 from isocenter.imaging.video import MP4
 from isocenter.storage.blobs import StorageFull
+from isocenter.web.media_types import MediaType
 from made_instances import CT, Kept, image, part10
 from made_pixels import description, encapsulated
 from made_slides import level, picture

@@ -33,6 +33,9 @@ from isocenter.dimse import status
 from isocenter.dimse.negotiation import Offer
 from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.dimse.upper_layer import STEPS, TABLE, Action, Event, State
+from isocenter.fhir import including, outcomes, patients
+from isocenter.fhir import routing as fhir
+from isocenter.fhir.releases import Release
 from isocenter.imaging import abilities
 from isocenter.services import providers, retrieve, suboperations
 from isocenter.services.status import STATUSES
@@ -414,6 +417,57 @@ def web_parameters() -> str:
     return table(("parameter", "source", "transactions"), sorted(rows))
 
 
+# --- FHIR
+
+
+def fhir_parameters() -> str:
+    """What each resource of FHIR can be searched by."""
+    rows = [
+        (
+            kind.name,
+            f"`{each.name}`",
+            each.type,
+            ", ".join(f"`:{one}`" for one in (*each.modifiers, *each.targets)),
+            _releases(each.releases),
+            each.meaning,
+        )
+        for kind in fhir.RESOURCES
+        for each in kind.parameters
+    ]
+    return table(("resource", "parameter", "type", "modifiers", "releases", "meaning"), rows)
+
+
+def fhir_chains() -> str:
+    """What may be asked of a patient in a search for something else."""
+    return ", ".join(f"`patient.{name}`" for name in patients.CHAINED)
+
+
+def fhir_includes() -> str:
+    """What may come along with what is searched for."""
+    rows = [
+        (f"`{parameter}={name}`", each.of.name, each.gives.name, _releases(each.releases))
+        for parameter, known in (
+            ("_include", including.INCLUDES),
+            ("_revinclude", including.REVERSE),
+        )
+        for name, each in known.items()
+    ]
+    return table(("parameter", "of a search for", "brings", "releases"), rows)
+
+
+def _releases(releases: Iterable[Release]) -> str:
+    return ", ".join(each.name for each in releases)
+
+
+def fhir_statuses() -> str:
+    """Status and issue type of each error."""
+    rows = [
+        (f"`{status.value}`", f"`{code}`", _of_error(kind), kind.__name__)
+        for kind, (status, code) in outcomes.STATUSES.items()
+    ]
+    return table(("status", "issue", "meaning", "error"), sorted(rows))
+
+
 # --- workitems
 
 
@@ -580,6 +634,7 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("dimse", lambda: settings("dimse.")),
         ("http", lambda: settings("http.")),
         ("dicomweb", lambda: settings("dicomweb.")),
+        ("fhir", lambda: settings("fhir.")),
         ("imaging", lambda: settings("imaging.")),
         ("compression", lambda: settings("compression.")),
     ),
@@ -597,6 +652,12 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("reasons", web_reasons),
         ("commitment", commitment_reasons),
         ("parameters", web_parameters),
+    ),
+    "reference/fhir.md": (
+        ("search parameters", fhir_parameters),
+        ("chains", fhir_chains),
+        ("includes", fhir_includes),
+        ("statuses", fhir_statuses),
     ),
     "reference/query-keys.md": (
         ("patient", lambda: keys(Level.PATIENT)),

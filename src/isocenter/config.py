@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import platformdirs
 
@@ -177,6 +178,16 @@ class DicomwebConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FhirConfig:
+    """The services of FHIR."""
+
+    timezone: str = ""
+    """The timezone of dates and times that do not say it themselves, as in ``Europe/Berlin``.
+    Without it FHIR is told the day of such a study, and not the time: it has no times without a
+    timezone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImagingConfig:
     """The processes that decode, render and compress images."""
 
@@ -262,6 +273,7 @@ class Config:
     dimse: DimseConfig = DimseConfig()
     http: HttpConfig = HttpConfig()
     dicomweb: DicomwebConfig = DicomwebConfig()
+    fhir: FhirConfig = FhirConfig()
     imaging: ImagingConfig = ImagingConfig()
     peer: tuple[Address, ...] = ()
     """The applications we know: C-MOVE destinations, and who may call if ``known_callers_only``."""
@@ -312,6 +324,7 @@ def load(
         )
     if config is not None:
         faults += _http_faults(config.http, settings)
+        faults += _fhir_faults(config.fhir, settings)
     if faults or config is None:
         raise SettingsError(faults)
     return config
@@ -329,6 +342,17 @@ def _http_faults(http: HttpConfig, settings: "_Settings") -> Iterator[Fault]:
         if each != "*" and not _ORIGIN.fullmatch(each):
             what = f"http.cors_origins: {each!r} is no origin such as https://viewer.example"
             yield Fault(settings.place(("http", "cors_origins")), what)
+
+
+def _fhir_faults(fhir: FhirConfig, settings: "_Settings") -> Iterator[Fault]:
+    """What is wrong with the timezone."""
+    if not fhir.timezone:
+        return
+    try:
+        ZoneInfo(fhir.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        what = f"fhir.timezone: {fhir.timezone!r} is no timezone such as Europe/Berlin"
+        yield Fault(settings.place(("fhir", "timezone")), what)
 
 
 class _Settings:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from isocenter.app.http import Gate, HttpListener, application
 from isocenter.config import HttpConfig
 from isocenter.dicomweb.bodies import LONG_BODY
-from isocenter.dicomweb.delivery import Stream
+from isocenter.web.delivery import Stream
 
 QUICK = HttpConfig(header_timeout=0.4, network_timeout=0.4, idle_timeout=1, max_header_size=4096)
 Talk = Callable[[bytes], Awaitable[bytes]]

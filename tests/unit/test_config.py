@@ -138,3 +138,13 @@ def test_a_rule_that_cannot_be_followed_is_told_with_its_line(
     (fault,) = caught.value.faults
     assert fault.where == f"{file}:3"
     assert told in fault.what
+
+
+def test_a_timezone_that_is_none_is_a_fault(tmp_path: Path) -> None:
+    file = tmp_path / "isocenter.toml"
+    for text in ("Mars/Olympus", "../etc/passwd", "/etc/localtime"):
+        file.write_text(f'[fhir]\ntimezone = "{text}"\n')
+        with pytest.raises(SettingsError, match=r"isocenter\.toml:2.*timezone"):
+            load(file)
+    file.write_text('[fhir]\ntimezone = "Europe/Berlin"\n')
+    assert load(file).fhir.timezone == "Europe/Berlin"

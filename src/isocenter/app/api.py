@@ -14,7 +14,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from isocenter import __version__
-from isocenter.dicomweb import addresses, problems
+from isocenter.dicomweb import problems
+from isocenter.web import addresses
 
 JSON: Final = "application/json"
 DESCRIPTION: Final = "/api/openapi.json"

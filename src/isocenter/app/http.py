@@ -19,6 +19,7 @@ from isocenter.app.forwarded import Forwarded
 from isocenter.app.origins import Origins
 from isocenter.config import HttpConfig
 from isocenter.dicomweb import problems
+from isocenter.web.guard import Guard
 
 log = logging.getLogger(__name__)
 
@@ -172,6 +173,7 @@ def application(
     dicom_web: ASGIApp,
     pages: ASGIApp | None = None,
     config: HttpConfig | None = None,
+    fhir: ASGIApp | None = None,
 ) -> Starlette:
     """Return the HTTP application; ``state`` says ``ready`` when all is up."""
     config = config or HttpConfig()
@@ -181,10 +183,11 @@ def application(
             *(Route(each.path, api.serve(each)) for each in OPERATIONS),
             Mount("/dicom-web", dicom_web),
             Route("/wado", dicom_web),  # the URI service has no path below it
+            *([Mount("/fhir", fhir)] if fhir is not None else ()),
             *([Mount("/", pages)] if pages is not None else ()),
         ],
         middleware=[
-            Middleware(problems.Guard),
+            Middleware(Guard, answer=problems.response_of),
             Middleware(Forwarded, trusted=config.trusted_proxies),
             Middleware(Origins, config=config),
         ],

@@ -21,6 +21,7 @@ from isocenter.dimse.pdu import AssociateReject
 from isocenter.dimse.server import Admission, DimseServer
 from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.errors import Unavailable
+from isocenter.fhir import routing as fhir
 from isocenter.imaging.workers import Workers
 from isocenter.services import providers
 from isocenter.services.status import response_of
@@ -60,6 +61,7 @@ class Node:
         self._stop = asyncio.Event()
         self._dicom_web = Gate()
         self._pages = Gate()
+        self._fhir = Gate()
         self.state = "starting"
 
     async def run(self) -> None:
@@ -70,13 +72,16 @@ class Node:
                 loop.add_signal_handler(number, self.stop)
         config = self._config
         bound = _bind(config.host, config.http_port)
-        serving = application(lambda: self.state, self._dicom_web, self._pages, config.http)
+        serving = application(
+            lambda: self.state, self._dicom_web, self._pages, config.http, self._fhir
+        )
         http = HttpListener(serving, bound, config.http)
         await http.start()
         try:
             archive = await Archive.open(config.data, config.archive, config.imaging)
             self._dicom_web.open(routing.application(archive, config))
             self._pages.open(pages.application(archive, config))
+            self._fhir.open(fhir.application(archive, config))
             try:
                 await self._serve(archive, f"{config.host}:{bound.getsockname()[1]}")
             finally:
@@ -110,18 +115,18 @@ class Node:
                 await self._stop.wait()
         finally:
             self.state = "draining"
+            gates = (self._dicom_web, self._pages, self._fhir)
             log.info(
                 "stopping",
                 extra={
                     "associations": server.associations,
-                    "requests": self._dicom_web.under_way + self._pages.under_way,
+                    "requests": sum(each.under_way for each in gates),
                 },
             )
             await archive.worklist.close()
             await asyncio.gather(
                 server.drain(config.shutdown_timeout),
-                self._dicom_web.drain(config.shutdown_timeout),
-                self._pages.drain(config.shutdown_timeout),
+                *(each.drain(config.shutdown_timeout) for each in gates),
             )
         log.info("stopped")
 

@@ -12,13 +12,13 @@ from isocenter.archive.archive import Archive
 from isocenter.dicom.syntax import TransferSyntax
 from isocenter.dicomweb import documents, negotiation
 from isocenter.dicomweb.answers import answer
-from isocenter.dicomweb.conditional import etag
-from isocenter.dicomweb.delivery import Buffer
 from isocenter.dicomweb.negotiation import AS_KEPT, DICOM, Offer
 from isocenter.dicomweb.retrieve import LOST
 from isocenter.dicomweb.syntaxes import Plan
 from isocenter.errors import Denied, Unavailable
 from isocenter.storage.records import InstanceRef
+from isocenter.web.conditional import etag
+from isocenter.web.delivery import Buffer
 
 UNKNOWN: Final = (
     '299 isocenter "the instance does not say that nothing is burned into its pixels: they were '

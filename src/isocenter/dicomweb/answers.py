@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
-from isocenter.dicomweb import conditional, ranges
-from isocenter.dicomweb.conditional import Validator
-from isocenter.dicomweb.delivery import Stream
+from isocenter.dicomweb import ranges
 from isocenter.dicomweb.files import Body
+from isocenter.web import conditional
+from isocenter.web.conditional import Validator
+from isocenter.web.delivery import Stream
 
 
 def answer(

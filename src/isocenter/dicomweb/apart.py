@@ -14,11 +14,11 @@ from isocenter.archive.assembly import OPAQUE, BulkData, Dataset, Piece, assembl
 from isocenter.dicom.layout import Buffer
 from isocenter.dicomweb import bodies, metadata_bodies, multipart
 from isocenter.dicomweb.intake import Intake, fault_of_coding, too_many
-from isocenter.dicomweb.media_types import MediaType
 from isocenter.dicomweb.metadata_bodies import MODELS
 from isocenter.dicomweb.negotiation import DICOM_JSON, DICOM_XML
 from isocenter.errors import IsocenterError, Malformed
 from isocenter.storage.blobs import Scratch
+from isocenter.web.media_types import MediaType
 
 T = TypeVar("T")
 

@@ -20,14 +20,14 @@ from isocenter.dicom.syntax import lookup
 from isocenter.dicomweb import addresses, frame_types, multipart, negotiation, targets
 from isocenter.dicomweb import representations as represent
 from isocenter.dicomweb.answers import answer
-from isocenter.dicomweb.conditional import etag
-from isocenter.dicomweb.delivery import Buffer
 from isocenter.dicomweb.negotiation import OCTET_STREAM, Chosen, Offer
 from isocenter.dicomweb.pieces import Pieces
 from isocenter.dicomweb.representations import Representation
 from isocenter.dicomweb.resources import Endpoint, Method, Parameter, Resource
 from isocenter.errors import NotFound
 from isocenter.storage.records import InstanceRef
+from isocenter.web.conditional import etag
+from isocenter.web.delivery import Buffer
 
 ENCAPSULATED_DOCUMENT: Final = (0x00420011,)
 MIME_TYPE: Final = (0x00420012,)

@@ -13,10 +13,11 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from isocenter.dicomweb import addresses, conditional
-from isocenter.dicomweb.conditional import Validator
+from isocenter.dicomweb import addresses
 from isocenter.dicomweb.negotiation import Offer, choose
 from isocenter.dicomweb.resources import ANY_METHOD, Method, Parameter, Resource
+from isocenter.web import conditional
+from isocenter.web.conditional import Validator
 
 WADL: Final = "application/vnd.sun.wadl+xml"
 JSON: Final = "application/json"

@@ -12,11 +12,11 @@ from isocenter.archive.commitment import Reference, Verdict
 from isocenter.dicom.identity import may_be_uid
 from isocenter.dicom.json_model import Dataset
 from isocenter.dicomweb import addresses, metadata_bodies
-from isocenter.dicomweb.media_types import MULTIPART
 from isocenter.dicomweb.negotiation import DICOM_JSON, DICOM_XML, Chosen, Offer, choose
 from isocenter.dicomweb.resources import Method, Resource
 from isocenter.errors import Malformed
 from isocenter.storage.commitments import Expired
+from isocenter.web.media_types import MULTIPART
 
 LARGEST: Final = 64 << 20
 """Bytes of a request: some 200,000 references."""

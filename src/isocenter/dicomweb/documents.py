@@ -13,12 +13,12 @@ from isocenter.archive.archive import Archive
 from isocenter.archive.frames import OpenInstance
 from isocenter.dicomweb import negotiation
 from isocenter.dicomweb.answers import answer
-from isocenter.dicomweb.conditional import etag
 from isocenter.dicomweb.negotiation import Accepted, Offer
 from isocenter.dicomweb.pieces import Pieces
 from isocenter.errors import NotFound
 from isocenter.imaging.frame_bytes import Frame, cut
 from isocenter.storage.records import InstanceRef
+from isocenter.web.conditional import etag
 
 PDF: Final = "application/pdf"
 MEDIA_TYPES: Final = MappingProxyType(

@@ -16,10 +16,8 @@ from isocenter import __version__
 from isocenter.archive.archive import Archive
 from isocenter.archive.films import Film, Kept
 from isocenter.archive.not_rendered import NotRendered
-from isocenter.dicomweb import addresses, conditional, multipart
+from isocenter.dicomweb import addresses, multipart
 from isocenter.dicomweb.answers import answer
-from isocenter.dicomweb.conditional import Validator, etag
-from isocenter.dicomweb.delivery import Buffer, Stream
 from isocenter.dicomweb.files import Body
 from isocenter.dicomweb.negotiation import Chosen, Offer
 from isocenter.dicomweb.pieces import Pieces
@@ -29,6 +27,9 @@ from isocenter.imaging.pictures import WRITERS
 from isocenter.imaging.video import MP4
 from isocenter.storage.made_files import MadeFile
 from isocenter.storage.records import InstanceRef
+from isocenter.web import conditional
+from isocenter.web.conditional import Validator, etag
+from isocenter.web.delivery import Buffer, Stream
 
 T = TypeVar("T")
 

@@ -19,8 +19,6 @@ from isocenter.archive.archive import Archive
 from isocenter.dicom.syntax import lookup
 from isocenter.dicomweb import addresses, frame_types, multipart, targets
 from isocenter.dicomweb.answers import answer
-from isocenter.dicomweb.conditional import etag
-from isocenter.dicomweb.delivery import Buffer
 from isocenter.dicomweb.files import Body
 from isocenter.dicomweb.negotiation import Chosen
 from isocenter.dicomweb.pieces import Pieces
@@ -30,6 +28,8 @@ from isocenter.imaging.frame_bytes import Frame
 from isocenter.imaging.frames import is_video
 from isocenter.imaging.transcoding import Conversion
 from isocenter.storage.records import InstanceRef
+from isocenter.web.conditional import etag
+from isocenter.web.delivery import Buffer
 
 log = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ from isocenter.archive.backpressure import Owner
 from isocenter.archive.upload import Expected, Upload
 from isocenter.dicomweb import bodies, multipart, reasons
 from isocenter.dicomweb.bodies import Piece
-from isocenter.dicomweb.media_types import MediaType
 from isocenter.dicomweb.negotiation import DICOM
 from isocenter.dicomweb.receipt import Receipt, Refused, Taken
 from isocenter.errors import IsocenterError, Malformed
+from isocenter.web.media_types import MediaType
 
 log = logging.getLogger(__name__)
 

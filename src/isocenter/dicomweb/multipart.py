@@ -12,8 +12,8 @@ from enum import Enum, auto
 from types import MappingProxyType
 from typing import Final
 
-from isocenter.dicomweb.media_types import MULTIPART, MediaType, quoted
 from isocenter.errors import Malformed, OutOfTurn
+from isocenter.web.media_types import MULTIPART, MediaType, quoted
 
 Buffer = bytes | bytearray | memoryview
 

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from isocenter.dicom.syntax import EXPLICIT_VR_BIG_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
-from isocenter.dicomweb.media_types import MULTIPART, MediaType, quoted
+from isocenter.web.media_types import MULTIPART, MediaType, quoted
 
 DICOM: Final = "application/dicom"
 DICOM_JSON: Final = "application/dicom+json"

@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from isocenter.archive.archive import Archive
-from isocenter.dicomweb.delivery import Buffer
 from isocenter.imaging.frame_bytes import Frame
 from isocenter.storage.records import InstanceRef
+from isocenter.web.delivery import Buffer
 
 
 class Pieces:

@@ -8,9 +8,8 @@ from typing import Any
 
 import orjson
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from isocenter import errors
 from isocenter.archive.not_rendered import NotRendered, TooLarge
@@ -76,31 +75,3 @@ async def on_error(_: Request, error: Exception) -> Response:
 HANDLERS: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = MappingProxyType(
     {errors.IsocenterError: on_error, HTTPException: on_error}
 )
-
-
-class Guard:
-    """Answers for what nobody foresaw, and logs it, once.
-
-    It stands within Starlette's own guard, which would raise the error again for the server to log.
-    """
-
-    def __init__(self, within: ASGIApp) -> None:
-        self._within = within
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
-        has_begun = False
-
-        async def watched(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
-        try:
-            await self._within(scope, receive, watched)
-        except ClientDisconnect:
-            log.info("client left in mid-request")
-        except Exception as error:  # the top of a request
-            log.error("request failed", exc_info=error)
-            if not has_begun and scope["type"] == "http":
-                await response_of(errors.OutOfTurn())(scope, receive, send)

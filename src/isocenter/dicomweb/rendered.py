@@ -22,7 +22,6 @@ from isocenter.archive.archive import Archive
 from isocenter.archive.states import Shown
 from isocenter.dicomweb import (
     addresses,
-    conditional,
     documents,
     films,
     multipart,
@@ -30,8 +29,6 @@ from isocenter.dicomweb import (
     presented,
     targets,
 )
-from isocenter.dicomweb.conditional import Validator, etag
-from isocenter.dicomweb.delivery import Buffer, Stream
 from isocenter.dicomweb.negotiation import Chosen, Offer
 from isocenter.dicomweb.rendering_parameters import (
     OF_RENDERED,
@@ -45,6 +42,9 @@ from isocenter.imaging.looks import GIF, Look
 from isocenter.imaging.pictures import WRITERS
 from isocenter.imaging.states import State
 from isocenter.storage.records import InstanceRef
+from isocenter.web import conditional
+from isocenter.web.conditional import Validator, etag
+from isocenter.web.delivery import Buffer, Stream
 
 STILLS: Final = tuple(WRITERS)
 """Media types of pictures, the default first."""

@@ -14,8 +14,6 @@ from isocenter.archive.archive import Archive
 from isocenter.archive.exporting import name_of
 from isocenter.dicomweb import addresses, bulkdata, metadata, negotiation, targets
 from isocenter.dicomweb.answers import answer
-from isocenter.dicomweb.conditional import etag
-from isocenter.dicomweb.delivery import Stream
 from isocenter.dicomweb.files import DICOM, Body, Single, content_type
 from isocenter.dicomweb.multipart import content_type as multipart_type
 from isocenter.dicomweb.negotiation import AS_KEPT, OCTET_STREAM, Chosen, Offer
@@ -26,6 +24,8 @@ from isocenter.dicomweb.syntaxes import Plan
 from isocenter.dicomweb.zipped import Zipped
 from isocenter.errors import Unavailable
 from isocenter.storage.records import InstanceRef
+from isocenter.web.conditional import etag
+from isocenter.web.delivery import Stream
 
 ZIP: Final = "application/zip"
 

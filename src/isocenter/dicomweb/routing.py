@@ -28,8 +28,9 @@ from isocenter.dicomweb import (
     uri,
     workitems,
 )
-from isocenter.dicomweb.compression import Compression
 from isocenter.dicomweb.resources import Resource, merged
+from isocenter.web.compression import Compression
+from isocenter.web.guard import Guard
 
 RESOURCES: tuple[Resource, ...] = (
     *frames.RESOURCES,
@@ -59,7 +60,7 @@ def application(
             WebSocketRoute(notifications.PATH, notifications.notify),
         ],
         middleware=[
-            Middleware(problems.Guard),
+            Middleware(Guard, answer=problems.response_of),
             Middleware(Compression),
             Middleware(_WithoutSlash),
         ],

@@ -22,11 +22,11 @@ from isocenter.dicomweb import (
     retrieve,
     targets,
 )
-from isocenter.dicomweb.media_types import MediaType
 from isocenter.dicomweb.negotiation import AS_KEPT, DICOM, NEVER_ON_THE_WEB, Accepted, Offer
 from isocenter.dicomweb.resources import Method, Parameter, Resource
 from isocenter.imaging.states import State
 from isocenter.storage.records import InstanceRef
+from isocenter.web.media_types import MediaType
 
 _RENDERED: Final = ("*/*", "image/*", "text/*", "model/*", "video/*")
 UIDS: Final = {"studyUID": "study", "seriesUID": "series", "objectUID": "instance"}

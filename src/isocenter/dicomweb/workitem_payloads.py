@@ -19,11 +19,11 @@ from isocenter.dicom.encoding import encode
 from isocenter.dicom.layout import DEFAULT_LIMITS, LONG_VRS, SHORT_VRS
 from isocenter.dicom.syntax import EXPLICIT_LE
 from isocenter.dicomweb import bodies, multipart
-from isocenter.dicomweb.delivery import Stream
-from isocenter.dicomweb.media_types import MULTIPART, MediaType
 from isocenter.dicomweb.negotiation import DICOM_JSON, DICOM_XML, Chosen, Offer
 from isocenter.errors import Malformed
 from isocenter.storage.workitem_records import Dataset
+from isocenter.web.delivery import Stream
+from isocenter.web.media_types import MULTIPART, MediaType
 
 LARGEST: Final = 4 << 20
 """Bytes of a request's body."""

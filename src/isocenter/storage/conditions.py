@@ -45,7 +45,7 @@ from isocenter.storage.matching import (
     matcher_of,
 )
 from isocenter.storage.names import GROUPS, sound
-from isocenter.storage.predicates import in_document, matches, prefixed
+from isocenter.storage.predicates import in_document, matcher_of_key, matches, prefixed
 from isocenter.storage.query import Key, Query
 from isocenter.storage.schema import PATIENT_PART, REFERRING_PART
 
@@ -94,7 +94,7 @@ _COLUMNS: Final[dict[Level, dict[int, str]]] = {
 }
 _NUMBERED: Final = frozenset({"series_number", "instance_number"})
 
-_UNIQUE: Final = frozenset({"study_uid", "series_uid", "sop_instance_uid"})
+_UNIQUE: Final = frozenset({"study_uid", "series_uid", "sop_instance_uid", "handle"})
 _INDEXED: Final = _UNIQUE | {
     "patient_id",
     "birth_date",
@@ -145,18 +145,26 @@ def conditions_of(query: Query, local_offset: int) -> list[Condition]:
         any_case=query.any_case,
     )
     known = ATTRIBUTES.keys() - NEVER_MATCHED
-    keys = {key.tag: key for key in query.keys if key.tag in known and not key.is_universal}
-    found = []
+    wanted = [key for key in query.keys if key.tag in known and not key.is_universal]
+    keys = {key.tag: key for key in reversed(wanted)}
+    further = [key for key in wanted if keys[key.tag] is not key]
+    found = [*_by_handles(query)]
     if query.combined_date_time:
         shift = 0 if query.offset is None else local_offset - query.offset
         for date_tag, time_tag in DATE_TIME_PAIRS.items():
             if combined := _combined(keys, (date_tag, time_tag), query, (rules, shift)):
                 found.append(combined)
                 del keys[date_tag], keys[time_tag]
-    found += [each for key in keys.values() for each in _conditions(key, query, rules)]
+    found += [each for key in (*keys.values(), *further) for each in _conditions(key, query, rules)]
     if query.non_patient:
         found.append(_on_column(Level.IMAGE, "sop_class_uid", OneOf(query.non_patient)))
     return found
+
+
+def _by_handles(query: Query) -> Iterator[Condition]:
+    for level, handles in ((Level.PATIENT, query.patients), (Level.STUDY, query.studies)):
+        if handles is not None:
+            yield _on_column(level, "handle", OneOf(tuple(sorted(handles))))
 
 
 def _home(attribute: Attribute, query: Query) -> Level:
@@ -180,7 +188,7 @@ def _conditions(key: Key, query: Query, rules: Rules) -> Iterator[Condition]:
         if in_document(TABLES[level].c.compared, attribute, key, rules) is not None:
             yield _documented(level, attribute, key, rules)
         return
-    matcher = matcher_of(attribute.vr, key.value, replace(rules, any_case=False))
+    matcher = matcher_of_key(attribute, key, replace(rules, any_case=False))
     if matcher is None:
         return
     if key.tag in _NAME_PARTS:

@@ -14,13 +14,14 @@ from sqlalchemy import Engine, Select
 from sqlalchemy.exc import SQLAlchemyError
 
 from isocenter.errors import NotFound, Unavailable
-from isocenter.storage import retrieving, sqlite
+from isocenter.storage import outlines, retrieving, sqlite
 from isocenter.storage import search as searching
 from isocenter.storage.attributes import Level
 from isocenter.storage.commitments import CommitmentStore
 from isocenter.storage.contents import Snapshot
 from isocenter.storage.engine import open_schema
 from isocenter.storage.entry import entry_of
+from isocenter.storage.outlines import Part
 from isocenter.storage.query import Query
 from isocenter.storage.recoding import Recode, Remember
 from isocenter.storage.records import (
@@ -182,6 +183,18 @@ class Index:
     async def count(self, query: Query) -> int:
         """How many match. Raises: Malformed, for a key that cannot be read."""
         return await self._read(lambda: searching.count(self._reader, query))
+
+    async def place(self, level: Level, pk: int) -> tuple[Any, ...] | None:
+        """The position of the match with this key, to continue behind it; None if it has gone."""
+        return await self._read(lambda: searching.place_of(self._run, level, pk))
+
+    async def outline(
+        self, study_pks: Sequence[int], *, with_instances: bool
+    ) -> AsyncIterator[list[Part]]:
+        """The series of studies that matched (their position ends with the key), and instances."""
+        found = outlines.parts(self._run, study_pks, with_instances=with_instances)
+        async for page in self._each(found):
+            yield page
 
     async def lookup(self, sop_instance_uid: str) -> InstanceRef:
         """Where an instance is. Raises: NotFound."""

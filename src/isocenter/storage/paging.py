@@ -54,19 +54,19 @@ def page_of(plan: Plan, after: tuple[Any, ...] | None) -> Select[Any]:
     table = TABLES[level]
     statement = select(*(table.c[name] for name in ORDERS[level]))
     if after is not None:
-        statement = statement.where(comes_behind(level, after))
+        statement = statement.where(comes_behind(plan.query, after))
     if lead is not None:
         statement = statement.where(led(level, lead))
         if lead.level >= level:
             gathered = "INDEXED BY study_when_ix" if level is Level.STUDY else "NOT INDEXED"
             statement = statement.with_hint(table, gathered, "sqlite")
-        return ordered(level, statement.where(*filters_of(plan.query, rest)))
+        return ordered(plan.query, statement.where(*filters_of(plan.query, rest)))
     for each in rest:
         if each.in_order_of is not None and each.level is level:
             others = [other for other in rest if other is not each]
             return _walk_by(plan.query, each, others, after)
     statement = statement.with_hint(table, f"INDEXED BY {table.name}_order_ix", "sqlite")
-    return ordered(level, statement.where(*filters_of(plan.query, rest)))
+    return ordered(plan.query, statement.where(*filters_of(plan.query, rest)))
 
 
 def _walk_by(
@@ -82,8 +82,8 @@ def _walk_by(
     statement = select(*(table.c[name] for name in ORDERS[level])).where(table.c[name] == value)
     statement = statement.with_hint(table, f"INDEXED BY {table.name}_{name}_ix", "sqlite")
     if after is not None:
-        statement = statement.where(comes_behind(level, after))
-    return ordered(level, statement.where(*filters_of(query, rest)))
+        statement = statement.where(comes_behind(query, after))
+    return ordered(query, statement.where(*filters_of(query, rest)))
 
 
 def _walk_modality(
@@ -105,20 +105,38 @@ def _walk_modality(
         # Nothing is asked of the study's own row: it need not be read.
         statement = statement.where(_of_patients(Level.STUDY, modality.c.study_fk))
     if after is not None:
-        statement = statement.where(tuple_(*order) < tuple_(*after))
-    return statement.order_by(*(column.desc() for column in order))
+        statement = statement.where(_is_behind(query, order, after))
+    return _sorted(query, order, statement)
 
 
-def ordered(level: Level, statement: Select[Any]) -> Select[Any]:
-    columns = [TABLES[level].c[name] for name in ORDERS[level]]
-    if level is Level.STUDY:
-        return statement.order_by(*(column.desc() for column in columns))
+def ordered(query: Query, statement: Select[Any]) -> Select[Any]:
+    return _sorted(query, _order(query.level), statement)
+
+
+def comes_behind(query: Query, after: tuple[Any, ...]) -> ColumnElement[bool]:
+    return _is_behind(query, _order(query.level), after)
+
+
+def _order(level: Level) -> tuple[ColumnElement[Any], ...]:
+    return tuple(TABLES[level].c[name] for name in ORDERS[level])
+
+
+def _descends(query: Query) -> bool:
+    return query.level is Level.STUDY and not query.oldest_first
+
+
+def _sorted(
+    query: Query, order: tuple[ColumnElement[Any], ...], statement: Select[Any]
+) -> Select[Any]:
+    columns = [each.desc() for each in order] if _descends(query) else order
     return statement.order_by(*columns)
 
 
-def comes_behind(level: Level, after: tuple[Any, ...]) -> ColumnElement[bool]:
-    columns = tuple_(*(TABLES[level].c[name] for name in ORDERS[level]))
-    return columns < tuple_(*after) if level is Level.STUDY else columns > tuple_(*after)
+def _is_behind(
+    query: Query, order: tuple[ColumnElement[Any], ...], after: tuple[Any, ...]
+) -> ColumnElement[bool]:
+    columns = tuple_(*order)
+    return columns < tuple_(*after) if _descends(query) else columns > tuple_(*after)
 
 
 # --- conditions that do not lead
@@ -138,7 +156,8 @@ def filters_of(query: Query, conditions: list[Condition]) -> list[ColumnElement[
     if above:
         found.append(_has_above(level, above))
     if below:
-        found.append(_has_below(level, below))
+        apart = [[each] for each in below] if query.is_each_apart else [below]
+        found += [_has_below(level, together) for together in apart]
     return found
 
 

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, true
 
-from isocenter.storage import sqlite
+from isocenter.storage import names, sqlite, values
 from isocenter.storage.attributes import Attribute
 from isocenter.storage.matching import (
     AllOf,
@@ -109,8 +109,17 @@ def in_document(
     """
     if attribute.vr == "SQ":
         return _in_items(document, attribute, key, rules)
-    matcher = matcher_of(attribute.vr, key.value, rules)
+    matcher = matcher_of_key(attribute, key, rules)
     return None if matcher is None else _any_value(document, attribute, matcher)
+
+
+def matcher_of_key(attribute: Attribute, key: Key, rules: Rules) -> Matcher | None:
+    """What a key asks of its attribute; None for universal matching. Raises: Malformed."""
+    if key.any_of and attribute.vr == "PN":
+        return Named((OneOf(tuple(names.fold_group(each) for each in key.any_of)),))
+    if key.any_of:
+        return OneOf(tuple(values.text(attribute.vr, each) for each in key.any_of))
+    return matcher_of(attribute.vr, key.value, rules)
 
 
 def _in_items(

@@ -15,16 +15,20 @@ class Key:
 
     ``value`` is as it came: text with its wild cards, ranges and backslashes, ``""`` for universal
     matching. A name may hold its component groups apart by ``=``. A sequence has ``items``, the
-    keys of its one item, in place of a value.
+    keys of its one item, in place of a value. ``any_of`` in place of a value are values of which
+    one has to be there, each taken as it stands, without wild cards.
     """
 
     tag: int
     value: str = ""
     items: tuple["Key", ...] = ()
+    any_of: tuple[str, ...] = ()
 
     @property
     def is_universal(self) -> bool:
         """Whether everything matches (PS3.4 C.2.2.2.3)."""
+        if self.any_of:
+            return False
         return not self.value.strip(" \0") and all(item.is_universal for item in self.items)
 
 
@@ -33,7 +37,8 @@ class Query:
     """What to find.
 
     Keys of any level may be given (a relational query); whether the asker negotiated that is for
-    the caller to check. Keys that are not supported, see `unsupported`, match everything.
+    the caller to check. Several of one tag have all to be met. Keys that are not supported, see
+    `unsupported`, match everything.
     """
 
     level: Level
@@ -52,6 +57,14 @@ class Query:
     """Two quotation marks match what is empty or absent (PS3.4 C.2.2.2.7, since 2021)."""
     multiple_values: bool = True
     """A backslash separates alternatives, for UIDs always (PS3.4 C.2.2.2.8, since 2021)."""
+    is_each_apart: bool = False
+    """Keys of levels below may each be met by another entity: not, as in DICOM, all by one."""
+    patients: frozenset[str] | None = None
+    """Only of these patients, by their handles."""
+    studies: frozenset[str] | None = None
+    """Only of these studies, by their handles."""
+    oldest_first: bool = False
+    """Studies in the order of their dates, not against it."""
     limit: int | None = None
     """Matches, at most."""
     after: tuple[Any, ...] | None = None

@@ -150,6 +150,10 @@ class Match:
     """In the DICOM JSON model, of this level and those above, computed ones included."""
     position: tuple[Any, ...]
     """Where it stands in the query's order; ``Query.after`` continues behind it."""
+    patient: str = ""
+    """The handle of its patient (`handles`)."""
+    study: str = ""
+    """The handle of its study; empty for a patient."""
 
 
 @dataclass(frozen=True, slots=True)

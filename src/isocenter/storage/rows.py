@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Select, select
+from sqlalchemy import Select, literal, select
 
 from isocenter.storage.attributes import ATTRIBUTES, Level
 from isocenter.storage.query import Query
@@ -23,6 +23,8 @@ _STUDY_COLUMNS: Final = (
     study.c.patient_document,
     study.c.document,
 )
+# At the end of every row.
+_HANDLES: Final = (patient.c.handle.label("of_patient"), study.c.handle.label("of_study"))
 _WITH_PATIENT: Final = study.join(patient, patient.c.pk == study.c.patient_fk)
 _WITH_STUDY: Final = series.join(study, study.c.pk == series.c.study_fk).join(
     patient, patient.c.pk == study.c.patient_fk
@@ -34,13 +36,20 @@ _WITH_SERIES: Final = (
 )
 
 _SELECTS: Final[dict[Level, Select[Any]]] = {
-    Level.PATIENT: select(patient.c.pk, *_PATIENT_COUNTS, patient.c.document),
-    Level.STUDY: select(study.c.pk, *_STUDY_COLUMNS).select_from(_WITH_PATIENT),
+    Level.PATIENT: select(
+        patient.c.pk,
+        *_PATIENT_COUNTS,
+        patient.c.document,
+        patient.c.handle,
+        literal("").label("of_study"),
+    ),
+    Level.STUDY: select(study.c.pk, *_STUDY_COLUMNS, *_HANDLES).select_from(_WITH_PATIENT),
     Level.SERIES: select(
         series.c.pk,
         *_STUDY_COLUMNS,
         series.c.instances.label("series_instances"),
         series.c.document.label("series_document"),
+        *_HANDLES,
     ).select_from(_WITH_STUDY),
     Level.IMAGE: select(
         instance.c.pk,
@@ -49,6 +58,7 @@ _SELECTS: Final[dict[Level, Select[Any]]] = {
         series.c.document.label("series_document"),
         instance.c.transfer_syntax,
         instance.c.document.label("instance_document"),
+        *_HANDLES,
     ).select_from(_WITH_SERIES),
 }
 _KEYS: Final = {
@@ -93,9 +103,9 @@ def fetch(
     rows = {row[0]: row for row in run(_SELECTS[level].where(_KEYS[level].in_(keys)))}
     reading = _Reading(level, query.returns)
     return [
-        Match(reading.attributes(rows[position[-1]]), position)
+        Match(reading.attributes(row), position, row[-2], row[-1])
         for position in positions
-        if position[-1] in rows
+        if (row := rows.get(position[-1])) is not None
     ]
 
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD: Final = "0006"
+HEAD: Final = "0007"
 """The newest migration in ``migrations/versions``."""
 
 UNNUMBERED: Final = 2**31 - 1
@@ -75,6 +75,8 @@ patient = Table(
     _text("issuer"),
     # Only where there is no Patient ID: such a patient is told apart by the study.
     _text("lone_study_uid"),
+    # What others may call it for ever: `handles`.
+    _text("handle"),
     _text("sort_name"),
     _text("birth_date"),
     _text("sex"),
@@ -84,6 +86,7 @@ patient = Table(
     _count("instances"),
     _count("bytes"),
     UniqueConstraint("patient_id", "issuer", "lone_study_uid"),
+    Index("patient_handle_ix", "handle"),
     Index("patient_birth_date_ix", "birth_date"),
     Index("patient_order_ix", "sort_name", "pk"),
 )
@@ -94,6 +97,7 @@ study = Table(
     _key(),
     _parent("patient"),
     _text("study_uid"),
+    _text("handle"),
     _text("study_date"),
     _text("study_time"),
     _text("accession_number"),
@@ -113,6 +117,7 @@ study = Table(
     _count("bytes"),
     UniqueConstraint("patient_fk", "study_uid"),
     Index("study_study_uid_ix", "study_uid"),
+    Index("study_handle_ix", "handle"),
     Index("study_order_ix", "study_date", "study_time", "pk"),
     # The same by key: rows are large, and gathered ones are only to be sorted.
     Index("study_when_ix", "pk", "study_date", "study_time"),

@@ -34,6 +34,8 @@ COUNTED: Final = 10_000
 STEP: Final = 50_000
 """Matches left out by one statement."""
 
+_OF_INSTANCES: Final = Query(level=Level.IMAGE)
+
 Run = Callable[[Select[Any]], Sequence[Any]]
 """Runs a statement on a connection of its own and returns all rows."""
 
@@ -116,6 +118,13 @@ def count(reader: Reader, query: Query) -> int:
         statement = statement.where(led(query.level, lead))
     demands = filters_of(query, _rest(query.level, lead, conditions))
     return int(reader.run(statement.where(*demands))[0][0])
+
+
+def place_of(run: Run, level: Level, pk: int) -> tuple[Any, ...] | None:
+    """The position of a row in its level's order, None where it has gone."""
+    table = TABLES[level]
+    row = run(select(*(table.c[name] for name in ORDERS[level])).where(table.c.pk == pk))
+    return tuple(row[0]) if row else None
 
 
 def _plan(reader: Reader, query: Query) -> Plan:
@@ -265,7 +274,7 @@ def _by_series(run: Run, plan: Plan) -> Iterator[list[tuple[Any, ...]]]:
 
 
 def _from(found: Select[Any], behind: tuple[Any, ...] | None) -> Select[Any]:
-    return found if behind is None else found.where(comes_behind(Level.IMAGE, behind))
+    return found if behind is None else found.where(comes_behind(_OF_INSTANCES, behind))
 
 
 def _skipped_in(
@@ -295,7 +304,7 @@ def _instances_of_series(plan: Plan, after: tuple[Any, ...]) -> Select[Any]:
     series, instance = schema.series, schema.instance
     wanted = _series_of(plan, series.c.pk).where(series.c.pk >= after[0])
     return select(instance.c.pk).where(
-        instance.c.series_fk.in_(wanted), comes_behind(Level.IMAGE, after), *_of_instances(plan)
+        instance.c.series_fk.in_(wanted), comes_behind(_OF_INSTANCES, after), *_of_instances(plan)
     )
 
 
@@ -305,7 +314,7 @@ def _in_series(chunk: list[int], filters: list[ColumnElement[bool]]) -> Select[A
     wanted = (
         instance.c.series_fk == chunk[0] if len(chunk) == 1 else instance.c.series_fk.in_(chunk)
     )
-    return ordered(Level.IMAGE, statement.where(and_(wanted, *filters)))
+    return ordered(_OF_INSTANCES, statement.where(and_(wanted, *filters)))
 
 
 def chunks(series: Iterable[Any], page: int) -> Iterator[list[int]]:

@@ -258,7 +258,7 @@ def _patient_clauses() -> dict[str, _Clause]:
     key = ("patient_id", "issuer", "lone_study_uid")
     return {
         "find_patient": _select(patient, "pk", "document", by=key),
-        "insert_patient": _insert(patient, "pk", *key, *PATIENT_COLUMNS),
+        "insert_patient": _insert(patient, "pk", *key, "handle", *PATIENT_COLUMNS),
         "update_patient": _update(patient, *PATIENT_COLUMNS),
         "count_patient": _count(patient, "studies", "series", "instances", "bytes"),
         "read_patient": _select(patient, "studies", by=("pk",)),
@@ -278,7 +278,7 @@ def _study_clauses() -> dict[str, _Clause]:
             study, "pk", "patient_document", "document", by=("patient_fk", "study_uid")
         ),
         "find_study_elsewhere": (elsewhere, ("study_uid", "patient_fk")),
-        "insert_study": _insert(study, "pk", "patient_fk", "study_uid", *STUDY_COLUMNS),
+        "insert_study": _insert(study, "pk", "patient_fk", "study_uid", "handle", *STUDY_COLUMNS),
         "read_study": _select(
             study, "study_date", "study_time", "series", "patient_fk", "study_uid", by=("pk",)
         ),

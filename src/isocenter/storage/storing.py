@@ -10,6 +10,7 @@ from isocenter.storage import entry as entries
 from isocenter.storage.attributes import LEVELS, Level
 from isocenter.storage.entry import Document, Entry
 from isocenter.storage.gathering import add_modality, add_sop_class, set_names
+from isocenter.storage.handles import patient_handle, study_handle
 from isocenter.storage.ledger import Ledger, Place
 from isocenter.storage.records import ChangeKind, Incoming, OnConflict, Outcome, Stored, Warned
 from isocenter.storage.removing import detach
@@ -145,7 +146,8 @@ def _patient(ledger: Ledger, entry: Entry) -> tuple[int, Document]:
         return row[0], orjson.loads(row[1])
     pk, patient = ledger.key(), entry.upper.patient
     columns = entries.patient_columns(patient)
-    ledger.write(ledger.statements.insert_patient, pk, *entry.upper.patient_key, *columns)
+    key = entry.upper.patient_key
+    ledger.write(ledger.statements.insert_patient, pk, *key, patient_handle(*key), *columns)
     set_names(ledger, "patient", pk, entries.name_parts(patient, {}))
     return pk, patient
 
@@ -156,7 +158,9 @@ def _study(ledger: Ledger, entry: Entry, patient_pk: int) -> tuple[int, Document
         return row[0], orjson.loads(row[1]), orjson.loads(row[2])
     pk, patient, study = ledger.key(), entry.upper.patient, entry.upper.study
     columns = entries.study_columns(patient, study)
-    ledger.write(ledger.statements.insert_study, pk, patient_pk, entry.upper.study_uid, *columns)
+    study_uid = entry.upper.study_uid
+    handle = study_handle(entry.upper.patient_key, study_uid)
+    ledger.write(ledger.statements.insert_study, pk, patient_pk, study_uid, handle, *columns)
     ledger.count_studies(patient_pk, 1)
     set_names(ledger, "study", pk, entries.name_parts(patient, study))
     return pk, patient, study

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from isocenter.app.forwarded import Forwarded, hops
 from isocenter.app.origins import Origins
 from isocenter.config import HttpConfig
-from isocenter.dicomweb import addresses
+from isocenter.web import addresses
 
 
 async def tell(scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from isocenter.dicomweb.conditional import Validator, check, etag, is_range_wanted
 from isocenter.dicomweb.ranges import Span, parse
+from isocenter.web.conditional import Validator, check, etag, is_range_wanted
 
 # The date of the examples of RFC 9110.
 CHANGED = datetime(1994, 11, 15, 12, 45, 26, 500_000, tzinfo=UTC)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isocenter.dicomweb.media_types import MediaType, quoted
 from isocenter.errors import Malformed
+from isocenter.web.media_types import MediaType, quoted
 
 
 @pytest.mark.parametrize(

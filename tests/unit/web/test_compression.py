@@ -11,8 +11,8 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from isocenter.dicomweb.compression import Compression, accepts_gzip
-from isocenter.dicomweb.delivery import Stream
+from isocenter.web.compression import Compression, accepts_gzip
+from isocenter.web.delivery import Stream
 
 TEXT = b'{"00100010": {"vr": "PN"}}' * 4000
 

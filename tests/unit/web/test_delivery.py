@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from isocenter.dicomweb.delivery import SLICE, Stream
 from isocenter.errors import NotFound
+from isocenter.web.delivery import SLICE, Stream
 
 
 class Client:
