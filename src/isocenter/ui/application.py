@@ -5,7 +5,7 @@ from typing import Final
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,19 +17,9 @@ from isocenter.ui.faults import HANDLERS
 
 STATIC: Final = Path(__file__).parent / "static"
 
-ROUTES: Final = (
-    Route("/", worklist.show, name="studies"),
-    Route("/studies/{study}", study.show, name="study"),
-    Route("/studies/{study}/series/{series}/images", images.listed, name="images"),
-    Route(
-        "/studies/{study}/series/{series}/instances/{instance}/attributes",
-        attributes.show,
-        name="attributes",
-    ),
-    Route("/preferences", preferences.keep, methods=["POST"], name="preferences"),
-    Route("/patterns", patterns.show, name="patterns"),
-)
-"""Every page."""
+PAGES: Final = (worklist, study, images, attributes, preferences, patterns)
+"""The modules that have pages; the ``ROUTES`` of each say where."""
+ROUTES: Final = tuple(route for pages in PAGES for route in pages.ROUTES)
 
 # Nothing is run or shown but what we serve ourselves, so script in a patient's name stays text
 # even where escaping were forgotten. Thumbnails a page makes itself are blobs.

@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from isocenter.archive.metadata import Writer
 from isocenter.dicom import dictionary
@@ -145,3 +146,10 @@ def _matching(rows: Iterator[AttributeRow], wanted: str) -> Iterator[AttributeRo
             yield from above
             # They have been given, and are not given again.
             above = []
+
+
+ROUTES = (
+    Route(
+        "/studies/{study}/series/{series}/instances/{instance}/attributes", show, name="attributes"
+    ),
+)

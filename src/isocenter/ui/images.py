@@ -5,6 +5,7 @@ from typing import Any, Final
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from isocenter.storage.attributes import Level
 from isocenter.storage.query import Key
@@ -52,3 +53,6 @@ def _kind(sop_class: str, *, is_image: bool) -> str:
     if sop_class in _DOCUMENTS:
         return "document"
     return "image" if is_image else "card"
+
+
+ROUTES = (Route("/studies/{study}/series/{series}/images", listed, name="images"),)

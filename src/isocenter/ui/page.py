@@ -17,6 +17,9 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 THEMES: Final = ("dark", "light")
 """The first is the default: reading rooms are dark."""
 
+NAVIGATION: Final = (("/", "Studies"),)
+"""The pages that every page links to, and what they are called."""
+
 _environment = Environment(
     loader=FileSystemLoader(TEMPLATES),
     autoescape=True,
@@ -26,6 +29,7 @@ _environment = Environment(
     auto_reload=False,
 )
 _environment.globals["version"] = __version__
+_environment.globals["navigation"] = NAVIGATION
 
 
 def theme_of(request: Request) -> str:

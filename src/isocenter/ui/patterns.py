@@ -2,6 +2,7 @@
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from isocenter.ui.page import render
 from isocenter.ui.worklist import StudyRow
@@ -40,3 +41,6 @@ LONG = StudyRow(
 async def show(request: Request) -> Response:
     """GET /patterns."""
     return render(request, "patterns.html", {"rows": [STUDY, EMPTY, LONG]})
+
+
+ROUTES = (Route("/patterns", show, name="patterns"),)

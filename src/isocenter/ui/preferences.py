@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
 
 from isocenter.ui import forms
 from isocenter.ui.language import LANGUAGES
@@ -30,3 +31,6 @@ def _local(path: str, query: str) -> str:
     """A place among our pages, never elsewhere: ``//host`` would be."""
     path = "/" + path.lstrip("/\\")
     return f"{path}?{query}" if query else path
+
+
+ROUTES = (Route("/preferences", keep, methods=["POST"], name="preferences"),)

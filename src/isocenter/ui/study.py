@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from isocenter.archive.archive import Archive
 from isocenter.errors import NotFound
@@ -77,3 +78,6 @@ async def _priors(archive: Archive, study: dict[str, Any]) -> list[StudyRow]:
     found = map(row_of, await asking.some(archive, Level.STUDY, keys, MOST_PRIORS + 1))
     itself = text_of(study, asking.STUDY_UID)
     return [each for each in found if each.uid != itself][:MOST_PRIORS]
+
+
+ROUTES = (Route("/studies/{study}", show, name="study"),)

@@ -11,6 +11,7 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from isocenter.archive.archive import Archive
 from isocenter.storage.attributes import Level
@@ -138,3 +139,6 @@ def _query(filters: Filters, place: Place) -> Query:
 
 def _following(rows: Sequence[Match], shown: int) -> str:
     return Place(shown, rows[-1].position).written
+
+
+ROUTES = (Route("/", show, name="studies"),)
