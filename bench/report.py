@@ -44,6 +44,11 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
+def _line_of(cells: list[str]) -> tuple[str, str]:
+    """What tells a line from the others: what was measured, and beside whom."""
+    return cells[0], cells[2].rpartition("(")[2]
+
+
 HEADINGS = ["measured", "Isocenter", "the other", "ratio", "asked", "met"]
 
 
@@ -75,8 +80,11 @@ class Report:
         self.remarks.append(text)
         print(text, flush=True)
 
-    def table(self) -> str:
-        rows = [HEADINGS, *(result.cells() for result in self.results)]
+    def table(self, earlier: list[list[str]] | None = None) -> str:
+        """This run's lines, in the places of those of earlier runs that they are new values of."""
+        lines_of = {_line_of(row): row for row in earlier or []}
+        lines_of |= {_line_of(cells): cells for cells in (each.cells() for each in self.results)}
+        rows = [HEADINGS, *lines_of.values()]
         widths = [max(len(row[n]) for row in rows) for n in range(len(HEADINGS))]
         lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
                  for row in rows]  # fmt: skip
@@ -84,12 +92,19 @@ class Report:
         return "\n".join(lines)
 
     def record(self, document: Path = DOCUMENT) -> None:
-        """Put this run's table in the place the document keeps for it."""
+        """Put this run's lines into the table of the document; what it left out stays."""
         text = document.read_text(encoding="utf-8")
         before, _, rest = text.partition(START_MARK)
-        _, _, after = rest.partition(END_MARK)
-        remarks = "".join(f"\n- {remark}" for remark in self.remarks)
-        parts = [before, START_MARK, "\n", surroundings(), "\n\n", self.table(), "\n", remarks]
+        recorded, _, after = rest.partition(END_MARK)
+        earlier = [
+            [cell.strip() for cell in line.strip("| ").split(" |")] + [""] * len(HEADINGS)
+            for line in recorded.splitlines()
+            if line.startswith("| ") and not line.startswith(("| -", f"| {HEADINGS[0]}"))
+        ]
+        table = self.table([row[: len(HEADINGS)] for row in earlier])
+        kept = [line[2:] for line in recorded.splitlines() if line.startswith("- ")]
+        remarks = "".join(f"\n- {remark}" for remark in self.remarks or kept)
+        parts = [before, START_MARK, "\n", surroundings(), "\n\n", table, "\n", remarks]
         document.write_text("".join([*parts, "\n", END_MARK, after]), encoding="utf-8")
 
 
