@@ -41,7 +41,7 @@ WORKLIST, STUDY = "worklist", "study"
 
 def worklist_topic(filters: Filters, tongue: Language) -> str:
     """The topic of those who look at such a list."""
-    return f"{WORKLIST}:{tongue.code}:{filters.parameters}"
+    return f"{WORKLIST}:{tongue.code}:{filters.in_any_order.parameters}"
 
 
 def study_topic(uid: str) -> str:
@@ -167,14 +167,13 @@ class Arrivals:
         wanted = Key(asking.STUDY_UID, any_of=tuple(studies))
         query: Query = query_of(filters, wanted)
         assert query.level is Level.STUDY
-        rows = [
-            row_of(match.attributes) async for page in self._archive.search(query) for match in page
-        ]
-        shown = {row.uid for row in rows}
+        found = [match async for page in self._archive.search(query) for match in page]
+        rows = [(row_of(match.attributes), match.position[-1]) for match in found]
+        shown = {row.uid for row, _ in rows}
         return {
             "rows": [
-                {"study": row.uid, "row": made("_study_row.html", tongue, {"row": row})}
-                for row in rows
+                {"study": row.uid, "key": key, "row": made("_study_row.html", tongue, {"row": row})}
+                for row, key in rows
             ],
             "others": [each for each in studies if each not in shown],
         }

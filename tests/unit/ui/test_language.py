@@ -18,7 +18,7 @@ CATALOGS = sorted(language.LOCALES.glob("*.json"))
 
 def texts() -> set[str]:
     """All that templates say, and what code gives them to say."""
-    found = {*TITLES.values(), *filters.PERIODS.values()}
+    found = {*TITLES.values(), *filters.PERIODS.values(), *filters.ORDERS.values()}
     for path in TEMPLATES.glob("*.html"):
         found |= {ast.literal_eval(text) for text in SAID.findall(path.read_text("utf-8"))}
     return found
