@@ -3,9 +3,7 @@
 import os
 from pathlib import Path
 
-ROOT = Path(
-    os.environ.get("DICOM_CORPUS", Path(__file__).parents[1].parent / "shared" / "corpus")
-)
+ROOT = Path(os.environ.get("DICOM_CORPUS", Path(__file__).parents[1].parent / "shared" / "corpus"))
 REASON = "the corpus is not there (../shared/corpus, or DICOM_CORPUS)"
 
 
