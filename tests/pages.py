@@ -50,7 +50,7 @@ FILTERS: Final = (
 PAGES: Final = (
     Page("/", FILTERS),
     Page("/studies/{study}", ("series",)),
-    Page("/studies/{study}/series/{series}/instances/{instance}/attributes", ("text",)),
+    Page("/studies/{study}/series/{series}/instances/{instance}/attributes", ("find",)),
     Page("/patterns"),
 )
 """What a reader sees, each with something on it where ``hostile`` is stored."""
