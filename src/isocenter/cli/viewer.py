@@ -43,10 +43,10 @@ def viewer(
 
 def _install(folder: Path, source: Path | None, registry: str | None) -> None:
     from isocenter.ohif import installation
-    from isocenter.ohif.package import SIZE
+    from isocenter.ohif.package import PACKAGE
 
-    with progress("fetching", SIZE) as steps:
-        installation.install(folder, source, registry, steps.step)
+    with progress("fetching", PACKAGE.size) as steps:
+        installation.install(folder, source, registry, step=steps.step)
     _status(folder)
 
 

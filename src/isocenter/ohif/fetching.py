@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from isocenter.errors import Malformed, NotFound, Unavailable
-from isocenter.ohif.package import NAME, PATH, SIZE, VERSION, is_whole
+from isocenter.ohif.package import NAME, PATH, VERSION, Pinned
 
 PATIENCE: Final = 60.0
 """Seconds to wait for more of it."""
@@ -43,21 +43,21 @@ def registry_of_npm() -> str:
     return asked.stdout.strip()
 
 
-def fetch(registry: str, into: Path, step: Step) -> None:
-    """Get the package into the file ``into``; what is there of it already is not asked for again.
+def fetch(package: Pinned, registry: str, into: Path, step: Step) -> None:
+    """Get ``package`` into the file ``into``; what is there of it already is not asked for again.
 
     Raises: Malformed, Unavailable.
     """
     url = _url(registry)
-    if into.is_file() and into.stat().st_size >= SIZE:
-        if is_whole(into):
+    if into.is_file() and into.stat().st_size >= package.size:
+        if package.is_at(into):
             return
         into.unlink()
     start = into.stat().st_size if into.is_file() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})  # noqa: S310 - the scheme is checked
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310 - as above
-            _keep(answer, into, start if answer.status == 206 else 0, step)
+            _keep(answer, into, start if answer.status == 206 else 0, package.size, step)
     except urllib.error.HTTPError as error:
         raise Unavailable(f"the registry answers {error.code} for {PATH}") from error
     except (OSError, http.client.HTTPException) as error:
@@ -74,11 +74,11 @@ def _url(registry: str) -> str:
     return registry.rstrip("/") + PATH
 
 
-def _keep(answer: http.client.HTTPResponse, into: Path, start: int, step: Step) -> None:
-    """Write what comes behind the first ``start`` bytes; no more than the package has."""
+def _keep(answer: http.client.HTTPResponse, into: Path, start: int, size: int, step: Step) -> None:
+    """Write what comes behind the first ``start`` bytes; no more than ``size`` in all."""
     with into.open("ab" if start else "wb") as file:
         step(start)
-        left = SIZE - start
+        left = size - start
         while left > 0 and (piece := answer.read(min(PIECE, left))):
             file.write(piece)
             left -= len(piece)

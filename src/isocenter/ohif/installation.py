@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from isocenter.errors import Malformed, Unavailable
 from isocenter.ohif import adapting, fetching, unpacking
 from isocenter.ohif.fetching import Step
-from isocenter.ohif.package import VERSION, demand
+from isocenter.ohif.package import PACKAGE, VERSION, Pinned
 from isocenter.storage.lock import FolderLock
 
 REVISION: Final = 1
@@ -59,17 +59,24 @@ def find(viewers: Path) -> Installed | None:
     folder = viewers / NAME
     try:
         listed = json.loads((folder / LIST).read_bytes())
+        files = {name: File(**each) for name, each in listed["files"].items()}
+        return Installed(folder, listed["entry"], files)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise Unavailable(
             f"the viewer in {folder} cannot be read: remove and install it"
         ) from error
-    files = {name: File(**each) for name, each in listed["files"].items()}
-    return Installed(folder, listed["entry"], files)
 
 
-def install(viewers: Path, source: Path | None, registry: str | None, step: Step) -> Installed:
+def install(
+    viewers: Path,
+    source: Path | None = None,
+    registry: str | None = None,
+    *,
+    step: Step = lambda _: None,
+    pinned: Pinned = PACKAGE,
+) -> Installed:
     """Put the viewer in place; nothing is done where it is there already.
 
     It comes from the file ``source``, or else from ``registry``, or else from the one npm is set
@@ -78,17 +85,17 @@ def install(viewers: Path, source: Path | None, registry: str | None, step: Step
     with _locked(viewers):
         if (installed := find(viewers)) is not None:
             return installed
-        package = viewers / f"{NAME}.tgz.part" if source is None else source
+        part = viewers / f"{NAME}.tgz.part"
         if source is None:
-            fetching.fetch(registry or fetching.registry_of_npm(), package, step)
-        _demand(package, is_ours=source is None)
+            fetching.fetch(pinned, registry or fetching.registry_of_npm(), part, step)
+        package = source or part
+        _demand(pinned, package, is_ours=source is None)
         made = viewers / f"{NAME}.new"
         _remove(made)
         _unpack(package, made)
         made.rename(viewers / NAME)
         _sync(viewers)
-        if source is None:
-            package.unlink()
+        part.unlink(missing_ok=True)
         found = find(viewers)
         assert found is not None
         return found
@@ -114,9 +121,9 @@ def _locked(viewers: Path) -> Iterator[None]:
             raise Unavailable(f"{viewers} cannot be written: {error.strerror}") from error
 
 
-def _demand(package: Path, *, is_ours: bool) -> None:
+def _demand(pinned: Pinned, package: Path, *, is_ours: bool) -> None:
     try:
-        demand(package)
+        pinned.demand(package)
     except Malformed:
         if is_ours:  # it would be taken for what has come so far
             package.unlink(missing_ok=True)
@@ -130,9 +137,9 @@ def _unpack(package: Path, folder: Path) -> None:
     folder.mkdir()
     for path, content in unpacking.files_of(package):
         if path == LICENCE:
-            _write(folder / LICENCE, content.read())
+            _write(folder / LICENCE, content)
         elif path == f"{adapting.ROOT}index.html":
-            entry = adapting.entry_of(content.read())
+            entry = adapting.entry_of(content)
         elif (name := adapting.name_of(path)) is not None:
             files[name] = _kept(folder / name, name, content)
     if entry not in files:
@@ -143,8 +150,8 @@ def _unpack(package: Path, folder: Path) -> None:
         _sync(each)
 
 
-def _kept(file: Path, name: str, content: IO[bytes]) -> File:
-    data = adapting.adapted(name, content.read())
+def _kept(file: Path, name: str, content: bytes) -> File:
+    data = adapting.adapted(name, content)
     file.parent.mkdir(parents=True, exist_ok=True)
     _write(file, data)
     is_compressed = file.suffix in _TEXT and len(data) >= SMALLEST

@@ -76,7 +76,7 @@ class Viewer:
     """Serves the viewer that is installed in a folder of viewers."""
 
     def __init__(self, viewers: Path, otherwise: ASGIApp) -> None:
-        """``otherwise``: what answers while no viewer is installed."""
+        """``otherwise``: what answers, at ``/ohif``, while no viewer is installed."""
         self._viewers = viewers
         self._otherwise = otherwise
         self._installed: Installed | None = None
@@ -101,7 +101,7 @@ class Viewer:
         """Answer a request for what stands at ``PATHS``."""
         installed = self._find()
         if installed is None:
-            await self._otherwise(scope, receive, send)
+            await self._otherwise({**scope, "path": f"{_prefix(scope)}/ohif"}, receive, send)
             return
         answer = _answer(Request(scope), installed)
         answer.headers.setdefault("content-security-policy", POLICY)
@@ -115,19 +115,19 @@ def _answer(request: Request, installed: Installed) -> Response:
         return PlainTextResponse("this is only read", 405, {"allow": "GET, HEAD"})
     name = request.path_params.get("path", "")
     if name == CONFIGURATION:
-        told = configuration.script(_prefix(request))
+        told = configuration.script(_prefix(request.scope))
         return Response(told, media_type="text/javascript; charset=utf-8")
     if (file := installed.files.get(name)) is not None:
         return _file(request, installed.folder / name, name, file)
     if _ASSET.fullmatch(name):
         return PlainTextResponse("the viewer has no such file", 404)
-    page = _PAGE.format(base=f"{_prefix(request)}/ohif/", entry=installed.entry)
+    page = _PAGE.format(base=f"{_prefix(request.scope)}/ohif/", entry=installed.entry)
     return Response(page, media_type="text/html; charset=utf-8")
 
 
-def _prefix(request: Request) -> str:
+def _prefix(scope: Scope) -> str:
     """The path below which a proxy we trust serves us: of harmless characters only."""
-    return str(request.scope.get("root_path", ""))
+    return str(scope.get("root_path", ""))
 
 
 def _file(request: Request, path: Path, name: str, file: File) -> Response:

@@ -5,7 +5,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from isocenter.errors import Malformed
 
@@ -16,7 +16,7 @@ LARGEST_OF_ALL: Final = 512 << 20
 _NAME: Final = re.compile(r"(?:[A-Za-z0-9_@-][A-Za-z0-9_.@-]*/)*[A-Za-z0-9_@-][A-Za-z0-9_.@-]*")
 
 
-def files_of(package: Path) -> Iterator[tuple[str, IO[bytes]]]:
+def files_of(package: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the path within the package, and the content, of each file. Raises: Malformed."""
     total = 0
     try:
@@ -29,6 +29,6 @@ def files_of(package: Path) -> Iterator[tuple[str, IO[bytes]]]:
                 content = archive.extractfile(member) if member.isreg() else None
                 # Links, devices and paths that lead elsewhere are nobody's business here.
                 if content is not None and _NAME.fullmatch(name):
-                    yield name, content
+                    yield name, content.read()
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise Malformed(f"the package cannot be unpacked: {error}") from error
