@@ -51,6 +51,7 @@ PAGES: Final = (
     Page("/", FILTERS),
     Page("/studies/{study}", ("series",)),
     Page("/studies/{study}/series/{series}/instances/{instance}/attributes", ("find",)),
+    Page("/administration"),
     Page("/patterns"),
 )
 """What a reader sees, each with something on it where ``hostile`` is stored."""
