@@ -14,6 +14,7 @@ from isocenter import __version__
 from isocenter.archive.archive import Archive
 from isocenter.config import Config
 from isocenter.ui import (
+    administration,
     attributes,
     events,
     images,
@@ -30,6 +31,7 @@ STATIC: Final = Path(__file__).parent / "static"
 
 PAGES: Final = (
     worklist,
+    administration,
     events,
     study,
     images,
