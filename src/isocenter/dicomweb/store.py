@@ -12,13 +12,14 @@ from starlette.responses import Response
 from isocenter.archive.archive import Archive
 from isocenter.archive.upload import Expected
 from isocenter.config import Config
-from isocenter.dicomweb import addresses, apart, bodies, intake, metadata_bodies, non_patient
+from isocenter.dicomweb import addresses, apart, intake, metadata_bodies, non_patient
 from isocenter.dicomweb.intake import Intake
 from isocenter.dicomweb.metadata_bodies import MODELS
 from isocenter.dicomweb.negotiation import DICOM, DICOM_JSON, DICOM_XML, Chosen, Offer, choose
 from isocenter.dicomweb.receipt import Receipt
 from isocenter.dicomweb.resources import Method, Resource
 from isocenter.errors import IsocenterError, Malformed
+from isocenter.web import bodies
 from isocenter.web.media_types import MediaType
 
 log = logging.getLogger(__name__)
