@@ -21,6 +21,7 @@ from isocenter.ui import (
     patterns,
     preferences,
     study,
+    upload,
     viewers,
     worklist,
 )
@@ -33,6 +34,7 @@ PAGES: Final = (
     worklist,
     administration,
     events,
+    upload,
     study,
     images,
     attributes,
@@ -79,6 +81,7 @@ def application(
     serving.state.config = config
     serving.state.has_ohif = has_ohif
     serving.state.arrivals = Arrivals(archive)
+    serving.state.doorway = upload.Doorway()
     return serving
 
 
