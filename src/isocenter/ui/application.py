@@ -80,7 +80,7 @@ def application(
     serving.state.archive = archive
     serving.state.config = config
     serving.state.has_ohif = has_ohif
-    serving.state.arrivals = Arrivals(archive)
+    serving.state.arrivals = Arrivals(archive, has_ohif)
     serving.state.doorway = upload.Doorway()
     return serving
 

@@ -4,7 +4,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from isocenter.archive.importing import Fate, Imported
 from isocenter.ui.page import render
+from isocenter.ui.report import Report
 from isocenter.ui.worklist import StudyRow
 
 STUDY = StudyRow(
@@ -40,7 +42,18 @@ LONG = StudyRow(
 
 async def show(request: Request) -> Response:
     """GET /patterns."""
-    return render(request, "patterns.html", {"rows": [STUDY, EMPTY, LONG]})
+    return render(request, "patterns.html", {"rows": [STUDY, EMPTY, LONG], "report": _report()})
+
+
+def _report() -> Report:
+    report = Report()
+    for name, fate, reason in (
+        ("CD/IMAGES/I1", Fate.STORED, ""),
+        ("CD/IMAGES/I2", Fate.ALREADY_THERE, ""),
+        ("CD/IMAGES/<b>" + "long " * 40, Fate.REFUSED, "data set is cut short (at byte 162)"),
+    ):
+        report.add(Imported(name, 1, fate, reason))
+    return report
 
 
 ROUTES = (Route("/patterns", show, name="patterns"),)
