@@ -131,6 +131,7 @@ class Node:
                 },
             )
             await archive.worklist.close()
+            archive.live.close()  # who looks on would never end by itself
             await asyncio.gather(
                 server.drain(config.shutdown_timeout),
                 *(each.drain(config.shutdown_timeout) for each in gates),

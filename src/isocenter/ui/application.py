@@ -13,12 +13,33 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from isocenter import __version__
 from isocenter.archive.archive import Archive
 from isocenter.config import Config
-from isocenter.ui import attributes, images, patterns, preferences, study, viewers, worklist
+from isocenter.ui import (
+    administration,
+    attributes,
+    events,
+    images,
+    patterns,
+    preferences,
+    study,
+    viewers,
+    worklist,
+)
+from isocenter.ui.arrivals import Arrivals
 from isocenter.ui.faults import HANDLERS
 
 STATIC: Final = Path(__file__).parent / "static"
 
-PAGES: Final = (worklist, study, images, attributes, preferences, patterns, viewers)
+PAGES: Final = (
+    worklist,
+    administration,
+    events,
+    study,
+    images,
+    attributes,
+    preferences,
+    patterns,
+    viewers,
+)
 """The modules that have pages; the ``ROUTES`` of each say where."""
 ROUTES: Final = tuple(route for pages in PAGES for route in pages.ROUTES)
 
@@ -57,6 +78,7 @@ def application(
     serving.state.archive = archive
     serving.state.config = config
     serving.state.has_ohif = has_ohif
+    serving.state.arrivals = Arrivals(archive)
     return serving
 
 
