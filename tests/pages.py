@@ -45,25 +45,34 @@ class Form:
 
 FILTERS: Final = (
     "name", "id", "accession", "period", "since", "until", "modality", "description",
-    "institution", "after",
+    "institution", "order", "after",
 )  # fmt: skip
 
 PAGES: Final = (
     Page("/", FILTERS),
     Page("/studies/{study}", ("series",)),
     Page("/studies/{study}/series/{series}/instances/{instance}/attributes", ("find",)),
+    Page("/upload"),
     Page("/administration"),
     Page("/patterns"),
 )
 """What a reader sees, each with something on it where ``hostile`` is stored."""
 
-DATA: Final = (Page("/studies/{study}/series/{series}/images"), Page("/ohif", status=404))
+DATA: Final = (
+    Page("/studies/{study}/series/{series}/images"),
+    Page("/upload/studies", ("study",)),
+    Page("/ohif", status=404),
+)
 """What pages ask for by themselves; and where, on a server with a viewer, that one is."""
 
 STREAMS: Final = (Page("/events"),)
 """What does not end; each has tests of its own."""
 
-FORMS: Final = (Form("/preferences", {"theme": "light", "back": "/"}),)
+FORMS: Final = (
+    Form("/preferences", {"theme": "light", "back": "/"}),
+    Form("/upload", {"files": "text"}),
+    Form("/upload/file", {"name": "text"}),
+)
 """What changes something."""
 
 
