@@ -202,6 +202,26 @@ class ImagingConfig:
     """One that takes longer over a frame is ended, and the frame is refused."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobsConfig:
+    """What is done in the background, such as sending to a peer."""
+
+    workers: Annotated[int, Span(1, 64)] = 2
+    """Jobs that run at once."""
+
+    attempts: Annotated[int, Span(1, 10_000)] = 20
+    """How often in a row a job may get nowhere before it has failed."""
+
+    pause: Seconds = 10.0
+    """Before a job is tried a second time; twice as long before each further time."""
+
+    longest_pause: Seconds = 1800.0
+    """Before a job is tried again, at most."""
+
+    retention: Annotated[float, Span(0, 10 * 366 * 24 * 3600)] = 30 * 24 * 3600.0
+    """How long a job that is done, failed or canceled stays in the list."""
+
+
 Lossless = Literal[
     "rle",
     "jpeg-lossless",
@@ -275,8 +295,10 @@ class Config:
     dicomweb: DicomwebConfig = DicomwebConfig()
     fhir: FhirConfig = FhirConfig()
     imaging: ImagingConfig = ImagingConfig()
+    jobs: JobsConfig = JobsConfig()
     peer: tuple[Address, ...] = ()
-    """The applications we know: C-MOVE destinations, and who may call if ``known_callers_only``."""
+    """The applications we know: where instances may be sent, and who may call if
+    ``known_callers_only``."""
 
     compression: tuple[CompressionRule, ...] = ()
     """What is to be compressed without loss. Without a rule, everything stays as it came."""

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from isocenter.app.http import Gate, HttpListener, application
+from isocenter.app.runner import Runner
+from isocenter.archive import send_requests
 from isocenter.archive.archive import Archive
 from isocenter.archive.compression_policy import CompressionPolicy
 from isocenter.config import Config, DimseConfig
@@ -24,6 +26,7 @@ from isocenter.errors import Unavailable
 from isocenter.fhir import routing as fhir
 from isocenter.imaging.workers import Workers
 from isocenter.services import providers
+from isocenter.services.send_jobs import SendJobs
 from isocenter.services.status import response_of
 from isocenter.services.store import StoreProvider
 from isocenter.storage.lock import FolderLock
@@ -111,7 +114,7 @@ class Node:
                 },
             )
             await archive.worklist.start(peer.ae_title for peer in config.peer)
-            async with _compressing(archive, config):
+            async with _compressing(archive, config), _running_jobs(archive, config):
                 await self._stop.wait()
         finally:
             self.state = "draining"
@@ -123,6 +126,7 @@ class Node:
                     "requests": sum(each.under_way for each in gates),
                 },
             )
+            archive.jobs.close()
             await archive.worklist.close()
             await asyncio.gather(
                 server.drain(config.shutdown_timeout),
@@ -148,6 +152,21 @@ async def _compressing(archive: Archive, config: Config) -> AsyncIterator[None]:
     finally:
         await policy.close()
         await asyncio.to_thread(codecs.close)
+
+
+@asynccontextmanager
+async def _running_jobs(archive: Archive, config: Config) -> AsyncIterator[None]:
+    """Run jobs, beginning with those that the process before us left."""
+    limits, timeouts = limits_of(config.dimse), timeouts_of(config.dimse)
+    sending = SendJobs(archive, config.peer, config.aet, limits, timeouts)
+    runner = Runner(archive.jobs, {send_requests.KIND: sending}, config.jobs)
+    # We hold the lock of the folder: nobody else can be running any.
+    await archive.jobs.take_back()
+    await runner.start()
+    try:
+        yield
+    finally:
+        await runner.close()
 
 
 def _dimse_server(archive: Archive, config: Config) -> DimseServer:

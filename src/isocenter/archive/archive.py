@@ -16,6 +16,7 @@ from isocenter.archive.films import Films, group_of
 from isocenter.archive.frame_conversion import FrameConversions
 from isocenter.archive.frames import OpenInstances
 from isocenter.archive.ingest import Announced, Ingest, Reception
+from isocenter.archive.jobs import Jobs
 from isocenter.archive.metadata import Metadata
 from isocenter.archive.rendering import Renderings
 from isocenter.archive.retrieve import Opened, close_unused
@@ -59,6 +60,7 @@ class Archive:
         self._workers = workers
         self.ingest = Ingest(store, index, copies, workers, config)
         self.worklist = Worklist(index.worklist, config)
+        self.jobs = Jobs(index.jobs)
         self.admission = self.ingest.admission
         self.budget = Budget()
         self.commitments = Commitments(index.commitments, self, self.admission, config)

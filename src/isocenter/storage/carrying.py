@@ -20,13 +20,17 @@ TABLES: Final = (
     schema.workitem_event,
     schema.workitem_delivery,
     schema.event_cursor,
+    schema.job,
+    schema.job_outcome,
 )
 """What cannot be made anew, those first that others refer to."""
 _COUNTERS: Final = ("next_key", "next_event")
 
 
 def carry_over(former: Path, made: Path) -> bool:
-    """Copy the worklist from the index ``former`` into ``made``; nobody has either open.
+    """Copy worklist, commitments and jobs from the index ``former`` into ``made``.
+
+    Nobody has either open.
 
     False, where that cannot be read; then nothing is copied.
     """
