@@ -12,12 +12,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from isocenter import __version__
 from isocenter.archive.archive import Archive
 from isocenter.config import Config
-from isocenter.ui import attributes, images, patterns, preferences, study, worklist
+from isocenter.ui import (
+    attributes,
+    images,
+    jobs,
+    patterns,
+    preferences,
+    send,
+    study,
+    worklist,
+)
 from isocenter.ui.faults import HANDLERS
 
 STATIC: Final = Path(__file__).parent / "static"
 
-PAGES: Final = (worklist, study, images, attributes, preferences, patterns)
+PAGES: Final = (worklist, study, images, attributes, send, jobs, preferences, patterns)
 """The modules that have pages; the ``ROUTES`` of each say where."""
 ROUTES: Final = tuple(route for pages in PAGES for route in pages.ROUTES)
 

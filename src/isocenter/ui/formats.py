@@ -5,7 +5,7 @@ Source: PS3.5 6.2 (DA, TM, PN).
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from isocenter.ui.language import Language
@@ -36,6 +36,15 @@ class Formats:
         """A time (TM), to the minute."""
         found = _TIME.match(value)
         return f"{found[1]}:{found[2]}" if found else value
+
+    def moment(self, at: int) -> str:
+        """A time of our own, in microseconds since 1970, to the minute, as it is here."""
+        here = datetime.fromtimestamp(at / 1e6).astimezone()
+        return f"{_DATES[self.language.code].format(here)} {here:%H:%M}"
+
+    def instant(self, at: int) -> str:
+        """The same for programs (HTML ``time``)."""
+        return datetime.fromtimestamp(at / 1e6, UTC).isoformat(timespec="seconds")
 
     def name(self, value: str) -> str:
         """A person's name (PN): of its three forms the first that is there."""

@@ -17,7 +17,7 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 THEMES: Final = ("dark", "light")
 """The first is the default: reading rooms are dark."""
 
-NAVIGATION: Final = (("/", "Studies"),)
+NAVIGATION: Final = (("/", "Studies"), ("/administration/jobs", "Jobs"))
 """The pages that every page links to, and what they are called."""
 
 _environment = Environment(
