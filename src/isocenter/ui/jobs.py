@@ -154,22 +154,23 @@ def _number(request: Request) -> int:
 
 async def cancel(request: Request) -> Response:
     """POST /administration/jobs/{job}/cancel."""
+    given = dict(await forms.fields(request))
     job = await asking.archive_of(request).jobs.cancel(_number(request))
-    return await _back(request, job)
+    return _back(given, job)
 
 
 async def retry(request: Request) -> Response:
     """POST /administration/jobs/{job}/retry."""
-    job = await asking.archive_of(request).jobs.retry(_number(request))
-    return await _back(request, job)
-
-
-async def _back(request: Request, job: Job) -> Response:
-    """To the page that the form was on."""
     given = dict(await forms.fields(request))
-    state = given.get("state", "")
+    job = await asking.archive_of(request).jobs.retry(_number(request))
+    return _back(given, job)
+
+
+def _back(given: Mapping[str, str], job: Job) -> Response:
+    """To the page that the form was on."""
     if given.get("from") == "job":
         return RedirectResponse(f"{PATH}/{job.number}", 303)
+    state = given.get("state", "")
     return RedirectResponse(f"{PATH}?state={state}" if state in STATES else PATH, 303)
 
 

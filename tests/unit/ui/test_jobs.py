@@ -178,7 +178,7 @@ async def test_a_job_is_canceled_and_tried_again_by_forms(
     (job,) = await enqueue(archive)
 
     canceled = await browser.post(f"{JOBS}/{job.number}/cancel", data={"state": "waiting"})
-    again = await browser.post(f"{JOBS}/{job.number}/cancel", data={})
+    again = await browser.post(f"{JOBS}/{job.number}/cancel", data={"state": "x"})
     retried = await browser.post(f"{JOBS}/{job.number}/retry", data={"from": "job"})
 
     assert (canceled.status_code, canceled.headers["location"]) == (303, f"{JOBS}?state=waiting")
