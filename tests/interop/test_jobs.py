@@ -3,6 +3,7 @@
 What the peer acknowledged is not sent again; what it did not, is: whatever ends in between.
 """
 
+import json
 import re
 import threading
 import time
@@ -18,7 +19,7 @@ from pynetdicom import AE, StoragePresentationContexts, evt
 
 from instances import Instance, as_instance, ct_template, make_study
 from peers import Isocenter, Orthanc, Peer, free_port
-from programs import PeerFactory, ServerFactory, Tool
+from programs import Command, PeerFactory, ServerFactory, Tool
 from questions import store_all
 
 PATIENCE = 60.0
@@ -285,3 +286,56 @@ def test_strangers_pages_cannot_have_anything_sent(
     )
 
     assert answer.status_code == 403
+
+
+def test_jobs_are_listed_and_stopped_from_the_command_line_while_a_server_runs(
+    start_server: ServerFactory, workstation: Workstation, isocenter: Command
+) -> None:
+    server = start_server(peers=[workstation.address])
+    study = make_study(3)
+    store_all(server, study)
+    job = send(server, study[0].study, "WORKSTATION")
+    wait_for(server, job, lambda state: "cannot connect" in state.page)
+    where = ("--data", server.data)
+    at = ("--http-port", str(server.http_port))
+
+    listed = isocenter("jobs", *where).stdout.splitlines()
+    canceled = isocenter("jobs", "cancel", str(job), *where, *at).stdout
+    again = isocenter("jobs", "cancel", str(job), *where, *at, expect=1)
+    nowhere = isocenter("jobs", "retry", str(job), *where, "--http-port", "1", expect=1)
+    with workstation.up():
+        isocenter("jobs", "retry", str(job), *where, *at)
+        state = wait_for(server, job, ended)
+
+    assert listed[0].split()[:3] == ["JOB", "STATE", "WHAT"]
+    assert listed[1].split()[:5] == [str(job), "waiting", "send", "to", "WORKSTATION"]
+    assert "state      canceled" in canceled
+    assert "ended" in again.stderr
+    assert "--http-port" in nowhere.stderr
+    assert (state.state, set(workstation.acknowledged)) == ("done", uids(study))
+
+
+def test_jobs_are_told_to_go_on_from_the_command_line_without_a_server(
+    start_server: ServerFactory, workstation: Workstation, isocenter: Command
+) -> None:
+    server = start_server(peers=[workstation.address])
+    study = make_study(3)
+    store_all(server, study)
+    job = send(server, study[0].study, "WORKSTATION")
+    wait_for(server, job, lambda state: "cannot connect" in state.page)
+    server.stop()
+    where = ("--data", server.data)
+
+    isocenter("jobs", "cancel", str(job), *where)
+    shown = json.loads(isocenter("jobs", "show", str(job), "--json", *where).stdout)
+    none = isocenter("jobs", "list", "--state", "running", *where).stdout
+    missing = isocenter("jobs", "show", "999999", *where, expect=1).stderr
+    isocenter("jobs", "retry", str(job), *where)
+    with workstation.up():
+        server.start()
+        state = wait_for(server, job, ended)
+
+    assert (shown["number"], shown["state"], shown["total"]) == (job, "canceled", 3)
+    assert none == ""
+    assert "no such job" in missing
+    assert state.state == "done"
