@@ -9,7 +9,6 @@ import re
 import tomllib
 import types
 import typing
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
@@ -20,7 +19,7 @@ import platformdirs
 
 from isocenter.address import Address, ae_title
 from isocenter.errors import IsocenterError, Malformed
-from isocenter.setting import Count, Port, Seconds, Span, Text, read
+from isocenter.setting import Count, Port, Seconds, Span, Text, lines_of, read
 
 T = TypeVar("T")
 ENVIRONMENT_PREFIX = "ISOCENTER_"
@@ -222,6 +221,17 @@ class JobsConfig:
     """How long a job that is done, failed or canceled stays in the list."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewerConfig:
+    """The viewer OHIF, served at ``/ohif`` where it is installed."""
+
+    folder: Path = field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("isocenter-viewers", False))
+    )
+    """The folder that ``isocenter viewer install`` installs it in, and the server serves it from.
+    All servers of a machine may share it."""
+
+
 Lossless = Literal[
     "rle",
     "jpeg-lossless",
@@ -296,6 +306,7 @@ class Config:
     fhir: FhirConfig = FhirConfig()
     imaging: ImagingConfig = ImagingConfig()
     jobs: JobsConfig = JobsConfig()
+    viewer: ViewerConfig = field(default_factory=ViewerConfig)
     peer: tuple[Address, ...] = ()
     """The applications we know: where instances may be sent, and who may call if
     ``known_callers_only``."""
@@ -407,7 +418,7 @@ class _Settings:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             self.fault(str(file), str(error))
             return
-        lines = _lines_of(text)
+        lines = lines_of(text)
 
         def where(path: tuple[str, ...]) -> str:
             line = next(
@@ -548,26 +559,6 @@ TABLES: Mapping[str, type] = types.MappingProxyType(
     {"peer": Address, "compression": CompressionRule}
 )
 """What there may be several of, each with a table of its own."""
-
-_HEADER = re.compile(r"^\s*\[{1,2}\s*([A-Za-z0-9_.\- ]+?)\s*\]{1,2}")
-_KEY = re.compile(r"^\s*([A-Za-z0-9_.\-]+)\s*=")
-
-
-def _lines_of(text: str) -> dict[tuple[str, ...], int]:
-    """Where each setting stands; tomllib does not tell."""
-    lines: dict[tuple[str, ...], int] = {}
-    section: tuple[str, ...] = ()
-    entries = Counter[tuple[str, ...]]()
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := _HEADER.match(line):
-            section = tuple(part.strip() for part in header[1].split("."))
-            lines.setdefault(section, number)
-            if line.lstrip().startswith("[["):
-                lines[(*section, str(entries[section]))] = number
-                entries[section] += 1
-        elif key := _KEY.match(line):
-            lines[(*section, *key[1].split("."))] = number
-    return lines
 
 
 def documented() -> Iterator[tuple[str, str, str]]:

@@ -1,7 +1,9 @@
 """One setting: the kinds of values there are, and reading them from a file or from text."""
 
+import re
 import types
 import typing
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,3 +86,24 @@ def _from_text(text: str, hint: type) -> Any:
         return hint(text)
     except ValueError:
         raise ValueError(f"expected a number, not {str(text)!r}") from None
+
+
+_HEADER = re.compile(r"^\s*\[{1,2}\s*([A-Za-z0-9_.\- ]+?)\s*\]{1,2}")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_.\-]+)\s*=")
+
+
+def lines_of(text: str) -> dict[tuple[str, ...], int]:
+    """Where each setting of a TOML file stands; tomllib does not tell."""
+    lines: dict[tuple[str, ...], int] = {}
+    section: tuple[str, ...] = ()
+    entries = Counter[tuple[str, ...]]()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.match(line):
+            section = tuple(part.strip() for part in header[1].split("."))
+            lines.setdefault(section, number)
+            if line.lstrip().startswith("[["):
+                lines[(*section, str(entries[section]))] = number
+                entries[section] += 1
+        elif key := _KEY.match(line):
+            lines[(*section, *key[1].split("."))] = number
+    return lines

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 from pynetdicom import AE, StoragePresentationContexts, evt
 
@@ -82,7 +83,7 @@ def test_a_study_is_sent_and_its_progress_seen_as_it_happens(tab: Tab, workstati
     expect(row.get_by_role("progressbar")).to_have_attribute("value", "12")
     expect(row.get_by_role("button")).to_have_count(0)
     expect(page.get_by_role("link", name="Done 1")).to_be_visible()
-    assert len(tab.asked_for("/administration/jobs/events")) == 2
+    assert len(tab.asked_for("/events?topic=jobs")) == 2
 
 
 def test_a_job_that_waits_for_its_peer_is_canceled_and_tried_again(tab: Tab) -> None:
@@ -113,6 +114,25 @@ def test_new_jobs_appear_in_the_list_by_themselves(tab: Tab) -> None:
     ask(tab, study[0].study)
 
     expect(page.locator("tbody tr")).to_have_count(before + 1)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_axe_finds_nothing_serious_where_there_are_jobs(tab: Tab, theme: str) -> None:
+    study = make_study(2)
+    store_all(tab.server, study)
+    ask(tab, study[0].study)
+    cookie = {"name": "theme", "value": theme, "url": tab.server.url}
+    tab.page.context.add_cookies([cookie])  # type: ignore[list-item]
+    page = tab.page
+    page.goto(f"{tab.server.url}/administration/jobs")
+    job = page.locator("tbody a").first.get_attribute("href")
+    for width in (360, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        for path in (job, "/administration/jobs", f"/studies/{study[0].study}/send"):
+            page.goto(f"{tab.server.url}{path}")
+            found = Axe().run(page).response["violations"]
+            assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_everything_works_without_script(tab: Tab, workstation: Gate) -> None:

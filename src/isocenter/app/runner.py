@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from isocenter.archive.job_rules import LeaseLost, Patience
-from isocenter.archive.jobs import WORK, Jobs
+from isocenter.archive.jobs import Jobs
 from isocenter.config import JobsConfig
 from isocenter.errors import IsocenterError, NotFound, Unavailable
 from isocenter.storage.job_records import Job, Settled
@@ -114,7 +114,7 @@ class Runner:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _claim_all(self) -> None:
-        with self._jobs.listening(WORK) as rung:
+        with self._jobs.awaiting_work() as rung:
             while True:
                 rung.clear()
                 try:

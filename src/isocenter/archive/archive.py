@@ -17,6 +17,7 @@ from isocenter.archive.frame_conversion import FrameConversions
 from isocenter.archive.frames import OpenInstances
 from isocenter.archive.ingest import Announced, Ingest, Reception
 from isocenter.archive.jobs import Jobs
+from isocenter.archive.live import Live
 from isocenter.archive.metadata import Metadata
 from isocenter.archive.rendering import Renderings
 from isocenter.archive.retrieve import Opened, close_unused
@@ -60,7 +61,6 @@ class Archive:
         self._workers = workers
         self.ingest = Ingest(store, index, copies, workers, config)
         self.worklist = Worklist(index.worklist, config)
-        self.jobs = Jobs(index.jobs)
         self.admission = self.ingest.admission
         self.budget = Budget()
         self.commitments = Commitments(index.commitments, self, self.admission, config)
@@ -69,6 +69,8 @@ class Archive:
         self.conversions = FrameConversions(self.imaging)
         self.renderings = Renderings(index, self.opened, self.imaging)
         self.anonymizer = Anonymizer(folder, self.opened, workers)
+        self.live = Live()
+        self.jobs = Jobs(index.jobs, self.live)
         self._filming = Workers(
             max(1, self.imaging.count // 2), memory=imaging.memory, patience=imaging.patience
         )
@@ -130,6 +132,7 @@ class Archive:
 
     async def close(self) -> None:
         """Finish what was begun, then close."""
+        self.live.close()
         await self.commitments.close()
         await self.films.close()
         self.opened.close()

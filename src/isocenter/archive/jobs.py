@@ -2,9 +2,10 @@
 
 A job is a row: it outlasts the process that enqueued it and the one that runs it. Nothing looks
 for work at intervals: who enqueues rings a bell, and for what is due later there is a timer. The
-bell is heard in this process alone.
+bell is heard in this process alone, and so is what is told of jobs.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,13 +15,14 @@ from typing import Any, Final
 from isocenter.archive import job_rules
 from isocenter.archive.bell import Bell
 from isocenter.archive.job_rules import Patience
+from isocenter.archive.live import Live
 from isocenter.storage.job_records import Job, JobState, Settled
 from isocenter.storage.jobs import JobStore, Position
 
+TOPIC: Final = "jobs"
+"""Of what is told of jobs: the number and the state of one that has changed."""
 WORK: Final = "work"
 """Rung when there may be something to claim."""
-NEWS: Final = "news"
-"""Rung when any job has changed."""
 
 
 def _now() -> int:
@@ -30,11 +32,11 @@ def _now() -> int:
 class Jobs:
     """Every method may raise Unavailable. What has returned is durable."""
 
-    def __init__(self, store: JobStore, clock: Callable[[], int] = _now) -> None:
+    def __init__(self, store: JobStore, live: Live, clock: Callable[[], int] = _now) -> None:
         self._store = store
+        self._live = live
         self._clock = clock
         self._bell = Bell()
-        self.is_closing = False
 
     @property
     def now(self) -> int:
@@ -89,7 +91,7 @@ class Jobs:
         decide = partial(job_rules.claimed, owner=owner, now=now, patience=patience)
         job, has_changed = await self._store.claim(now, decide)
         if has_changed:
-            self._bell.ring((NEWS,))
+            self._live.tell(TOPIC, {"job": job and job.number})
         return job
 
     async def renew(self, job: Job, settled: Sequence[Settled], patience: Patience) -> Job:
@@ -149,19 +151,19 @@ class Jobs:
             if rest > 0:
                 return rest
             await self._store.retire(self._clock() - age)
-            self._bell.ring((NEWS,))
+            self._live.tell(TOPIC, {"job": None})
         return None
 
     # --- bells
 
     @contextmanager
-    def listening(self, name: str) -> Iterator[Any]:
-        """An event that is set whenever ``WORK`` or ``NEWS`` is rung, and at first."""
-        with self._bell.listening(name) as event:
+    def awaiting_work(self) -> Iterator[asyncio.Event]:
+        """An event that is set when there may be something to claim, and at first."""
+        with self._bell.listening(WORK) as event:
             yield event
 
     @contextmanager
-    def heeding(self, job: Job) -> Iterator[Any]:
+    def heeding(self, job: Job) -> Iterator[asyncio.Event]:
         """An event that is set when the job is to be stopped, and at first."""
         with self._bell.listening(_name_of(job.number)) as event:
             yield event
@@ -170,13 +172,10 @@ class Jobs:
         """Say that something more can be run."""
         self._bell.ring((WORK,))
 
-    def close(self) -> None:
-        """Let those go who listen."""
-        self.is_closing = True
-        self._bell.ring_all()
-
     def _told(self, job: Job, *, has_work: bool = False) -> Job:
-        self._bell.ring((NEWS, WORK) if has_work else (NEWS,))
+        self._live.tell(TOPIC, {"job": job.number, "state": str(job.state)})
+        if has_work:
+            self.has_room()
         return job
 
 

@@ -1,8 +1,7 @@
 """Jobs: what is done in the background, how far it is, and what became of it."""
 
-import asyncio
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,11 +9,10 @@ from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from isocenter.archive import send_requests
-from isocenter.archive.jobs import NEWS, Jobs
 from isocenter.archive.send_requests import SendRequest
 from isocenter.errors import IsocenterError, NotFound
 from isocenter.storage.job_records import Job, JobState
@@ -36,10 +34,6 @@ STATES: Final[Mapping[str, str]] = {
 """English texts; the catalogs have the others."""
 TABS: Final[Mapping[str, str]] = {"": "All", **STATES}
 
-GATHERING: Final = 0.5
-"""Seconds between two pieces of news, at least."""
-HEARTBEAT: Final = 20.0
-"""Seconds after which a page is told that there is nothing new: one that has gone is noticed."""
 _POSITION: Final = re.compile(r"(\d{1,18})-(\d{1,18})")
 
 
@@ -100,7 +94,6 @@ async def show(request: Request) -> Response:
         "is_first": "after" not in request.query_params,
         "state": state,
         "now": jobs.now,
-        "live": f"{PATH}/events",
     }
     return render(request, "_jobs.html" if is_partial(request) else "jobs.html", context)
 
@@ -140,7 +133,6 @@ async def one(request: Request) -> Response:
         "troubles": troubles[:MOST_TROUBLES],
         "has_more": len(troubles) > MOST_TROUBLES,
         "now": jobs.now,
-        "live": f"{PATH}/events",
     }
     return render(request, "_job_told.html" if is_partial(request) else "job.html", context)
 
@@ -174,25 +166,6 @@ def _back(given: Mapping[str, str], job: Job) -> Response:
     return RedirectResponse(f"{PATH}?state={state}" if state in STATES else PATH, 303)
 
 
-async def events(request: Request) -> Response:
-    """GET /administration/jobs/events: says so whenever a job has changed, as it happens."""
-    told = _told(asking.archive_of(request).jobs)
-    return StreamingResponse(told, media_type="text/event-stream")
-
-
-async def _told(jobs: Jobs) -> AsyncGenerator[bytes, None]:
-    with jobs.listening(NEWS) as news:
-        while not jobs.is_closing:
-            is_new = news.is_set()
-            news.clear()
-            yield b"event: news\ndata: jobs\n\n" if is_new else b": nothing new\n\n"
-            with suppress(TimeoutError):
-                async with asyncio.timeout(HEARTBEAT):
-                    await news.wait()
-            if not jobs.is_closing:
-                await asyncio.sleep(GATHERING)
-
-
 async def sent(request: Request) -> JobRow | None:
     """The job that a page's ``sent`` names, to be told of; None, where there is none."""
     given: Any = request.query_params.get("sent", "")
@@ -205,7 +178,6 @@ async def sent(request: Request) -> JobRow | None:
 
 ROUTES = (
     Route(PATH, show, name="jobs"),
-    Route(f"{PATH}/events", events, name="job-events"),
     Route(f"{PATH}/{{job}}", one, name="job"),
     Route(f"{PATH}/{{job}}/cancel", cancel, methods=["POST"], name="cancel-job"),
     Route(f"{PATH}/{{job}}/retry", retry, methods=["POST"], name="retry-job"),

@@ -9,7 +9,8 @@ import pytest
 
 from isocenter.app.runner import Runner, RunningJob
 from isocenter.archive.job_rules import Patience
-from isocenter.archive.jobs import NEWS, Jobs
+from isocenter.archive.jobs import TOPIC, Jobs
+from isocenter.archive.live import Live
 from isocenter.config import JobsConfig
 from isocenter.errors import Unavailable, Unsupported
 from isocenter.storage.index import Index
@@ -23,7 +24,7 @@ Work = Callable[[RunningJob], Awaitable[None]]
 @pytest.fixture
 async def jobs(tmp_path: Path) -> AsyncIterator[Jobs]:
     index = Index.open(tmp_path / "index.sqlite")
-    yield Jobs(index.jobs)
+    yield Jobs(index.jobs, Live())
     index.close()
 
 
@@ -46,13 +47,10 @@ async def enqueue(jobs: Jobs, kind: str = "test") -> Job:
 async def until(jobs: Jobs, number: int, is_so: Callable[[Job], bool]) -> Job:
     """The job, when it is as it should be."""
     async with asyncio.timeout(LIMIT):
-        with jobs.listening(NEWS) as news:
-            while True:
-                news.clear()
-                job = await jobs.find(number)
-                if is_so(job):
-                    return job
-                await news.wait()
+        with jobs._live.listening([TOPIC]) as news:
+            while not is_so(job := await jobs.find(number)):
+                await news.next()
+            return job
 
 
 async def eventually(jobs: Jobs, number: int, state: JobState) -> None:
@@ -122,7 +120,7 @@ async def test_no_more_run_at_once_than_the_setting_says(jobs: Jobs) -> None:
 
 async def test_two_runners_share_the_work(tmp_path: Path) -> None:
     one, two = (Index.open(tmp_path / "shared.sqlite") for _ in range(2))
-    jobs, others = Jobs(one.jobs), Jobs(two.jobs)
+    jobs, others = Jobs(one.jobs, Live()), Jobs(two.jobs, Live())
     works = Worker(), Worker()
     for each in works:
         each.go.set()

@@ -1,6 +1,7 @@
 """Jobs: enqueued, claimed by lease, tried again, and never by two at once."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as postgresql
 from isocenter.archive import job_rules
 from isocenter.archive.archive import INDEX_NAME, Archive
 from isocenter.archive.job_rules import LeaseLost, Patience
-from isocenter.archive.jobs import NEWS, WORK, Jobs
+from isocenter.archive.jobs import TOPIC, Jobs
+from isocenter.archive.live import Live
 from isocenter.archive.upkeep import put_in_place, reindex
 from isocenter.config import ArchiveConfig
 from isocenter.errors import Conflict, NotFound
@@ -47,7 +49,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def jobs(tmp_path: Path, clock: Clock) -> AsyncIterator[Jobs]:
     index = Index.open(tmp_path / "index.sqlite")
-    yield Jobs(index.jobs, clock)
+    yield Jobs(index.jobs, Live(), clock)
     index.close()
 
 
@@ -95,7 +97,7 @@ async def test_of_many_who_claim_at_once_each_gets_another_job(jobs: Jobs) -> No
 
 async def test_two_indexes_on_one_file_do_not_run_the_same_job(tmp_path: Path) -> None:
     one, two = (Index.open(tmp_path / "index.sqlite") for _ in range(2))
-    jobs = [Jobs(each.jobs) for each in (one, two)]
+    jobs = [Jobs(each.jobs, Live()) for each in (one, two)]
     for _ in range(10):
         await enqueue(jobs[0])
 
@@ -318,13 +320,11 @@ async def test_pages_are_stable_while_jobs_come(jobs: Jobs, clock: Clock) -> Non
     assert await jobs.counts() == {WAITING: 11}
 
 
-async def test_bells_ring_for_those_whom_it_concerns(jobs: Jobs) -> None:
-    with jobs.listening(WORK) as work, jobs.listening(NEWS) as news:
+async def test_who_runs_jobs_is_woken_by_work_alone(jobs: Jobs) -> None:
+    with jobs.awaiting_work() as work:
         work.clear()
-        news.clear()
         job = await enqueue(jobs)
         assert work.is_set()
-        assert news.is_set()
 
         with jobs.heeding(job) as stopping:
             running = await claim(jobs)
@@ -335,6 +335,21 @@ async def test_bells_ring_for_those_whom_it_concerns(jobs: Jobs) -> None:
             assert not stopping.is_set()
             await jobs.cancel(job.number)
             assert stopping.is_set()
+
+
+async def test_who_looks_on_is_told_of_every_change(tmp_path: Path) -> None:
+    index, live = Index.open(tmp_path / "index.sqlite"), Live()
+    jobs = Jobs(index.jobs, live)
+    with live.listening([TOPIC]) as listener:
+        job = await enqueue(jobs)
+        await claim(jobs)
+        await jobs.finish(await jobs.find(job.number), [])
+
+        told = [json.loads((await listener.next()).content) for _ in range(3)]  # type: ignore[union-attr]
+
+    assert [each.get("job") for each in told] == [job.number] * 3
+    assert told[-1]["state"] == "done"
+    index.close()
 
 
 async def test_a_new_index_takes_jobs_over(archive: Archive, tmp_path: Path, kept: Kept) -> None:

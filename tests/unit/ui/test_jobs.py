@@ -1,6 +1,5 @@
 """Sending from a study's page, and the pages that tell how far jobs are."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 
@@ -13,7 +12,7 @@ from isocenter.archive.job_rules import Patience
 from isocenter.config import Config
 from isocenter.storage.job_records import Fate, Job, JobState, Settled
 from isocenter.ui.application import application
-from isocenter.ui.jobs import PAGE, STATES, _told
+from isocenter.ui.jobs import PAGE, STATES
 from made_instances import Kept, image
 
 PEERS = (Address("STORESCP", "127.0.0.1", 104), Address("OTHER&<b>", "::1", 11112))
@@ -205,32 +204,6 @@ async def test_a_jobs_page_says_what_went_wrong(
     assert "1.2.4" not in page
     assert 'max="2" value="1"' in page
     assert f'action="{JOBS}/{job.number}/retry"' in page
-
-
-async def test_pages_are_told_when_a_job_changes_and_only_then(archive: Archive) -> None:
-    told = _told(archive.jobs)
-    assert b"event: news" in await anext(told)
-
-    waiting = asyncio.ensure_future(anext(told))
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    await enqueue(archive)
-    assert b"event: news" in await waiting
-
-    archive.jobs.close()
-    with pytest.raises(StopAsyncIteration):
-        await anext(told)
-
-
-async def test_what_is_told_is_an_event_stream(
-    browser: httpx.AsyncClient, archive: Archive
-) -> None:
-    archive.jobs.close()
-
-    answer = await browser.get(f"{JOBS}/events")
-
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    assert answer.headers["cache-control"] == "no-store"
 
 
 async def test_each_state_of_a_job_is_among_the_patterns(browser: httpx.AsyncClient) -> None:

@@ -1,59 +1,69 @@
-// Keeps what is marked with data-live as the server has it: whenever the server says that there is
-// news, the page is asked for again, and only what differs is put in. So focus stays where it is.
+// Hears what happens while a page is open. A page that nobody looks at lets go of its connection,
+// for a browser has few, and hears what it missed when it is looked at again.
 
-for (const place of document.querySelectorAll("[data-live]")) follow(place);
+const FIRST = 1000; // milliseconds before another attempt, then twice as long each time
+const LAST = 60_000;
 
-function follow(place) {
-  const source = new EventSource(place.dataset.live);
-  let isAsking = false;
-  let isStale = false;
-  source.addEventListener("news", async () => {
-    isStale = true;
-    if (isAsking) return;
-    isAsking = true;
-    while (isStale) {
-      isStale = false;
-      await refresh(place).catch(() => {}); // the next news brings what this did not
-    }
-    isAsking = false;
-  });
-  window.addEventListener("pagehide", () => source.close());
-}
+export class Live {
+  #address;
+  #handlers;
+  #source = null;
+  #seq;
+  #pause = FIRST;
+  #timer = 0;
 
-async function refresh(place) {
-  const answer = await fetch(location.href, { headers: { "HX-Request": "true" } });
-  if (!answer.ok) return;
-  const made = new DOMParser().parseFromString(await answer.text(), "text/html");
-  children(place, made.body);
-}
+  // handlers: what to do with the events of each topic, by its name; parameters: what else the
+  // address says; seq: up to which change the page knows.
+  constructor(handlers, parameters = "", seq = "") {
+    this.#handlers = handlers;
+    this.#seq = seq;
+    this.at(parameters);
+    document.addEventListener("visibilitychange", () => this.#look());
+    window.addEventListener("pagehide", () => this.#close());
+    window.addEventListener("pageshow", () => this.#look());
+    this.#look();
+  }
 
-function morph(old, next) {
-  if (old.isEqualNode(next)) return;
-  if (old.nodeType !== Node.ELEMENT_NODE || old.nodeName !== next.nodeName || old.id !== next.id)
-    return old.replaceWith(next);
-  for (const { name } of [...old.attributes]) if (!next.hasAttribute(name)) old.removeAttribute(name);
-  for (const { name, value } of next.attributes)
-    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-  children(old, next);
-}
-
-function children(old, next) {
-  const known = new Map([...old.children].filter(({ id }) => id).map((each) => [each.id, each]));
-  let at = old.firstChild;
-  for (const each of [...next.childNodes]) {
-    const alike = at && !at.id && at.nodeName === each.nodeName ? at : null;
-    const same = each.id ? known.get(each.id) : alike;
-    if (!same) {
-      old.insertBefore(each, at);
-    } else {
-      if (same === at) at = at.nextSibling;
-      else old.insertBefore(same, at);
-      morph(same, each);
+  // Listen with other parameters.
+  at(parameters, seq = this.#seq) {
+    const address = new URLSearchParams(parameters);
+    for (const topic of Object.keys(this.#handlers)) address.append("topic", topic);
+    this.#seq = seq;
+    if (this.#address === address.toString()) return;
+    this.#address = address.toString();
+    if (this.#source) {
+      this.#close();
+      this.#look();
     }
   }
-  while (at) {
-    const gone = at;
-    at = at.nextSibling;
-    gone.remove();
+
+  #look() {
+    if (document.hidden) this.#close();
+    else if (!this.#source) this.#open();
+  }
+
+  #close() {
+    clearTimeout(this.#timer);
+    this.#source?.close();
+    this.#source = null;
+  }
+
+  #open() {
+    const since = this.#seq === "" ? "" : `&seq=${encodeURIComponent(this.#seq)}`;
+    const source = (this.#source = new EventSource(`/events?${this.#address}${since}`));
+    source.onopen = () => (this.#pause = FIRST);
+    source.onerror = () => {
+      // The browser itself comes back, but not from a refusal.
+      if (source.readyState !== EventSource.CLOSED || this.#source !== source) return;
+      this.#close();
+      this.#timer = setTimeout(() => this.#look(), this.#pause * (1 + Math.random()));
+      this.#pause = Math.min(this.#pause * 2, LAST);
+    };
+    for (const [topic, handler] of Object.entries(this.#handlers)) {
+      source.addEventListener(topic, (event) => {
+        if (event.lastEventId) this.#seq = event.lastEventId;
+        handler(JSON.parse(event.data));
+      });
+    }
   }
 }
