@@ -20,7 +20,7 @@ NO_JOB: Final = "987654321"
 
 @dataclass(frozen=True)
 class Page:
-    """Where a page is; ``{study}``, ``{series}``, ``{instance}`` and ``{job}`` stand in for others."""
+    """Where a page is; ``{study}``, ``{series}``, ``{instance}`` and ``{job}`` are left open."""
 
     path: str
     parameters: tuple[str, ...] = ()

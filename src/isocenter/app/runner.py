@@ -101,6 +101,7 @@ class Runner:
         self._owner = secrets.token_hex(8)
         self._running: set[asyncio.Task[None]] = set()
         self._claiming: asyncio.Task[None] | None = None
+        self._is_closing = False
 
     async def start(self) -> None:
         """Begin to claim."""
@@ -108,14 +109,19 @@ class Runner:
 
     async def close(self) -> None:
         """Leave what runs to whoever comes next."""
-        tasks = [*self._running, *([self._claiming] if self._claiming else ())]
+        self._is_closing = True
+        if self._claiming is not None:
+            # Not canceled: it may just have been given a job, and must hand it back.
+            self._jobs.has_room()
+            await self._claiming
+        tasks = list(self._running)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _claim_all(self) -> None:
         with self._jobs.awaiting_work() as rung:
-            while True:
+            while not self._is_closing:
                 rung.clear()
                 try:
                     rest = await self._claim_some()
@@ -132,6 +138,9 @@ class Runner:
             job = await self._jobs.claim(self._owner, self._patience)
             if job is None:
                 break
+            if self._is_closing:
+                await self._jobs.release(job, [])
+                return 0
             task = asyncio.create_task(self._run(job))
             self._running.add(task)
             task.add_done_callback(self._ended)

@@ -71,9 +71,13 @@ def finished(job: Job, owner: str, now: int, error: str) -> Job:
     return ended(job, JobState.FAILED if error else JobState.DONE, now, error)
 
 
-def postponed(job: Job, owner: str, now: int, error: str, patience: Patience) -> Job:
+def postponed(
+    job: Job, owner: str, now: int, error: str, patience: Patience, *, has_progress: bool
+) -> Job:
     """Try again later, unless that was tried often enough. Raises: LeaseLost."""
     _refuse_others(job, owner)
+    if has_progress:
+        job = replace(job, attempts=1)
     if job.is_canceled:
         return ended(job, JobState.CANCELED, now, job.error)
     if job.attempts >= patience.attempts:

@@ -16,7 +16,7 @@ from isocenter.archive import job_rules
 from isocenter.archive.bell import Bell
 from isocenter.archive.job_rules import Patience
 from isocenter.archive.live import Live
-from isocenter.storage.job_records import Job, JobState, Settled
+from isocenter.storage.job_records import Fate, Job, JobState, Settled
 from isocenter.storage.jobs import JobStore, Position
 
 TOPIC: Final = "jobs"
@@ -101,7 +101,7 @@ class Jobs:
             owner=job.owner,
             now=self._clock(),
             patience=patience,
-            has_progress=any(each.size for each in settled),
+            has_progress=_has_progress(settled),
         )
         return self._told(await self._store.change(job.number, decide, settled))
 
@@ -119,9 +119,13 @@ class Jobs:
         self, job: Job, settled: Sequence[Settled], error: str, patience: Patience
     ) -> Job:
         """Have it tried again later, if it may be. Raises: LeaseLost, NotFound."""
-        now = self._clock()
         decide = partial(
-            job_rules.postponed, owner=job.owner, now=now, error=error, patience=patience
+            job_rules.postponed,
+            owner=job.owner,
+            now=self._clock(),
+            error=error,
+            patience=patience,
+            has_progress=_has_progress(settled),
         )
         return self._told(await self._store.change(job.number, decide, settled))
 
@@ -177,6 +181,10 @@ class Jobs:
         if has_work:
             self.has_room()
         return job
+
+
+def _has_progress(settled: Sequence[Settled]) -> bool:
+    return any(each.fate is not Fate.FAILED for each in settled)
 
 
 def _name_of(number: int) -> str:

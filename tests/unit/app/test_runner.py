@@ -237,14 +237,28 @@ async def test_whoever_lost_the_lease_stops(jobs: Jobs) -> None:
 
 
 async def test_at_the_end_a_job_is_left_to_the_next_with_what_is_done(jobs: Jobs) -> None:
+    is_at_it = asyncio.Event()
+
     async def work(running: RunningJob) -> None:
         running.report(Settled("1.1", Fate.DONE, 1))
+        is_at_it.set()
         await asyncio.Event().wait()
 
     job = await enqueue(jobs)
     async with running(jobs, work, patience=Patience()):
-        await until(jobs, job.number, in_state(JobState.RUNNING))
-        await asyncio.sleep(0)
+        await is_at_it.wait()
 
     left = await jobs.find(job.number)
     assert (left.state, left.done, left.attempts, left.owner) == (JobState.WAITING, 1, 0, "")
+
+
+@pytest.mark.parametrize("turns", range(0, 40, 3))
+async def test_whenever_the_end_comes_nobody_is_left_with_a_job(jobs: Jobs, turns: int) -> None:
+    numbers = [(await enqueue(jobs)).number for _ in range(3)]
+
+    async with running(jobs, Worker(), patience=Patience()):
+        for _ in range(turns):
+            await asyncio.sleep(turns * 1e-4)
+
+    left = [await jobs.find(each) for each in numbers]
+    assert [(each.state, each.owner) for each in left] == [(JobState.WAITING, "")] * 3

@@ -188,8 +188,11 @@ async def test_an_attempt_that_got_somewhere_begins_the_count_anew(
     await enqueue(jobs)
     for number in range(10):
         job = await claim(jobs)
-        await jobs.renew(job, [done(f"1.{number}")], PATIENCE)
-        job = await jobs.postpone(job, [], "lost", PATIENCE)
+        some = [done(f"1.{number}")]
+        # Written while it runs, or only at its end.
+        before, after = (some, []) if number % 2 else ([], some)
+        await jobs.renew(job, before, PATIENCE)
+        job = await jobs.postpone(job, after, "lost", PATIENCE)
         assert job.state is WAITING
         clock.pass_by(15)
 
@@ -424,7 +427,9 @@ class Life(RuleBasedStateMachine):
             ),
             "finish": lambda: job_rules.finished(before, owner, self.now, ""),
             "fail": lambda: job_rules.finished(before, owner, self.now, "no"),
-            "later": lambda: job_rules.postponed(before, owner, self.now, "no", PATIENCE),
+            "later": lambda: job_rules.postponed(
+                before, owner, self.now, "no", PATIENCE, has_progress=False
+            ),
             "free": lambda: job_rules.released(before, owner, self.now),
         }
         if before.state is RUNNING and before.owner == owner:
