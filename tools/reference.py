@@ -21,6 +21,7 @@ import typer
 from isocenter import config, errors
 from isocenter.archive import commitment
 from isocenter.archive.archive import Archive
+from isocenter.archive.peers import Peers
 from isocenter.cli.main import COMMANDS
 from isocenter.config import Config
 from isocenter.dicom import procedure_step
@@ -159,7 +160,8 @@ def _offers() -> list[Offer]:
     archive = cast(Archive, None)  # nothing is called
     made = Config()
     store = StoreProvider(archive)
-    built = providers.services(archive, made, store, Limits(), Timeouts())
+    peers = cast(Peers, None)
+    built = providers.services(archive, made, peers, store, Limits(), Timeouts())
     return [service.offer for service in built]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from isocenter.app.http import Gate, HttpListener, application
 from isocenter.archive.archive import Archive
 from isocenter.archive.compression_policy import CompressionPolicy
+from isocenter.archive.peers import Peers
 from isocenter.config import Config, DimseConfig
 from isocenter.dicomweb import routing
 from isocenter.dimse import pdu
@@ -95,7 +96,8 @@ class Node:
 
     async def _serve(self, archive: Archive, http_address: str) -> None:
         config = self._config
-        server = _dimse_server(archive, config)
+        peers = Peers(archive.index.peers, config.peer)
+        server = _dimse_server(archive, config, peers)
         await server.start(config.host, config.dicom_port)
         try:
             gc.collect()
@@ -110,7 +112,7 @@ class Node:
                     "data": config.data,
                 },
             )
-            await archive.worklist.start(peer.ae_title for peer in config.peer)
+            await archive.worklist.start([each.address.ae_title for each in await peers.all()])
             async with _compressing(archive, config):
                 await self._stop.wait()
         finally:
@@ -150,13 +152,13 @@ async def _compressing(archive: Archive, config: Config) -> AsyncIterator[None]:
         await asyncio.to_thread(codecs.close)
 
 
-def _dimse_server(archive: Archive, config: Config) -> DimseServer:
+def _dimse_server(archive: Archive, config: Config, peers: Peers) -> DimseServer:
     limits, timeouts = limits_of(config.dimse), timeouts_of(config.dimse)
     store = StoreProvider(archive)
     return DimseServer(
-        providers.services(archive, config, store, limits, timeouts),
+        providers.services(archive, config, peers, store, limits, timeouts),
         ae_titles=(config.aet,),
-        admit=_Admission(config),
+        admit=_Admission(config, peers),
         unknown=store.unknown,
         status_of=response_of,
         limits=limits,
@@ -189,9 +191,9 @@ def timeouts_of(config: DimseConfig) -> Timeouts:
 class _Admission:
     """Decides who may open an association."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, peers: Peers) -> None:
         self._is_open = not config.dimse.known_callers_only
-        self._known = {(peer.ae_title, peer.host) for peer in config.peer}
+        self._peers = peers
 
     async def __call__(self, peer: Peer) -> Admission | AssociateReject:
         if self._is_open or await self._is_known(peer):
@@ -199,8 +201,7 @@ class _Admission:
         return pdu.CALLING_AE_TITLE_NOT_RECOGNIZED
 
     async def _is_known(self, peer: Peer) -> bool:
-        hosts = [host for title, host in self._known if title == peer.ae_title]
-        for host in hosts:
+        for host in {each.host for each in await self._peers.called(peer.ae_title)}:
             if host == peer.host or peer.host in await _addresses_of(host):
                 return True
         return False

@@ -1,6 +1,7 @@
 """Everything we provide, for the server: the registry of our services."""
 
 from isocenter.archive.archive import Archive
+from isocenter.archive.peers import Peers
 from isocenter.config import Config
 from isocenter.dimse.operation import Service
 from isocenter.dimse.settings import Limits, Timeouts
@@ -11,11 +12,16 @@ from isocenter.services.store import StoreProvider
 
 
 def services(
-    archive: Archive, config: Config, store: StoreProvider, limits: Limits, timeouts: Timeouts
+    archive: Archive,
+    config: Config,
+    peers: Peers,
+    store: StoreProvider,
+    limits: Limits,
+    timeouts: Timeouts,
 ) -> list[Service]:
     """Return every service, one for each abstract syntax."""
     find = FindProvider(archive, config.aet, config.dimse)
-    retrieve = RetrieveProvider(archive, config.aet, config.peer, config.dimse, limits, timeouts)
+    retrieve = RetrieveProvider(archive, config.aet, peers, config.dimse, limits, timeouts)
     return [
         verification.SERVICE,
         *store.services(),

@@ -22,6 +22,7 @@ from isocenter.storage.contents import Snapshot
 from isocenter.storage.engine import open_schema
 from isocenter.storage.entry import entry_of
 from isocenter.storage.outlines import Part
+from isocenter.storage.peers import PeerStore
 from isocenter.storage.query import Query
 from isocenter.storage.recoding import Recode, Remember
 from isocenter.storage.records import (
@@ -71,6 +72,7 @@ class Index:
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="index-reader")
         self._writer = Writer(writing)
         self.commitments = CommitmentStore(self._writer, self._readers, self._run)
+        self.peers = PeerStore(self._writer, self._readers, self._run)
         self.worklist = WorklistStore(
             self._writer, self._readers, self._run, Place(writing.dialect, offset)
         )
