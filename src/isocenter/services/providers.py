@@ -5,6 +5,7 @@ from isocenter.archive.peers import Peers
 from isocenter.config import Config
 from isocenter.dimse.operation import Service
 from isocenter.dimse.settings import Limits, Timeouts
+from isocenter.dimse.watching import Watch
 from isocenter.services import verification
 from isocenter.services.query import FindProvider
 from isocenter.services.retrieve import RetrieveProvider
@@ -18,10 +19,11 @@ def services(
     store: StoreProvider,
     limits: Limits,
     timeouts: Timeouts,
+    watch: Watch | None = None,
 ) -> list[Service]:
     """Return every service, one for each abstract syntax."""
     find = FindProvider(archive, config.aet, config.dimse)
-    retrieve = RetrieveProvider(archive, config.aet, peers, config.dimse, limits, timeouts)
+    retrieve = RetrieveProvider(archive, config.aet, peers, config.dimse, limits, timeouts, watch)
     return [
         verification.SERVICE,
         *store.services(),

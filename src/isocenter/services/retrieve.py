@@ -19,6 +19,7 @@ from isocenter.dimse.negotiation import Offer, Proposal
 from isocenter.dimse.operation import Operation, Service
 from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.dimse.status import UNRECOGNIZED_OPERATION, Response
+from isocenter.dimse.watching import Watch
 from isocenter.errors import Conflict, IsocenterError, Mismatch, Unavailable
 from isocenter.services import identifier as identifiers
 from isocenter.services.models import (
@@ -52,7 +53,9 @@ class RetrieveProvider:
         config: DimseConfig,
         limits: Limits,
         timeouts: Timeouts,
+        watch: Watch | None = None,
     ) -> None:
+        self._watch = watch
         self._archive = archive
         self._aet = aet
         self._peers = peers
@@ -145,6 +148,7 @@ class RetrieveProvider:
             proposals=proposals,
             limits=self._limits,
             timeouts=self._timeouts,
+            watch=self._watch,
         )
 
     def _selection(self, operation: Operation, models: Mapping[str, Model]) -> Selection:
