@@ -24,6 +24,7 @@ class Page:
     path: str
     parameters: tuple[str, ...] = ()
     """Of its query."""
+    status: int = 200
 
     def address(self, **parts: str) -> str:
         """With what the path leaves open filled in; by itself, with what ``hostile`` has."""
@@ -56,8 +57,11 @@ PAGES: Final = (
 )
 """What a reader sees, each with something on it where ``hostile`` is stored."""
 
-DATA: Final = (Page("/studies/{study}/series/{series}/images"),)
-"""What pages ask for by themselves."""
+DATA: Final = (Page("/studies/{study}/series/{series}/images"), Page("/ohif", status=404))
+"""What pages ask for by themselves; and where, on a server with a viewer, that one is."""
+
+STREAMS: Final = (Page("/events"),)
+"""What does not end; each has tests of its own."""
 
 FORMS: Final = (Form("/preferences", {"theme": "light", "back": "/"}),)
 """What changes something."""

@@ -16,6 +16,7 @@ from isocenter.archive.films import Films, group_of
 from isocenter.archive.frame_conversion import FrameConversions
 from isocenter.archive.frames import OpenInstances
 from isocenter.archive.ingest import Announced, Ingest, Reception
+from isocenter.archive.live import Live
 from isocenter.archive.metadata import Metadata
 from isocenter.archive.rendering import Renderings
 from isocenter.archive.retrieve import Opened, close_unused
@@ -67,6 +68,7 @@ class Archive:
         self.conversions = FrameConversions(self.imaging)
         self.renderings = Renderings(index, self.opened, self.imaging)
         self.anonymizer = Anonymizer(folder, self.opened, workers)
+        self.live = Live()
         self._filming = Workers(
             max(1, self.imaging.count // 2), memory=imaging.memory, patience=imaging.patience
         )
@@ -128,6 +130,7 @@ class Archive:
 
     async def close(self) -> None:
         """Finish what was begun, then close."""
+        self.live.close()
         await self.commitments.close()
         await self.films.close()
         self.opened.close()

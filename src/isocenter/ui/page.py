@@ -47,11 +47,18 @@ def render(
 ) -> HTMLResponse:
     """Return a page, or a part of one, made from ``template``."""
     tongue = language.of(request)
-    text = made(
-        template, tongue, {"request": request, "theme": theme_of(request), **(context or {})}
-    )
+    text = made(template, tongue, {**_of(request), **(context or {})})
     headers = {"vary": "HX-Request, Accept-Language, Cookie", "content-language": tongue.code}
     return HTMLResponse(text, status, headers)
+
+
+def _of(request: Request) -> dict[str, Any]:
+    """What every page may ask for."""
+    return {
+        "request": request,
+        "theme": theme_of(request),
+        "has_ohif": request.app.state.has_ohif(),
+    }
 
 
 def made(template: str, tongue: Language, context: Mapping[str, Any]) -> str:
