@@ -4,12 +4,8 @@
 demands that this changes nothing.
 """
 
-import ast
-import inspect
-import itertools
 import json
 import sys
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from importlib import import_module
@@ -64,25 +60,10 @@ def table(headings: Row, rows: Iterable[Row]) -> str:
 # --- settings
 
 
-def _meanings(section: type) -> Mapping[str, str]:
-    """What is said of each field or member on the line below it."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(section)))
-    body = cast(ast.ClassDef, tree.body[0]).body
-    found = {}
-    for field, below in itertools.pairwise(body):
-        match field, below:
-            case (
-                ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
-                ast.Expr(value=ast.Constant(value=str(text))),
-            ):
-                found[name] = " ".join(text.replace("``", "`").split())
-    return found
-
-
 def settings(prefix: str = "") -> str:
     """The settings of one section: name, type, default and meaning."""
     section = {**config.SECTIONS, **config.TABLES}.get(prefix.rstrip("."), Config)
-    meanings = _meanings(section)
+    meanings = config.meanings(section)
     rows = []
     for path, kind, default in config.documented():
         name = path.removeprefix(prefix)
@@ -395,7 +376,7 @@ def web_reasons() -> str:
 
 def commitment_reasons() -> str:
     """Failure Reasons of responses to requests for storage commitment."""
-    meanings = _meanings(commitment.Reason)
+    meanings = config.meanings(commitment.Reason)
     rows = [
         (
             f"`{each.value:04X}` ({each.value})",

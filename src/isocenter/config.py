@@ -4,8 +4,12 @@ A setting stands here once: the command line, the environment (``ISOCENTER_DICOM
 ``ISOCENTER_DIMSE__IDLE_TIMEOUT``) and the TOML file all use the names of these fields.
 """
 
+import ast
+import inspect
 import ipaddress
+import itertools
 import re
+import textwrap
 import tomllib
 import types
 import typing
@@ -304,6 +308,15 @@ class Config:
         return self.dimse.known_callers_only
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings, and where those that are not defaults were set."""
+
+    config: Config
+    places: Mapping[str, str]
+    """By dotted name: ``FILE:LINE``, the environment's variable, or ``--option``."""
+
+
 def load(
     file: Path | None = None,
     *,
@@ -314,6 +327,16 @@ def load(
 
     Raises: SettingsError, with every fault there is.
     """
+    return load_with_places(file, options=options, environ=environ).config
+
+
+def load_with_places(
+    file: Path | None = None,
+    *,
+    options: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Loaded:
+    """As ``load``."""
     faults: list[Fault] = []
     settings = _Settings(faults)
     if file is not None:
@@ -339,7 +362,7 @@ def load(
         faults += _fhir_faults(config.fhir, settings)
     if faults or config is None:
         raise SettingsError(faults)
-    return config
+    return Loaded(config, settings.places)
 
 
 def _http_faults(http: HttpConfig, settings: "_Settings") -> Iterator[Fault]:
@@ -374,6 +397,11 @@ class _Settings:
         self._faults = faults
         self._values: dict[tuple[str, ...], object] = {}
         self._places: dict[tuple[str, ...], str] = {}
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where each setting that was set was set, by dotted name."""
+        return {".".join(path): self._places[path] for path in self._values}
 
     def place(self, path: tuple[str, ...]) -> str:
         return self._places.get(path, ".".join(path))
@@ -570,6 +598,21 @@ def documented() -> Iterator[tuple[str, str, str]]:
                 continue
             default = "" if each.default is MISSING else str(each.default)
             yield f"{prefix}{each.name}", _in_words(hints[each.name]), default
+
+
+def meanings(section: type) -> Mapping[str, str]:
+    """What is said of each field of a section, or member, on the line below it."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(section)))
+    body = typing.cast(ast.ClassDef, tree.body[0]).body
+    found = {}
+    for each, below in itertools.pairwise(body):
+        match each, below:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                found[name] = " ".join(text.replace("``", "`").split())
+    return found
 
 
 def _in_words(hint: Any) -> str:

@@ -6,11 +6,14 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from starlette.types import ASGIApp
+
 from isocenter.app.http import Gate, HttpListener, application
+from isocenter.app.running import running
 from isocenter.archive.archive import Archive
 from isocenter.archive.compression_policy import CompressionPolicy
 from isocenter.archive.peers import Peers
@@ -21,6 +24,7 @@ from isocenter.dimse.association import Peer
 from isocenter.dimse.pdu import AssociateReject
 from isocenter.dimse.server import Admission, DimseServer
 from isocenter.dimse.settings import Limits, Timeouts
+from isocenter.dimse.watching import Watch
 from isocenter.errors import Unavailable
 from isocenter.fhir import routing as fhir
 from isocenter.imaging.workers import Workers
@@ -38,11 +42,14 @@ SWITCH_INTERVAL = 0.001
 event loop for long."""
 
 
-def serve(config: Config) -> None:
-    """Serve until told to stop. Raises: Unavailable, if a port or the data folder cannot be had."""
+def serve(config: Config, places: Mapping[str, str] | None = None) -> None:
+    """Serve until told to stop; ``places`` say where settings were set.
+
+    Raises: Unavailable, if a port or the data folder cannot be had.
+    """
     sys.setswitchinterval(SWITCH_INTERVAL)
     with FolderLock(config.data):
-        run(Node(config).run())
+        run(Node(config, places or {}).run())
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -58,8 +65,10 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 class Node:
     """The parts of one process, and the order in which they start and stop."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, places: Mapping[str, str] | None = None) -> None:
         self._config = config
+        self._places = places or {}
+        self._watch = Watch()
         self._stop = asyncio.Event()
         self._dicom_web = Gate()
         self._pages = Gate()
@@ -88,7 +97,7 @@ class Node:
         try:
             archive = await Archive.open(config.data, config.archive, config.imaging)
             self._dicom_web.open(routing.application(archive, config))
-            self._pages.open(pages.application(archive, config, lambda: self._viewer.is_installed))
+            self._pages.open(self._pages_of(archive))
             self._fhir.open(fhir.application(archive, config))
             try:
                 await self._serve(archive, f"{config.host}:{bound.getsockname()[1]}")
@@ -97,6 +106,11 @@ class Node:
         finally:
             await http.close()
 
+    def _pages_of(self, archive: Archive) -> ASGIApp:
+        limits, timeouts = limits_of(self._config.dimse), timeouts_of(self._config.dimse)
+        handed = running(archive, self._config, self._places, self._watch, limits, timeouts)
+        return pages.application(archive, self._config, lambda: self._viewer.is_installed, handed)
+
     def stop(self) -> None:
         """Begin to shut down."""
         self._stop.set()
@@ -104,7 +118,7 @@ class Node:
     async def _serve(self, archive: Archive, http_address: str) -> None:
         config = self._config
         peers = Peers(archive.index.peers, config.peer)
-        server = _dimse_server(archive, config, peers)
+        server = _dimse_server(archive, config, peers, self._watch)
         await server.start(config.host, config.dicom_port)
         try:
             gc.collect()
@@ -160,17 +174,18 @@ async def _compressing(archive: Archive, config: Config) -> AsyncIterator[None]:
         await asyncio.to_thread(codecs.close)
 
 
-def _dimse_server(archive: Archive, config: Config, peers: Peers) -> DimseServer:
+def _dimse_server(archive: Archive, config: Config, peers: Peers, watch: Watch) -> DimseServer:
     limits, timeouts = limits_of(config.dimse), timeouts_of(config.dimse)
     store = StoreProvider(archive)
     return DimseServer(
-        providers.services(archive, config, peers, store, limits, timeouts),
+        providers.services(archive, config, peers, store, limits, timeouts, watch),
         ae_titles=(config.aet,),
         admit=_Admission(config, peers),
         unknown=store.unknown,
         status_of=response_of,
         limits=limits,
         timeouts=timeouts,
+        watch=watch,
     )
 
 

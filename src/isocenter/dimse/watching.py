@@ -3,12 +3,10 @@
 Nothing here decides anything; it may be left out.
 """
 
-import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -52,7 +50,8 @@ class Watch:
         self._current: dict[Association, Seen] = {}
         self._past: deque[Seen] = deque(maxlen=kept)
         self._numbers = itertools.count(1)
-        self._listening: set[asyncio.Event] = set()
+        self.on_change: Callable[[], None] = _nothing
+        """Called whenever something is otherwise than it was: often, and in the midst of things."""
 
     @property
     def current(self) -> list[Seen]:
@@ -71,16 +70,6 @@ class Watch:
                 association.abort("ended by an administrator")
                 return True
         return False
-
-    @contextmanager
-    def listening(self) -> Iterator[asyncio.Event]:
-        """An event that is set, until it is cleared, whenever something has changed."""
-        event = asyncio.Event()
-        self._listening.add(event)
-        try:
-            yield event
-        finally:
-            self._listening.discard(event)
 
     # What servers and clients tell.
 
@@ -121,9 +110,12 @@ class Watch:
         self.changed()
 
     def changed(self) -> None:
-        """Something is otherwise than it was."""
-        for event in self._listening:
-            event.set()
+        """Say that something is otherwise than it was."""
+        self.on_change()
+
+
+def _nothing() -> None:
+    """Nobody looks."""
 
 
 def _now(association: "Association", seen: Seen) -> Seen:
