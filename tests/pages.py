@@ -53,17 +53,38 @@ PAGES: Final = (
     Page("/studies/{study}", ("series",)),
     Page("/studies/{study}/series/{series}/instances/{instance}/attributes", ("find",)),
     Page("/administration"),
+    Page("/administration/peers"),
+    Page("/administration/peers/one", ("aet",), status=404),
+    Page("/administration/associations"),
+    Page("/administration/settings"),
     Page("/patterns"),
 )
 """What a reader sees, each with something on it where ``hostile`` is stored."""
 
-DATA: Final = (Page("/studies/{study}/series/{series}/images"), Page("/ohif", status=404))
+DATA: Final = (
+    Page("/studies/{study}/series/{series}/images"),
+    Page("/administration/peers/accepts.csv", ("aet",), status=404),
+    Page("/ohif", status=404),
+)
 """What pages ask for by themselves; and where, on a server with a viewer, that one is."""
 
 STREAMS: Final = (Page("/events"),)
 """What does not end; each has tests of its own."""
 
-FORMS: Final = (Form("/preferences", {"theme": "light", "back": "/"}),)
+FORMS: Final = (
+    Form("/preferences", {"theme": "light", "back": "/"}),
+    Form(
+        "/administration/peers", {"aet": "NEW", "host": "10.0.0.5", "port": "104", "note": SCRIPT}
+    ),
+    Form(
+        "/administration/peers/change",
+        {"former": "NEW", "aet": "NEW", "host": "10.0.0.6", "port": "104", "note": ""},
+    ),
+    Form("/administration/peers/remove", {"aet": "NEW"}),
+    Form("/administration/peers/echo", {"aet": "NEW", "back": "list"}),
+    Form("/administration/peers/accepts", {"aet": "NEW"}),
+    Form("/administration/associations/abort", {"number": "1"}),
+)
 """What changes something."""
 
 

@@ -1,13 +1,14 @@
 """The applications we know: the one place that whoever looks one up asks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from isocenter.address import Address
+from isocenter.address import Address, ae_title
 from isocenter.errors import Conflict, Malformed, NotFound
 from isocenter.storage.peers import KeptPeer, PeerStore, Report
 
 LONGEST_NOTE = 200
+LONGEST_HOST = 253
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,23 @@ class Peers:
     def _refuse_configured(self, ae_title: str) -> None:
         if any(each.ae_title == ae_title for each in self._configured):
             raise Conflict(f"{ae_title} stands in the settings: change it there")
+
+
+def address_of(aet: str, host: str, port: str) -> Address:
+    """Read what somebody typed, by the rules of the settings. Raises: Malformed."""
+    host = host.strip().strip("[]")
+    if not 0 < len(host) <= LONGEST_HOST or not all(
+        each.isascii() and (each.isalnum() or each in ".-_:%") for each in host
+    ):
+        raise Malformed("the host is a name or an address, as in ct1.clinic.example or 10.0.0.5")
+    place = f"[{host}]" if ":" in host else host
+    port = port.strip()
+    if not (port.isascii() and port.isdigit()):
+        raise Malformed("the port is a number from 1 to 65535")
+    title = ae_title(aet)
+    if not title.strip():
+        raise Malformed("the AE title is missing")
+    return replace(Address.parse(f"X@{place}:{port}"), ae_title=title)
 
 
 def _checked(note: str) -> str:

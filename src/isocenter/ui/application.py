@@ -15,11 +15,14 @@ from isocenter.archive.archive import Archive
 from isocenter.config import Config
 from isocenter.ui import (
     administration,
+    associations,
     attributes,
     events,
     images,
     patterns,
+    peers,
     preferences,
+    settings,
     study,
     viewers,
     worklist,
@@ -33,6 +36,9 @@ STATIC: Final = Path(__file__).parent / "static"
 PAGES: Final = (
     worklist,
     administration,
+    peers,
+    associations,
+    settings,
     events,
     study,
     images,

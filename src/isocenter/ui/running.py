@@ -1,7 +1,7 @@
 """What pages ask of the process that shows them, and of the network: handed in by who starts it."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
@@ -24,6 +24,8 @@ class Running:
     accepted: Callable[[Address], Awaitable[Accepted]]
     places: Mapping[str, str]
     """Where settings were set, as ``config.Loaded`` has it."""
+    asked: set[str] = field(default_factory=set)
+    """AE titles of the peers that are being asked something now."""
 
 
 def alone(archive: Archive, config: Config) -> Running:
