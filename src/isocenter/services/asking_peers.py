@@ -11,7 +11,6 @@ from typing import Final
 from isocenter.address import Address
 from isocenter.archive.peer_reports import Accepted, Echoed, Outcome
 from isocenter.dicom.sop_classes import STORAGE
-from isocenter.dicom.syntax import TRANSFER_SYNTAXES
 from isocenter.dimse.association import VERIFICATION, Association
 from isocenter.dimse.client import associate
 from isocenter.dimse.failures import Aborted, NoConnection, Rejected, TimedOut
@@ -19,6 +18,13 @@ from isocenter.dimse.negotiation import MOST_CONTEXTS, Proposal
 from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.dimse.watching import Watch
 from isocenter.errors import Unavailable, Unsupported
+from isocenter.imaging import abilities
+
+SYNTAXES: Final = tuple(abilities.transfer_syntaxes())
+"""The transfer syntaxes that instances are kept in."""
+AT_ONCE: Final = 40
+"""Of one presentation context."""
+# Peer quirk: DCMTK takes 50 of one context, and of more it says nothing at all.
 
 PATIENCE: Final = 120.0
 """Seconds after which no more is asked."""
@@ -122,16 +128,17 @@ def _outcome(error: Unavailable) -> Outcome:
 
 
 def _whole(classes: Iterable[str]) -> Iterator[Proposal]:
-    syntaxes = tuple(TRANSFER_SYNTAXES)
     for sop_class in classes:
-        yield Proposal(abstract_syntax=sop_class, transfer_syntaxes=syntaxes)
+        for start in range(0, len(SYNTAXES), AT_ONCE):
+            several = SYNTAXES[start : start + AT_ONCE]
+            yield Proposal(abstract_syntax=sop_class, transfer_syntaxes=several)
 
 
 def _pairs(found: dict[str, set[str]]) -> Iterator[Proposal]:
     """Each accepted class in each transfer syntax that is not known to be accepted yet."""
     known = {sop_class: frozenset(syntaxes) for sop_class, syntaxes in sorted(found.items())}
     for sop_class, syntaxes in known.items():
-        for syntax in TRANSFER_SYNTAXES:
+        for syntax in SYNTAXES:
             if syntax not in syntaxes:
                 yield Proposal(abstract_syntax=sop_class, transfer_syntaxes=(syntax,))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from isocenter.storage import schema
 
@@ -62,6 +62,21 @@ class Tally:
     removed_instances: int = 0
     removed_bytes: int = 0
     removed_studies: int = 0
+
+    @property
+    def kept_instances(self) -> int:
+        """Came and did not go."""
+        return self.instances - self.removed_instances
+
+    @property
+    def kept_bytes(self) -> int:
+        """Came and did not go."""
+        return self.bytes - self.removed_bytes
+
+    @property
+    def kept_studies(self) -> int:
+        """Came and did not go."""
+        return self.studies - self.removed_studies
 
 
 class Tallies:
@@ -131,3 +146,13 @@ def tallies(run: "Run", span: Span, since: int) -> list[Tally]:
     columns = (table.c.number, table.c.modality, *(table.c[each] for each in COLUMNS))
     statement = select(*columns).where(table.c.span == int(span), table.c.number >= since)
     return [Tally(*row) for row in run(statement.order_by(table.c.number, table.c.modality))]
+
+
+def total(run: "Run", before: int | None) -> Tally:
+    """The sums of all days, or of those numbered below ``before``."""
+    table = schema.tally
+    sums = select(*(func.coalesce(func.sum(table.c[each]), 0) for each in COLUMNS))
+    sums = sums.where(table.c.span == int(Span.DAY))
+    if before is not None:
+        sums = sums.where(table.c.number < before)
+    return Tally(0, "", *run(sums)[0])
