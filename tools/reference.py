@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import typer
 
-from isocenter import config, errors
+from isocenter import config, errors, setting
 from isocenter.archive import commitment
 from isocenter.archive.archive import Archive
 from isocenter.archive.peers import Peers
@@ -63,7 +63,7 @@ def table(headings: Row, rows: Iterable[Row]) -> str:
 def settings(prefix: str = "") -> str:
     """The settings of one section: name, type, default and meaning."""
     section = {**config.SECTIONS, **config.TABLES}.get(prefix.rstrip("."), Config)
-    meanings = config.meanings(section)
+    meanings = setting.meanings(section)
     rows = []
     for path, kind, default in config.documented():
         name = path.removeprefix(prefix)
@@ -376,7 +376,7 @@ def web_reasons() -> str:
 
 def commitment_reasons() -> str:
     """Failure Reasons of responses to requests for storage commitment."""
-    meanings = config.meanings(commitment.Reason)
+    meanings = setting.meanings(commitment.Reason)
     rows = [
         (
             f"`{each.value:04X}` ({each.value})",

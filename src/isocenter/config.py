@@ -4,16 +4,11 @@ A setting stands here once: the command line, the environment (``ISOCENTER_DICOM
 ``ISOCENTER_DIMSE__IDLE_TIMEOUT``) and the TOML file all use the names of these fields.
 """
 
-import ast
-import inspect
 import ipaddress
-import itertools
 import re
-import textwrap
 import tomllib
 import types
 import typing
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
@@ -24,7 +19,7 @@ import platformdirs
 
 from isocenter.address import Address, ae_title
 from isocenter.errors import IsocenterError, Malformed
-from isocenter.setting import Count, Port, Seconds, Span, Text, read
+from isocenter.setting import Count, Port, Seconds, Span, Text, lines_of, read
 
 T = TypeVar("T")
 ENVIRONMENT_PREFIX = "ISOCENTER_"
@@ -425,7 +420,7 @@ class _Settings:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             self.fault(str(file), str(error))
             return
-        lines = _lines_of(text)
+        lines = lines_of(text)
 
         def where(path: tuple[str, ...]) -> str:
             line = next(
@@ -567,26 +562,6 @@ TABLES: Mapping[str, type] = types.MappingProxyType(
 )
 """What there may be several of, each with a table of its own."""
 
-_HEADER = re.compile(r"^\s*\[{1,2}\s*([A-Za-z0-9_.\- ]+?)\s*\]{1,2}")
-_KEY = re.compile(r"^\s*([A-Za-z0-9_.\-]+)\s*=")
-
-
-def _lines_of(text: str) -> dict[tuple[str, ...], int]:
-    """Where each setting stands; tomllib does not tell."""
-    lines: dict[tuple[str, ...], int] = {}
-    section: tuple[str, ...] = ()
-    entries = Counter[tuple[str, ...]]()
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := _HEADER.match(line):
-            section = tuple(part.strip() for part in header[1].split("."))
-            lines.setdefault(section, number)
-            if line.lstrip().startswith("[["):
-                lines[(*section, str(entries[section]))] = number
-                entries[section] += 1
-        elif key := _KEY.match(line):
-            lines[(*section, *key[1].split("."))] = number
-    return lines
-
 
 def documented() -> Iterator[tuple[str, str, str]]:
     """Every setting: its dotted name, its type in words and its default, for the reference page."""
@@ -598,21 +573,6 @@ def documented() -> Iterator[tuple[str, str, str]]:
                 continue
             default = "" if each.default is MISSING else str(each.default)
             yield f"{prefix}{each.name}", _in_words(hints[each.name]), default
-
-
-def meanings(section: type) -> Mapping[str, str]:
-    """What is said of each field of a section, or member, on the line below it."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(section)))
-    body = typing.cast(ast.ClassDef, tree.body[0]).body
-    found = {}
-    for each, below in itertools.pairwise(body):
-        match each, below:
-            case (
-                ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
-                ast.Expr(value=ast.Constant(value=str(text))),
-            ):
-                found[name] = " ".join(text.replace("``", "`").split())
-    return found
 
 
 def _in_words(hint: Any) -> str:

@@ -1,7 +1,14 @@
-"""One setting: the kinds of values there are, and reading them from a file or from text."""
+"""One setting: the kinds of values there are, reading them from a file or from text, and what is
+said of them."""
 
+import ast
+import inspect
+import itertools
+import re
+import textwrap
 import types
 import typing
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,3 +91,39 @@ def _from_text(text: str, hint: type) -> Any:
         return hint(text)
     except ValueError:
         raise ValueError(f"expected a number, not {str(text)!r}") from None
+
+
+_HEADER = re.compile(r"^\s*\[{1,2}\s*([A-Za-z0-9_.\- ]+?)\s*\]{1,2}")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_.\-]+)\s*=")
+
+
+def lines_of(text: str) -> dict[tuple[str, ...], int]:
+    """Where each setting stands; tomllib does not tell."""
+    lines: dict[tuple[str, ...], int] = {}
+    section: tuple[str, ...] = ()
+    entries = Counter[tuple[str, ...]]()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.match(line):
+            section = tuple(part.strip() for part in header[1].split("."))
+            lines.setdefault(section, number)
+            if line.lstrip().startswith("[["):
+                lines[(*section, str(entries[section]))] = number
+                entries[section] += 1
+        elif key := _KEY.match(line):
+            lines[(*section, *key[1].split("."))] = number
+    return lines
+
+
+def meanings(section: type) -> Mapping[str, str]:
+    """What is said of each field of a section, or member, on the line below it."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(section)))
+    body = typing.cast(ast.ClassDef, tree.body[0]).body
+    found = {}
+    for each, below in itertools.pairwise(body):
+        match each, below:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                found[name] = " ".join(text.replace("``", "`").split())
+    return found

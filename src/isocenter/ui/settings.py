@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from isocenter import config as settings
+from isocenter import setting
 from isocenter.config import Config
 from isocenter.ui.page import render
 from isocenter.ui.running import running_of
@@ -84,7 +85,7 @@ def in_force(config: Config, places: Any) -> Iterator[Section]:
 
 @cache
 def _meanings(section: type) -> Any:
-    return settings.meanings(section)
+    return setting.meanings(section)
 
 
 def _source(place: str) -> str:
