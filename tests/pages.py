@@ -57,12 +57,17 @@ PAGES: Final = (
     Page("/studies/{study}/send", ("series",)),
     Page("/administration"),
     Page("/administration/jobs", ("state", "after")),
+    Page("/administration/peers"),
+    Page("/administration/peers/one", ("aet",), status=404),
+    Page("/administration/associations"),
+    Page("/administration/settings"),
     Page("/patterns"),
 )
 """What a reader sees, each with something on it where ``hostile`` is stored."""
 
 DATA: Final = (
     Page("/studies/{study}/series/{series}/images"),
+    Page("/administration/peers/accepts.csv", ("aet",), status=404),
     Page("/ohif", status=404),
     Page("/administration/jobs/{job}", status=404),
 )
@@ -76,6 +81,17 @@ FORMS: Final = (
     Form("/studies/{study}/send", {"peer": "WORKSTATION", "series": SERIES}),
     Form("/administration/jobs/{job}/cancel", {"state": "running", "from": "job"}),
     Form("/administration/jobs/{job}/retry", {"state": "failed", "from": "list"}),
+    Form(
+        "/administration/peers", {"aet": "NEW", "host": "10.0.0.5", "port": "104", "note": SCRIPT}
+    ),
+    Form(
+        "/administration/peers/change",
+        {"former": "NEW", "aet": "NEW", "host": "10.0.0.6", "port": "104", "note": ""},
+    ),
+    Form("/administration/peers/remove", {"aet": "NEW"}),
+    Form("/administration/peers/echo", {"aet": "NEW", "back": "list"}),
+    Form("/administration/peers/accepts", {"aet": "NEW"}),
+    Form("/administration/associations/abort", {"number": "1"}),
 )
 """What changes something."""
 

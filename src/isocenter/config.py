@@ -19,7 +19,7 @@ import platformdirs
 
 from isocenter.address import Address, ae_title
 from isocenter.errors import IsocenterError, Malformed
-from isocenter.setting import Count, Port, Seconds, Span, Text, lines_of, read
+from isocenter.setting import Count, Port, Seconds, Span, Text, in_words, lines_of, read
 
 T = TypeVar("T")
 ENVIRONMENT_PREFIX = "ISOCENTER_"
@@ -325,6 +325,15 @@ class Config:
         return self.dimse.known_callers_only
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings, and where those that are not defaults were set."""
+
+    config: Config
+    places: Mapping[str, str]
+    """By dotted name: ``FILE:LINE``, the environment's variable, or ``--option``."""
+
+
 def load(
     file: Path | None = None,
     *,
@@ -335,6 +344,16 @@ def load(
 
     Raises: SettingsError, with every fault there is.
     """
+    return load_with_places(file, options=options, environ=environ).config
+
+
+def load_with_places(
+    file: Path | None = None,
+    *,
+    options: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Loaded:
+    """As ``load``."""
     faults: list[Fault] = []
     settings = _Settings(faults)
     if file is not None:
@@ -360,7 +379,7 @@ def load(
         faults += _fhir_faults(config.fhir, settings)
     if faults or config is None:
         raise SettingsError(faults)
-    return config
+    return Loaded(config, settings.places)
 
 
 def _http_faults(http: HttpConfig, settings: "_Settings") -> Iterator[Fault]:
@@ -395,6 +414,11 @@ class _Settings:
         self._faults = faults
         self._values: dict[tuple[str, ...], object] = {}
         self._places: dict[tuple[str, ...], str] = {}
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where each setting that was set was set, by dotted name."""
+        return {".".join(path): self._places[path] for path in self._values}
 
     def place(self, path: tuple[str, ...]) -> str:
         return self._places.get(path, ".".join(path))
@@ -570,19 +594,4 @@ def documented() -> Iterator[tuple[str, str, str]]:
             if hasattr(hints[each.name], "__dataclass_fields__"):
                 continue
             default = "" if each.default is MISSING else str(each.default)
-            yield f"{prefix}{each.name}", _in_words(hints[each.name]), default
-
-
-def _in_words(hint: Any) -> str:
-    if typing.get_origin(hint) is Annotated:
-        kind, span = typing.get_args(hint)
-        return f"{kind.__name__}, {span}"
-    if typing.get_origin(hint) is Literal:
-        return " or ".join(map(repr, typing.get_args(hint)))
-    if hint == tuple[str, ...]:
-        return "list of texts"
-    if hint == tuple[CompressionRule, ...]:
-        return "list of tables"
-    if isinstance(hint, types.GenericAlias):
-        return "list of AET@HOST:PORT"
-    return str(hint.__name__).lower()
+            yield f"{prefix}{each.name}", in_words(hints[each.name]), default

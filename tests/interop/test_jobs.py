@@ -144,6 +144,19 @@ def test_one_series_goes_to_orthanc(start_server: ServerFactory, orthanc: Orthan
     }
 
 
+def test_a_peer_that_was_added_while_the_server_runs_gets_it(
+    server: Isocenter, storescp: Peer
+) -> None:
+    study = make_study(3)
+    store_all(server, study)
+    added = {"aet": storescp.aet, "host": "127.0.0.1", "port": str(storescp.port), "note": ""}
+    assert post(server, "/administration/peers", **added).status_code == 303
+
+    state = wait_for(server, send(server, study[0].study, storescp.aet), ended)
+
+    assert (state.state, len(storescp.files())) == ("done", 3)
+
+
 def test_what_the_peer_does_not_take_compressed_is_decoded(
     start_server: ServerFactory, start_storescp: PeerFactory, dcmtk: Tool, tmp_path: Any
 ) -> None:

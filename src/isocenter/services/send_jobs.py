@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from isocenter.address import Address
 from isocenter.archive.archive import Archive
-from isocenter.archive.destinations import destinations
+from isocenter.archive.peers import Peers
 from isocenter.archive.send_requests import SendRequest
 from isocenter.dimse.association import Association
 from isocenter.dimse.client import connect
@@ -14,6 +14,7 @@ from isocenter.dimse.negotiation import Proposal
 from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.dimse.status import OUT_OF_RESOURCES, RESOURCE_LIMITATION
 from isocenter.dimse.status_meanings import ANY, STORAGE, meanings_of
+from isocenter.dimse.watching import Watch
 from isocenter.errors import NotFound, Unavailable, Unsupported
 from isocenter.services import delivery
 from isocenter.services.delivery import Delivery, Outcome
@@ -44,19 +45,19 @@ class SendJobs:
     def __init__(
         self,
         archive: Archive,
-        peers: Sequence[Address],
+        peers: Peers,
         aet: str,
         limits: Limits,
         timeouts: Timeouts,
-        *,
-        pause: float = 1.0,
+        watch: Watch | None = None,
     ) -> None:
+        """``watch``: is shown the associations."""
         self._archive = archive
         self._peers = peers
         self._aet = aet
         self._limits = limits
         self._timeouts = timeouts
-        self._pause = pause
+        self._watch = watch
 
     async def __call__(self, running: Running) -> None:
         """Send what the peer has not acknowledged yet.
@@ -78,21 +79,22 @@ class SendJobs:
             status_of=response_of,
             limits=self._limits,
             timeouts=self._timeouts,
+            watch=self._watch,
         )
 
         def connected(proposals: list[Proposal]) -> Awaitable[Association]:
             return connecting(proposals=proposals)
 
-        await Delivery(feed, connected, account.note, pause=self._pause).run()
+        await Delivery(feed, connected, account.note).run()
         if feed.gone:
             await running.tell_total(max(total - feed.gone, 0))
         account.settle(is_whole=feed.is_through)
 
     async def _peer(self, title: str) -> Address:
-        known = await destinations(self._archive, self._peers)
-        if title not in known:
+        known = await self._peers.destination(title)
+        if known is None:
             raise NotFound(f"no peer {title} is known here any more")
-        return known[title]
+        return known
 
 
 class _Account:

@@ -21,6 +21,7 @@ from sqlalchemy.engine import Dialect
 from isocenter.storage import schema
 from isocenter.storage.contents import FINGERPRINT_MASK
 from isocenter.storage.engine import Statement
+from isocenter.storage.tallies import COLUMNS as TALLY_COLUMNS
 
 STUDY_COLUMNS: Final = (
     "study_date",
@@ -105,6 +106,10 @@ class Statements:
     insert_meta: Statement
     update_meta: Statement
     insert_change: Statement
+    find_tally: Statement
+    insert_tally: Statement
+    count_tally: Statement
+    delete_tallies: Statement
     pending: Statement
     insert_removed: Statement
     delete_removed: Statement
@@ -213,6 +218,14 @@ class Statements:
     delete_fates: Statement
     delete_outcomes: Statement
 
+    find_peer: Statement
+    count_peers: Statement
+    insert_peer: Statement
+    delete_peer: Statement
+    insert_peer_report: Statement
+    delete_peer_report: Statement
+    delete_peer_reports: Statement
+
 
 _Clause = tuple[ClauseElement, tuple[str, ...]]
 
@@ -280,6 +293,37 @@ def _ledger_clauses() -> dict[str, _Clause]:
     }
 
 
+def _tally_clauses() -> dict[str, _Clause]:
+    tally = schema.tally
+    key = ("span", "number", "modality")
+    same = [tally.c[each] == bindparam(f"of_{each}") for each in key]
+    counted = {each: tally.c[each] + bindparam(f"d_{each}") for each in TALLY_COLUMNS}
+    names = (*(f"d_{each}" for each in TALLY_COLUMNS), *(f"of_{each}" for each in key))
+    of_span = tally.c.span == bindparam("span")
+    return {
+        "find_tally": _select(tally, "number", by=key),
+        "insert_tally": _insert(tally, *key),
+        "count_tally": (update(tally).where(*same).values(counted), names),
+        "delete_tallies": (
+            delete(tally).where(of_span, tally.c.number < bindparam("before")),
+            ("span", "before"),
+        ),
+    }
+
+
+def _peer_clauses() -> dict[str, _Clause]:
+    peer, report = schema.peer, schema.peer_report
+    return {
+        "find_peer": _select(peer, "ae_title", by=("ae_title",)),
+        "count_peers": (select(func.count()).select_from(peer), ()),
+        "insert_peer": _insert(peer, *peer.columns.keys()),
+        "delete_peer": _delete(peer, "ae_title"),
+        "insert_peer_report": _insert(report, *report.columns.keys()),
+        "delete_peer_report": _delete(report, "ae_title", "kind"),
+        "delete_peer_reports": _delete(report, "ae_title"),
+    }
+
+
 def _patient_clauses() -> dict[str, _Clause]:
     patient = schema.patient
     key = ("patient_id", "issuer", "lone_study_uid")
@@ -321,7 +365,9 @@ def _series_clauses() -> dict[str, _Clause]:
     return {
         "find_series": _select(series, "pk", "document", by=("study_fk", "series_uid")),
         "insert_series": _insert(series, "pk", "study_fk", "series_uid", *SERIES_COLUMNS),
-        "read_series": _select(series, "study_fk", "instances", "series_uid", by=("pk",)),
+        "read_series": _select(
+            series, "study_fk", "instances", "series_uid", "modality", by=("pk",)
+        ),
         "update_series": _update(series, *SERIES_COLUMNS),
         "count_series": _count_series(),
         "delete_series": _delete(series, "pk"),
@@ -529,6 +575,8 @@ def compile_statements(dialect: Dialect) -> Statements:
     """Compile everything for a dialect whose parameters are positional."""
     clauses = {
         **_ledger_clauses(),
+        **_tally_clauses(),
+        **_peer_clauses(),
         **_patient_clauses(),
         **_study_clauses(),
         **_series_clauses(),

@@ -15,25 +15,32 @@ from isocenter.archive.archive import Archive
 from isocenter.config import Config
 from isocenter.ui import (
     administration,
+    associations,
     attributes,
     events,
     images,
     jobs,
     patterns,
+    peers,
     preferences,
     send,
+    settings,
     study,
     viewers,
     worklist,
 )
 from isocenter.ui.arrivals import Arrivals
 from isocenter.ui.faults import HANDLERS
+from isocenter.ui.running import Running, alone
 
 STATIC: Final = Path(__file__).parent / "static"
 
 PAGES: Final = (
     worklist,
     administration,
+    peers,
+    associations,
+    settings,
     events,
     study,
     images,
@@ -68,11 +75,15 @@ _LONG: Final = b"public, max-age=31536000, immutable"
 
 
 def application(
-    archive: Archive, config: Config, has_ohif: Callable[[], bool] = lambda: False
+    archive: Archive,
+    config: Config,
+    has_ohif: Callable[[], bool] = lambda: False,
+    running: Running | None = None,
 ) -> Starlette:
     """Return what is served at ``/``; pages find ``archive`` and ``config`` in the state.
 
-    ``has_ohif``: says whether the viewer is installed now.
+    ``has_ohif``: says whether the viewer is installed now. ``running``: what pages ask of the
+    process, if it talks to anybody.
     """
     serving = Starlette(
         routes=[*ROUTES, Mount(f"/static/{__version__}", StaticFiles(directory=STATIC))],
@@ -82,6 +93,7 @@ def application(
     serving.state.archive = archive
     serving.state.config = config
     serving.state.has_ohif = has_ohif
+    serving.state.running = running or alone(archive, config)
     serving.state.arrivals = Arrivals(archive)
     return serving
 

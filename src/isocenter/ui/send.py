@@ -7,24 +7,17 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from isocenter.address import Address
 from isocenter.archive import send_requests
-from isocenter.archive.destinations import destinations
 from isocenter.archive.send_requests import SendRequest
-from isocenter.config import Config
 from isocenter.storage.attributes import Level
 from isocenter.storage.query import Key
 from isocenter.storage.records import Selection
 from isocenter.ui import asking, forms
 from isocenter.ui.formats import text_of
 from isocenter.ui.page import render
+from isocenter.ui.running import running_of
 from isocenter.ui.study import series_of
 from isocenter.ui.worklist import row_of
-
-
-async def _peers(request: Request) -> dict[str, Address]:
-    config: Config = request.app.state.config
-    return await destinations(asking.archive_of(request), config.peer)
 
 
 async def show(request: Request) -> Response:
@@ -33,11 +26,13 @@ async def show(request: Request) -> Response:
     of_study = Key(asking.STUDY_UID, asking.uid_of(request, "study"))
     study = await asking.one(archive, Level.STUDY, of_study)
     series = [series_of(each) async for each in asking.every(archive, Level.SERIES, of_study)]
+    # One may stand in the settings several times; instances go to the last.
+    peers = {each.address.ae_title: each.address for each in await running_of(request).peers.all()}
     context = {
         "study": row_of(study),
         "series": series,
         "chosen": request.query_params.getlist("series"),
-        "peers": sorted((await _peers(request)).values(), key=lambda each: each.ae_title),
+        "peers": list(peers.values()),
     }
     return render(request, "send.html", context)
 
@@ -47,7 +42,7 @@ async def enqueue(request: Request) -> Response:
     study = asking.uid_of(request, "study")
     given = await forms.fields(request)
     peer = next((value for name, value in given if name == "peer"), "")
-    if peer not in await _peers(request):
+    if await running_of(request).peers.destination(peer) is None:
         raise HTTPException(400, "there is no such peer: choose one of the list")
     series = tuple(dict.fromkeys(value for name, value in given if name == "series"))
     await _refuse_strangers(request, study, series)
