@@ -31,8 +31,12 @@ _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to be
 
 
 def jobs(
-    action: Annotated[Action, typer.Argument(help="What to do.")] = "list",
-    number: Annotated[int | None, typer.Argument(help="Which job.", min=0)] = None,
+    action: Annotated[
+        Action, typer.Argument(metavar="ACTION", help="`list`, `show`, `cancel` or `retry`.")
+    ] = "list",
+    number: Annotated[
+        int | None, typer.Argument(metavar="NUMBER", help="Which job.", min=0)
+    ] = None,
     state: Annotated[State | None, typer.Option(help="List only those in this state.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
     data: DataOption = None,
