@@ -12,6 +12,7 @@ from bench import (
     index,
     many,
     ohif,
+    pages,
     receive,
     rendered,
     send,
@@ -33,6 +34,7 @@ PARTS: dict[str, Part] = {
     "ohif": ohif.measure,
     "codecs": codecs.measure,
     "index": index.measure,
+    "pages": pages.measure,
 }
 
 
