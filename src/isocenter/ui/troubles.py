@@ -29,11 +29,11 @@ MOST: Final = 1_000
 TEXTS: Final[Mapping[str, str]] = {
     "full": "The disk is {part} full: {free} are left. Make room, or nothing more can be stored.",
     "soon": "At this rate the disk is full in {days} days.",
-    "refused": "{count} instances were refused lately: see by whom they came, and why.",
-    "conflicts": "{count} instances came again with other bytes and were not taken.",
-    "associations": "{count} associations could not be had lately.",
-    "peers": "{count} peers did not answer when they were last asked.",
-    "faulty": "{count} blobs are faulty: restore them from a copy.",
+    "refused": "Instances refused lately: {count}. See from whom they came, and why.",
+    "conflicts": "Instances that came again with other bytes and were not taken: {count}.",
+    "associations": "Associations that were refused lately: {count}.",
+    "peers": "Peers that did not answer when they were last asked: {count}.",
+    "faulty": "Faulty blobs: {count}. Restore them from a copy.",
     "video": "The extra video is not installed: videos are not turned into what browsers play.",
 }
 """English texts; the catalogs have the others."""
