@@ -107,7 +107,7 @@ def _command(name: str, command: Any) -> str:
     for each in command.params:
         if each.param_type_name == "argument":
             usage.append(each.metavar or f"{each.name.upper()}…")
-            rows.append((f"`{usage[-1]}`", "required", each.help))
+            rows.append((f"`{usage[-1]}`", _given(each), each.help))
         elif each.name != "help":
             spelled = ", ".join(f"`{one}`" for one in reversed(each.opts))
             rows.append((spelled + _argument(each), _given(each), each.help))
@@ -619,6 +619,7 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("dicomweb", lambda: settings("dicomweb.")),
         ("fhir", lambda: settings("fhir.")),
         ("imaging", lambda: settings("imaging.")),
+        ("jobs", lambda: settings("jobs.")),
         ("viewer", lambda: settings("viewer.")),
         ("compression", lambda: settings("compression.")),
     ),

@@ -19,7 +19,7 @@ import platformdirs
 
 from isocenter.address import Address, ae_title
 from isocenter.errors import IsocenterError, Malformed
-from isocenter.setting import Count, Port, Seconds, Span, Text, lines_of, read
+from isocenter.setting import Count, Port, Seconds, Span, Text, in_words, lines_of, read
 
 T = TypeVar("T")
 ENVIRONMENT_PREFIX = "ISOCENTER_"
@@ -202,6 +202,26 @@ class ImagingConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobsConfig:
+    """What is done in the background, such as sending to a peer."""
+
+    workers: Annotated[int, Span(1, 64)] = 2
+    """Jobs that run at once."""
+
+    attempts: Annotated[int, Span(1, 10_000)] = 20
+    """How often in a row a job may get nowhere before it has failed."""
+
+    pause: Seconds = 10.0
+    """Before a job is tried a second time; twice as long before each further time."""
+
+    longest_pause: Seconds = 1800.0
+    """Before a job is tried again, at most."""
+
+    retention: Annotated[float, Span(0, 10 * 366 * 24 * 3600)] = 30 * 24 * 3600.0
+    """How long a job that is done, failed or canceled stays in the list."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ViewerConfig:
     """The viewer OHIF, served at ``/ohif`` where it is installed."""
 
@@ -285,9 +305,11 @@ class Config:
     dicomweb: DicomwebConfig = DicomwebConfig()
     fhir: FhirConfig = FhirConfig()
     imaging: ImagingConfig = ImagingConfig()
+    jobs: JobsConfig = JobsConfig()
     viewer: ViewerConfig = field(default_factory=ViewerConfig)
     peer: tuple[Address, ...] = ()
-    """The applications we know: C-MOVE destinations, and who may call if ``known_callers_only``."""
+    """The applications we know: where instances may be sent, and who may call if
+    ``known_callers_only``."""
 
     compression: tuple[CompressionRule, ...] = ()
     """What is to be compressed without loss. Without a rule, everything stays as it came."""
@@ -572,19 +594,4 @@ def documented() -> Iterator[tuple[str, str, str]]:
             if hasattr(hints[each.name], "__dataclass_fields__"):
                 continue
             default = "" if each.default is MISSING else str(each.default)
-            yield f"{prefix}{each.name}", _in_words(hints[each.name]), default
-
-
-def _in_words(hint: Any) -> str:
-    if typing.get_origin(hint) is Annotated:
-        kind, span = typing.get_args(hint)
-        return f"{kind.__name__}, {span}"
-    if typing.get_origin(hint) is Literal:
-        return " or ".join(map(repr, typing.get_args(hint)))
-    if hint == tuple[str, ...]:
-        return "list of texts"
-    if hint == tuple[CompressionRule, ...]:
-        return "list of tables"
-    if isinstance(hint, types.GenericAlias):
-        return "list of AET@HOST:PORT"
-    return str(hint.__name__).lower()
+            yield f"{prefix}{each.name}", in_words(hints[each.name]), default

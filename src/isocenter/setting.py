@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
+from isocenter.address import Address
+
 HIGHEST_PORT: Final = 65535
 _KINDS: Final[Mapping[type, str]] = types.MappingProxyType(
     {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
@@ -127,3 +129,17 @@ def meanings(section: type) -> Mapping[str, str]:
             ):
                 found[name] = " ".join(text.replace("``", "`").split())
     return found
+
+
+def in_words(hint: Any) -> str:
+    """What kind of value a setting has."""
+    if typing.get_origin(hint) is Annotated:
+        kind, span = typing.get_args(hint)
+        return f"{kind.__name__}, {span}"
+    if typing.get_origin(hint) is Literal:
+        return " or ".join(map(repr, typing.get_args(hint)))
+    if hint == tuple[str, ...]:
+        return "list of texts"
+    if isinstance(hint, types.GenericAlias):
+        return f"list of {'AET@HOST:PORT' if Address in typing.get_args(hint) else 'tables'}"
+    return str(hint.__name__).lower()

@@ -13,7 +13,9 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from isocenter.app.http import Gate, HttpListener, application
+from isocenter.app.runner import Runner
 from isocenter.app.running import running
+from isocenter.archive import send_requests
 from isocenter.archive.archive import Archive
 from isocenter.archive.compression_policy import CompressionPolicy
 from isocenter.archive.peers import Peers
@@ -30,6 +32,7 @@ from isocenter.fhir import routing as fhir
 from isocenter.imaging.workers import Workers
 from isocenter.ohif.serving import Viewer
 from isocenter.services import providers
+from isocenter.services.send_jobs import SendJobs
 from isocenter.services.status import response_of
 from isocenter.services.store import StoreProvider
 from isocenter.storage.lock import FolderLock
@@ -134,7 +137,7 @@ class Node:
                 },
             )
             await archive.worklist.start([each.address.ae_title for each in await peers.all()])
-            async with _compressing(archive, config):
+            async with _compressing(archive, config), self._running_jobs(archive, peers):
                 await self._stop.wait()
         finally:
             self.state = "draining"
@@ -153,6 +156,21 @@ class Node:
                 *(each.drain(config.shutdown_timeout) for each in gates),
             )
         log.info("stopped")
+
+    @asynccontextmanager
+    async def _running_jobs(self, archive: Archive, peers: Peers) -> AsyncIterator[None]:
+        """Run jobs, beginning with those that the process before us left."""
+        config = self._config
+        limits, timeouts = limits_of(config.dimse), timeouts_of(config.dimse)
+        sending = SendJobs(archive, peers, config.aet, limits, timeouts, self._watch)
+        runner = Runner(archive.jobs, {send_requests.KIND: sending}, config.jobs)
+        # We hold the lock of the folder: nobody else can be running any.
+        await archive.jobs.take_back()
+        await runner.start()
+        try:
+            yield
+        finally:
+            await runner.close()
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ COMMANDS = {
     "reindex": ("holdings", "reindex"),
     "compress": ("compress", "compress"),
     "peers": ("peers", "peers"),
+    "jobs": ("jobs", "jobs"),
     "echo": ("network", "echo"),
     "send": ("send", "send"),
     "find": ("find", "find"),

@@ -22,6 +22,8 @@ TABLES: Final = (
     schema.workitem_event,
     schema.workitem_delivery,
     schema.event_cursor,
+    schema.job,
+    schema.job_outcome,
     schema.peer,
     schema.peer_report,
 )
@@ -36,7 +38,9 @@ _ADD_TALLY: Final = (
 
 
 def carry_over(former: Path, made: Path) -> bool:
-    """Copy the worklist from the index ``former`` into ``made``; nobody has either open.
+    """Copy worklist, commitments and jobs from the index ``former`` into ``made``.
+
+    Nobody has either open.
 
     False, where that cannot be read; then nothing is copied.
     """

@@ -22,6 +22,7 @@ from isocenter.storage.commitments import CommitmentStore
 from isocenter.storage.contents import Snapshot
 from isocenter.storage.engine import open_schema
 from isocenter.storage.entry import entry_of
+from isocenter.storage.jobs import JobStore
 from isocenter.storage.outlines import Part
 from isocenter.storage.peers import PeerStore
 from isocenter.storage.query import Query
@@ -76,6 +77,7 @@ class Index:
         self.on_change = self._writer.on_noted
         """Called, from any thread, when the change feed has grown."""
         self.commitments = CommitmentStore(self._writer, self._readers, self._run)
+        self.jobs = JobStore(self._writer, self._readers, self._run)
         self.peers = PeerStore(self._writer, self._readers, self._run)
         self.worklist = WorklistStore(
             self._writer, self._readers, self._run, Place(writing.dialect, offset)
@@ -256,6 +258,11 @@ class Index:
     async def last_change(self) -> int:
         """The number of the newest change in the feed."""
         return await self._read(lambda: feed.last_change(self._run))
+
+    async def newest(self) -> tuple[int, int]:
+        """The number of the newest change in the feed; the key of the study that arrived last."""
+        last_change, last_study = feed.last_change, retrieving.last_study
+        return await self._read(lambda: (last_change(self._run), last_study(self._run)))
 
     async def recall(self, name: str) -> str | None:
         """What was kept by `remember`."""

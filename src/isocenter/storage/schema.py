@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0011"
+HEAD: Final = "0009"
 """The newest migration in ``migrations/versions``."""
 
 UNNUMBERED: Final = 2**31 - 1
@@ -414,6 +414,48 @@ event_cursor = Table(
     metadata,
     Column("ae", Text, primary_key=True),
     Column("seq", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# --- jobs
+
+job = Table(
+    "job",
+    metadata,
+    _key(),
+    _text("kind"),
+    _text("state"),
+    # JSON.
+    Column("request", LargeBinary, nullable=False),
+    _text("asked_by"),
+    Column("created_at", BigInteger, nullable=False),
+    # When a waiting one may be run; when the lease of a running one ends.
+    Column("due_at", BigInteger, nullable=False),
+    _text("owner"),
+    Column("is_canceled", SmallInteger, nullable=False, server_default="0"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    _count("total"),
+    _count("done"),
+    _count("warned"),
+    _count("failed"),
+    _count("bytes"),
+    _text("error"),
+    # 0 until it is done, failed or canceled.
+    _count("finished_at"),
+    Index("job_due_ix", "state", "due_at"),
+    Index("job_order_ix", "created_at", "pk"),
+    Index("job_state_ix", "state", "created_at", "pk"),
+    Index("job_finished_at_ix", "finished_at"),
+)
+
+# What became of the instances of a job.
+job_outcome = Table(
+    "job_outcome",
+    metadata,
+    Column("job_fk", _KEY, ForeignKey("job.pk"), primary_key=True),
+    Column("sop_instance_uid", Text, primary_key=True),
+    Column("fate", SmallInteger, nullable=False),
+    _text("reason"),
     sqlite_with_rowid=False,
 )
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from sqlalchemy import (
     ClauseElement,
+    ColumnElement,
     Table,
     bindparam,
     delete,
@@ -71,6 +72,20 @@ RECODED_COLUMNS: Final = (
     "document",
     "compared",
     "received_digest",
+)
+JOB_COLUMNS: Final = (
+    "state",
+    "due_at",
+    "owner",
+    "is_canceled",
+    "attempts",
+    "total",
+    "done",
+    "warned",
+    "failed",
+    "bytes",
+    "error",
+    "finished_at",
 )
 WORKITEM_COLUMNS: Final = (
     "state",
@@ -190,6 +205,18 @@ class Statements:
     find_cursor: Statement
     insert_cursor: Statement
     update_cursor: Statement
+
+    insert_job: Statement
+    find_job: Statement
+    claimable_job: Statement
+    update_job: Statement
+    void_leases: Statement
+    finished_jobs: Statement
+    delete_job: Statement
+    find_outcome: Statement
+    insert_outcome: Statement
+    delete_fates: Statement
+    delete_outcomes: Statement
 
     find_peer: Statement
     count_peers: Statement
@@ -507,6 +534,43 @@ def _event_clauses() -> dict[str, _Clause]:
     }
 
 
+def _job_clauses() -> dict[str, _Clause]:
+    job, outcome = schema.job, schema.job_outcome
+    waits: ColumnElement[str] = literal_column("'waiting'")
+    runs: ColumnElement[str] = literal_column("'running'")
+    due = (
+        select(job)
+        .where(job.c.state.in_((waits, runs)), job.c.due_at <= bindparam("now"))
+        .order_by(job.c.due_at, job.c.pk)
+        .limit(literal_column("1"))
+        .offset(literal_column("0"))
+    )
+    finished = select(job.c.pk).where(
+        job.c.finished_at > literal_column("0"), job.c.finished_at <= bindparam("until")
+    )
+    # SQLite has one writer at a time and needs no locks of rows; PostgreSQL has many.
+    found = select(job).where(job.c.pk == bindparam("pk")).with_for_update()
+    return {
+        "insert_job": _insert(job, *job.columns.keys()),
+        "find_job": (found, ("pk",)),
+        "claimable_job": (due.with_for_update(skip_locked=True), ("now",)),
+        "update_job": _update(job, *JOB_COLUMNS),
+        "void_leases": (
+            update(job).where(job.c.state == runs).values(due_at=bindparam("now")),
+            ("now",),
+        ),
+        "finished_jobs": (
+            finished.limit(literal_column("100")).offset(literal_column("0")),
+            ("until",),
+        ),
+        "delete_job": _delete(job, "pk"),
+        "find_outcome": _select(outcome, "fate", by=("job_fk", "sop_instance_uid")),
+        "insert_outcome": _insert(outcome, *outcome.columns.keys()),
+        "delete_fates": _delete(outcome, "job_fk", "fate"),
+        "delete_outcomes": _delete(outcome, "job_fk"),
+    }
+
+
 def compile_statements(dialect: Dialect) -> Statements:
     """Compile everything for a dialect whose parameters are positional."""
     clauses = {
@@ -523,6 +587,7 @@ def compile_statements(dialect: Dialect) -> Statements:
         **_workitem_clauses(),
         **_subscription_clauses(),
         **_event_clauses(),
+        **_job_clauses(),
     }
     return Statements(
         **{

@@ -21,12 +21,15 @@ from isocenter.ui import (
     dashboard,
     events,
     images,
+    jobs,
     patterns,
     peers,
     preferences,
+    send,
     settings,
     storage,
     study,
+    upload,
     viewers,
     worklist,
 )
@@ -46,9 +49,12 @@ PAGES: Final = (
     settings,
     dashboard,
     events,
+    upload,
     study,
     images,
     attributes,
+    send,
+    jobs,
     preferences,
     patterns,
     viewers,
@@ -95,8 +101,9 @@ def application(
     serving.state.archive = archive
     serving.state.config = config
     serving.state.has_ohif = has_ohif
+    serving.state.arrivals = Arrivals(archive, has_ohif)
+    serving.state.doorway = upload.Doorway()
     serving.state.running = running or alone(archive, config)
-    serving.state.arrivals = Arrivals(archive)
     return serving
 
 

@@ -19,6 +19,7 @@ THEMES: Final = ("dark", "light")
 
 NAVIGATION: Final = (
     ("/", "Studies"),
+    ("/upload", "Upload"),
     ("/dashboard", "Dashboard"),
     ("/administration", "Administration"),
 )
@@ -27,6 +28,7 @@ NAVIGATION: Final = (
 ADMINISTRATION: Final = (
     ("/administration/peers", "Peers", "Who we talk to, whether they are there, what they take"),
     ("/administration/associations", "Associations", "Who is connected now, and who was lately"),
+    ("/administration/jobs", "Jobs", "What is done in the background, and how far it is"),
     ("/administration/storage", "Storage", "What takes how much room, and how fast it comes in"),
     ("/administration/changes", "Changes", "What came, and what was replaced or removed"),
     ("/administration/settings", "Settings", "What is in force, and where it was set"),

@@ -1,27 +1,25 @@
 """Each component of the pages in each of its states, to look at and to test."""
 
-import re
 from dataclasses import replace
-from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from isocenter.address import Address
-from isocenter.archive.capacity import Capacity
-from isocenter.archive.peer_reports import Accepted, Outcome
-from isocenter.archive.peers import KnownPeer
-from isocenter.dimse.watching import Seen
-from isocenter.storage.records import ChangeKind, Warned
-from isocenter.storage.tallies import Tally
-from isocenter.ui import changes, language, peers, plots
+from isocenter.archive import send_requests
+from isocenter.archive.importing import Fate, Imported
+from isocenter.archive.send_requests import SendRequest
+from isocenter.storage.job_records import Job, JobState
+from isocenter.storage.records import Selection
+from isocenter.ui import language, patterns_of_administration
 from isocenter.ui.formats import Formats
+from isocenter.ui.jobs import row_of
 from isocenter.ui.page import render
-from isocenter.ui.troubles import TEXTS, Trouble
+from isocenter.ui.report import Report
+from isocenter.ui.study import SeriesRow
 from isocenter.ui.worklist import StudyRow
 
-SCRIPT: Final = "<script>alert(1)</script>"
 STUDY = StudyRow(
     uid="1.2.3",
     patient_name="Doe^Jane^Q^Dr.",
@@ -52,88 +50,54 @@ LONG = StudyRow(
     instances=12345678,
 )
 
-
-NOW: Final = 1_790_000_000_000_000
-"""A moment, in microseconds since 1970."""
-
-
-def _told(outcome: Outcome, reason: str = "") -> peers.Told:
-    return peers.Told(outcome, reason, NOW, "CT@ct1.example:104")
-
-
-def _peers() -> list[peers.PeerRow]:
-    address = Address("CT", "ct1.example", 104)
-    taken = Accepted(outcome=Outcome.ANSWERED, proposed=2, syntaxes={"1.2": ("1.2.3",)})
-    accepted = peers.Told(Outcome.ANSWERED, "", NOW, str(address), accepted=taken)
-    long = KnownPeer(Address("X" * 16, "a-very-long-name." * 8 + "example", 65535), SCRIPT * 3)
-    return [
-        peers.PeerRow(KnownPeer(address, is_configured=True)),
-        peers.PeerRow(KnownPeer(address, "The ward's"), _told(Outcome.ANSWERED), accepted),
-        *(peers.PeerRow(KnownPeer(address), _told(each)) for each in Outcome),
-        peers.PeerRow(long, _told(Outcome.REJECTED, SCRIPT)),
-    ]
-
-
-def _associations() -> list[Seen]:
-    one = Seen(1, False, "CT", "ISOCENTER", "10.0.0.5", NOW, 0, 12, 12, 6_000_000, 900, "C-STORE")
-    return [one, replace(one, number=2, doing="", is_ours=True, calling=SCRIPT[:16])]
-
-
-def _past() -> list[Seen]:
-    over = replace(_associations()[0], ended_at=NOW + 61_000_000, doing="")
-    return [
-        over,
-        replace(over, reason="the peer fell silent"),
-        replace(over, reason="rejected: local limit exceeded", was_refused=True),
-    ]
-
-
-def _changes() -> list[changes.Entry]:
-    entry = changes.Entry(
-        ChangeKind.STORED, "1.2.3", "1.2.3.1", "", 500, NOW, NOW - 9_000_000, (), "", "CT", STUDY
-    )
-    alone = replace(
-        entry, kind=ChangeKind.REMOVED, count=1, instance_uid="1.2.3.1.1", since=NOW, study=None
-    )
-    return [entry, replace(entry, warnings=tuple(Warned), study=LONG), alone]
-
-
-def _plots(say: plots.Say) -> list[plots.Plot]:
-    labels = [f"2026-11-{day:02}" for day in range(1, 31)]
-    many = {f"M{number}": [day * number % 17 for day in range(30)] for number in range(1, 13)}
-    return [
-        plots.stacked("Empty", labels, {}, say, "Others"),
-        plots.stacked("One bar", labels[:1], {"": [7]}, say, "Others"),
-        plots.stacked("Many", labels, many, say, "Others"),
-        plots.growing("One value", labels[:1], [3], say),
-        plots.growing("Growing", labels, [day**2 for day in range(30)], say),
-    ]
-
-
-def _troubles() -> list[Trouble]:
-    values = {"count": 3, "days": 12, "part": "95 %", "free": 10**9}
-    needed = {kind: re.findall(r"\{(\w+)\}", text) for kind, text in TEXTS.items()}
-    return [
-        Trouble(kind, "/patterns", {name: values[name] for name in names}, kind == "full")
-        for kind, names in needed.items()
-    ]
+NOW = 1_709_211_000_000_000
+SEND = SendRequest("WORKSTATION", Selection(studies=("1.2.3",), series=("1.2.3.1", "1.2.3.2")))
+JOB = Job(
+    number=4711,
+    kind=send_requests.KIND,
+    request=SEND.written(),
+    asked_by="10.0.0.12",
+    created_at=NOW,
+)
+LATER = NOW + 90_000_000
+HALF = replace(JOB, total=1234, done=617, bytes=323_000_000, attempts=1)
+REFUSED = "3 could not be sent: status A900: <b>the data set does not match</b> " + "x" * 60
+JOBS = (
+    JOB,
+    replace(JOB, due_at=LATER, attempts=3, error="cannot connect to WORKSTATION@10.0.0.7:104"),
+    replace(JOB, state=JobState.RUNNING, attempts=1),
+    replace(HALF, state=JobState.RUNNING, warned=12),
+    replace(HALF, state=JobState.RUNNING, is_canceled=True),
+    replace(HALF, state=JobState.DONE, done=1234, finished_at=LATER),
+    replace(HALF, state=JobState.FAILED, failed=3, error=REFUSED, finished_at=LATER),
+    replace(HALF, state=JobState.CANCELED, finished_at=LATER),
+    replace(JOB, kind="unknown <i>", request={}, asked_by=""),
+)
 
 
 async def show(request: Request) -> Response:
     """GET /patterns."""
-    formats = Formats(language.of(request))
     context = {
         "rows": [STUDY, EMPTY, LONG],
-        "peers": _peers(),
-        "current": _associations(),
-        "past": _past(),
-        "changes": _changes(),
-        "plots": _plots(lambda value: formats.number(round(value))),
-        "troubles": _troubles(),
-        "total": Tally(0, "", bytes=10**12),
-        "capacity": Capacity(10**9, 10**8, 0, 5 * 10**9, 10**11),
+        "report": _report(),
+        "jobs": [row_of(replace(each, number=4711 + n)) for n, each in enumerate(JOBS)],
+        "now": NOW,
+        "series": [SeriesRow("1.2.3.1", "2", "CT", "Axial <b>", "CHEST", 1234)],
+        "peers": [Address("WORKSTATION", "10.0.0.7", 104), Address("PACS", "pacs.local", 11112)],
+        **patterns_of_administration.shown(Formats(language.of(request)), STUDY, LONG),
     }
     return render(request, "patterns.html", context)
+
+
+def _report() -> Report:
+    report = Report()
+    for name, fate, reason in (
+        ("CD/IMAGES/I1", Fate.STORED, ""),
+        ("CD/IMAGES/I2", Fate.ALREADY_THERE, ""),
+        ("CD/IMAGES/<b>" + "long " * 40, Fate.REFUSED, "data set is cut short (at byte 162)"),
+    ):
+        report.add(Imported(name, 1, fate, reason))
+    return report
 
 
 ROUTES = (Route("/patterns", show, name="patterns"),)

@@ -13,6 +13,7 @@ from isocenter.archive.ingest import Refusal
 from isocenter.archive.upkeep import VERIFIED
 from isocenter.imaging import video
 from isocenter.storage.changes import ChangeFilter
+from isocenter.storage.job_records import JobState
 from isocenter.storage.records import ChangeKind
 from isocenter.storage.tallies import DAY
 from isocenter.ui import asking, peers
@@ -32,6 +33,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "refused": "Instances refused lately: {count}. See from whom they came, and why.",
     "conflicts": "Instances that came again with other bytes and were not taken: {count}.",
     "associations": "Associations that were refused lately: {count}.",
+    "jobs": "Jobs that failed: {count}.",
     "peers": "Peers that did not answer when they were last asked: {count}.",
     "faulty": "Faulty blobs: {count}. Restore them from a copy.",
     "video": "The extra video is not installed: videos are not turned into what browsers play.",
@@ -61,6 +63,7 @@ async def troubles(request: Request, capacity: Capacity, days_left: float | None
     found = [
         *_room(capacity, days_left),
         *await _faulty(request),
+        *await _jobs(request),
         *_refused(request),
         *await _conflicts(request),
         *_associations(request),
@@ -91,6 +94,12 @@ async def _faulty(request: Request) -> list[Trouble]:
     noted = await asking.archive_of(request).index.recall(VERIFIED)
     faulty = orjson.loads(noted)["faulty"] if noted else 0
     return [Trouble("faulty", "/dashboard#checked", {"count": faulty}, True)] if faulty else []
+
+
+async def _jobs(request: Request) -> list[Trouble]:
+    counts = await asking.archive_of(request).jobs.counts()
+    count, link = counts.get(JobState.FAILED, 0), "/administration/jobs?state=failed"
+    return [Trouble("jobs", link, {"count": count})] if count else []
 
 
 def _refused(request: Request) -> list[Trouble]:

@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
-from isocenter.ui import changes, filters, language, page, peers, settings, spans, storage, troubles
+from isocenter.ui import (
+    changes,
+    filters,
+    jobs,
+    language,
+    page,
+    peers,
+    settings,
+    spans,
+    storage,
+    troubles,
+)
 from isocenter.ui.faults import TITLES
 from isocenter.ui.page import TEMPLATES
 
@@ -22,7 +33,12 @@ CATALOGS = sorted(language.LOCALES.glob("*.json"))
 
 def texts() -> set[str]:
     """All that templates say, and what code gives them to say."""
-    found = {*TITLES.values(), *filters.PERIODS.values()}
+    found = {
+        *TITLES.values(),
+        *filters.PERIODS.values(),
+        *filters.ORDERS.values(),
+        *jobs.TABS.values(),
+    }
     found |= {text for _, text in page.NAVIGATION}
     found |= {words for _, words in changes.KINDS.values()} | {*changes.WARNINGS.values()}
     found |= {words for words, _ in storage.RATES.values()} | {*spans.MEASURES.values()}
