@@ -22,7 +22,7 @@ from isocenter.ui.worklist import StudyRow, row_of
 PATH: Final = "/administration/changes"
 PAGE: Final = 50
 """Entries of a page, each of one or more changes that are alike."""
-READ: Final = 2_000
+READ: Final = 500
 """Changes that are read for a page, at most."""
 
 KINDS: Final[Mapping[ChangeKind, tuple[str, str]]] = {
