@@ -61,6 +61,9 @@ PAGES: Final = (
     Page("/administration/peers/one", ("aet",), status=404),
     Page("/administration/associations"),
     Page("/administration/settings"),
+    Page("/administration/storage", ("per",)),
+    Page("/administration/changes", ("kind", "study", "before")),
+    Page("/dashboard", ("of", "days")),
     Page("/patterns"),
 )
 """What a reader sees, each with something on it where ``hostile`` is stored."""

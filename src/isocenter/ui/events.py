@@ -18,16 +18,24 @@ from starlette.routing import Route
 
 from isocenter.archive.live import Listener, Told
 from isocenter.ui import asking, language
-from isocenter.ui.arrivals import AGAIN, STUDY, WORKLIST, Arrivals, study_topic, worklist_topic
+from isocenter.ui.arrivals import (
+    AGAIN,
+    CHANGES,
+    STUDY,
+    WORKLIST,
+    Arrivals,
+    study_topic,
+    worklist_topic,
+)
 from isocenter.ui.filters import Filters
 from isocenter.web.delivery import Stream
 
 EVENTS: Final = "/events"
 JOBS, ASSOCIATIONS = "jobs", "associations"
-TOPICS: Final = (WORKLIST, STUDY, JOBS, ASSOCIATIONS)
+TOPICS: Final = (WORKLIST, STUDY, CHANGES, JOBS, ASSOCIATIONS)
 """What can be listened to. Of those that are not of studies, the archive's ``live`` is told by
 whoever knows; the first event of each is ``AGAIN``, as nobody knows what was missed."""
-OF_FEED: Final = (WORKLIST, STUDY)
+OF_FEED: Final = (WORKLIST, STUDY, CHANGES)
 MOST_LISTENERS: Final = 500
 """Pages that listen at once: no more than leave connections for everything else."""
 SILENCE: Final = 20.0

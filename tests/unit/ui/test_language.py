@@ -8,11 +8,26 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
-from isocenter.ui import filters, jobs, language, page, peers, settings
+from isocenter.ui import (
+    changes,
+    filters,
+    jobs,
+    language,
+    page,
+    peers,
+    settings,
+    spans,
+    storage,
+    troubles,
+)
 from isocenter.ui.faults import TITLES
 from isocenter.ui.page import TEMPLATES
 
 SAID = re.compile(r"""_\(\s*("[^"]*"|'[^']*')""")
+SAID_BY_CODE = (
+    *("Bytes received", "Instances received", "In the archive", "Others", "Unknown"),
+    *("Received by day and modality", "Received by week and modality"),
+)
 CATALOGS = sorted(language.LOCALES.glob("*.json"))
 
 
@@ -20,6 +35,9 @@ def texts() -> set[str]:
     """All that templates say, and what code gives them to say."""
     found = {*TITLES.values(), *filters.PERIODS.values(), *jobs.TABS.values()}
     found |= {text for _, text in page.NAVIGATION}
+    found |= {words for _, words in changes.KINDS.values()} | {*changes.WARNINGS.values()}
+    found |= {words for words, _ in storage.RATES.values()} | {*spans.MEASURES.values()}
+    found |= {*troubles.TEXTS.values(), *SAID_BY_CODE}
     found |= {*peers.OUTCOMES.values(), *peers.ADVICE.values(), *settings.SOURCES.values()}
     found |= {text for _, *texts in page.ADMINISTRATION for text in texts}
     for path in TEMPLATES.glob("*.html"):
