@@ -13,6 +13,7 @@ from isocenter.archive.ingest import Refusal
 from isocenter.archive.upkeep import VERIFIED
 from isocenter.imaging import video
 from isocenter.storage.changes import ChangeFilter
+from isocenter.storage.job_records import JobState
 from isocenter.storage.records import ChangeKind
 from isocenter.storage.tallies import DAY
 from isocenter.ui import asking, peers
@@ -32,6 +33,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "refused": "{count} instances were refused lately: see by whom they came, and why.",
     "conflicts": "{count} instances came again with other bytes and were not taken.",
     "associations": "{count} associations could not be had lately.",
+    "jobs": "{count} jobs have failed: see why, and try them again.",
     "peers": "{count} peers did not answer when they were last asked.",
     "faulty": "{count} blobs are faulty: restore them from a copy.",
     "video": "The extra video is not installed: videos are not turned into what browsers play.",
@@ -64,6 +66,7 @@ async def troubles(request: Request, capacity: Capacity, days_left: float | None
         *_refused(request),
         *await _conflicts(request),
         *_associations(request),
+        *await _jobs(request),
         *await _peers(request),
     ]
     if not video.is_at_hand():
@@ -112,6 +115,12 @@ def _associations(request: Request) -> list[Trouble]:
     return (
         [Trouble("associations", "/administration/associations", {"count": count})] if count else []
     )
+
+
+async def _jobs(request: Request) -> list[Trouble]:
+    counts = await asking.archive_of(request).jobs.counts()
+    count = counts.get(JobState.FAILED, 0)
+    return [Trouble("jobs", "/administration/jobs?state=failed", {"count": count})] if count else []
 
 
 async def _peers(request: Request) -> list[Trouble]:
