@@ -250,3 +250,8 @@ def remembered(run: Run, name: str) -> str | None:
     """A value of ours, kept under ``name``."""
     rows = run(select(meta.c.value).where(meta.c.name == name))
     return rows[0][0] if rows else None
+
+
+def last_study(run: Run) -> int:
+    """The key of the study that arrived last, 0 if there is none."""
+    return run(select(func.max(study.c.pk)))[0][0] or 0

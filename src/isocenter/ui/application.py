@@ -29,6 +29,7 @@ from isocenter.ui import (
     settings,
     storage,
     study,
+    upload,
     viewers,
     worklist,
 )
@@ -48,6 +49,7 @@ PAGES: Final = (
     settings,
     dashboard,
     events,
+    upload,
     study,
     images,
     attributes,
@@ -100,7 +102,8 @@ def application(
     serving.state.config = config
     serving.state.has_ohif = has_ohif
     serving.state.running = running or alone(archive, config)
-    serving.state.arrivals = Arrivals(archive)
+    serving.state.arrivals = Arrivals(archive, has_ohif)
+    serving.state.doorway = upload.Doorway()
     return serving
 
 

@@ -19,6 +19,7 @@ THEMES: Final = ("dark", "light")
 
 NAVIGATION: Final = (
     ("/", "Studies"),
+    ("/upload", "Upload"),
     ("/dashboard", "Dashboard"),
     ("/administration", "Administration"),
 )

@@ -8,11 +8,13 @@ from starlette.routing import Route
 
 from isocenter.address import Address
 from isocenter.archive import send_requests
+from isocenter.archive.importing import Fate, Imported
 from isocenter.archive.send_requests import SendRequest
 from isocenter.storage.job_records import Job, JobState
 from isocenter.storage.records import Selection
 from isocenter.ui.jobs import row_of
 from isocenter.ui.page import render
+from isocenter.ui.report import Report
 from isocenter.ui.study import SeriesRow
 from isocenter.ui.worklist import StudyRow
 
@@ -77,10 +79,22 @@ async def show(request: Request) -> Response:
         "rows": [STUDY, EMPTY, LONG],
         "jobs": [row_of(replace(each, number=4711 + n)) for n, each in enumerate(JOBS)],
         "now": NOW,
+        "report": _report(),
         "series": [SeriesRow("1.2.3.1", "2", "CT", "Axial <b>", "CHEST", 1234)],
         "peers": [Address("WORKSTATION", "10.0.0.7", 104), Address("PACS", "pacs.local", 11112)],
     }
     return render(request, "patterns.html", context)
+
+
+def _report() -> Report:
+    report = Report()
+    for name, fate, reason in (
+        ("CD/IMAGES/I1", Fate.STORED, ""),
+        ("CD/IMAGES/I2", Fate.ALREADY_THERE, ""),
+        ("CD/IMAGES/<b>" + "long " * 40, Fate.REFUSED, "data set is cut short (at byte 162)"),
+    ):
+        report.add(Imported(name, 1, fate, reason))
+    return report
 
 
 ROUTES = (Route("/patterns", show, name="patterns"),)
