@@ -77,9 +77,9 @@ async def show(request: Request) -> Response:
     """GET /patterns."""
     context = {
         "rows": [STUDY, EMPTY, LONG],
+        "report": _report(),
         "jobs": [row_of(replace(each, number=4711 + n)) for n, each in enumerate(JOBS)],
         "now": NOW,
-        "report": _report(),
         "series": [SeriesRow("1.2.3.1", "2", "CT", "Axial <b>", "CHEST", 1234)],
         "peers": [Address("WORKSTATION", "10.0.0.7", 104), Address("PACS", "pacs.local", 11112)],
     }
