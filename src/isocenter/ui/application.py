@@ -101,9 +101,9 @@ def application(
     serving.state.archive = archive
     serving.state.config = config
     serving.state.has_ohif = has_ohif
+    serving.state.running = running or alone(archive, config)
     serving.state.arrivals = Arrivals(archive, has_ohif)
     serving.state.doorway = upload.Doorway()
-    serving.state.running = running or alone(archive, config)
     return serving
 
 

@@ -203,6 +203,7 @@ async def test_a_jobs_page_says_what_went_wrong(
     assert "1.2.3" in page
     assert "1.2.4" not in page
     assert 'max="2" value="1"' in page
+    assert "Jobs that failed: 1." in (await browser.get("/dashboard")).text
     assert f'action="{JOBS}/{job.number}/retry"' in page
 
 

@@ -33,12 +33,8 @@ CATALOGS = sorted(language.LOCALES.glob("*.json"))
 
 def texts() -> set[str]:
     """All that templates say, and what code gives them to say."""
-    found = {
-        *TITLES.values(),
-        *filters.PERIODS.values(),
-        *filters.ORDERS.values(),
-        *jobs.TABS.values(),
-    }
+    found = {*TITLES.values(), *filters.PERIODS.values(), *filters.ORDERS.values()}
+    found |= {*jobs.TABS.values()}
     found |= {text for _, text in page.NAVIGATION}
     found |= {words for _, words in changes.KINDS.values()} | {*changes.WARNINGS.values()}
     found |= {words for words, _ in storage.RATES.values()} | {*spans.MEASURES.values()}
