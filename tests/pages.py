@@ -47,13 +47,14 @@ class Form:
 
 FILTERS: Final = (
     "name", "id", "accession", "period", "since", "until", "modality", "description",
-    "institution", "after",
+    "institution", "order", "after",
 )  # fmt: skip
 
 PAGES: Final = (
     Page("/", FILTERS),
     Page("/studies/{study}", ("series",)),
     Page("/studies/{study}/series/{series}/instances/{instance}/attributes", ("find",)),
+    Page("/upload"),
     Page("/studies/{study}/send", ("series",)),
     Page("/administration"),
     Page("/administration/jobs", ("state", "after")),
@@ -70,6 +71,7 @@ PAGES: Final = (
 
 DATA: Final = (
     Page("/studies/{study}/series/{series}/images"),
+    Page("/upload/studies", ("study",)),
     Page("/administration/peers/accepts.csv", ("aet",), status=404),
     Page("/ohif", status=404),
     Page("/administration/jobs/{job}", status=404),
@@ -81,6 +83,8 @@ STREAMS: Final = (Page("/events"),)
 
 FORMS: Final = (
     Form("/preferences", {"theme": "light", "back": "/"}),
+    Form("/upload", {"files": "text"}),
+    Form("/upload/file", {"name": "text"}),
     Form("/studies/{study}/send", {"peer": "WORKSTATION", "series": SERIES}),
     Form("/administration/jobs/{job}/cancel", {"state": "running", "from": "job"}),
     Form("/administration/jobs/{job}/retry", {"state": "failed", "from": "list"}),

@@ -88,7 +88,7 @@ async def _stream(
             content = await _first(arrivals, topic, since, known)
             if content is not None:
                 yield _written(Told(topic, orjson.dumps(content)))
-        yield b"id: %d\n\n" % known
+        yield _seen(known)
         async for piece in _heard(listener, arrivals):
             yield piece
 
@@ -106,11 +106,16 @@ async def _heard(listener: Listener, arrivals: Arrivals) -> AsyncIterator[bytes]
                 told = await listener.next()
         except TimeoutError:
             # Nothing waits: so all that was seen was told. Who comes back need not go further.
-            yield b":\nid: %d\n\n" % arrivals.seen
+            yield _seen(arrivals.seen)
             continue
         if told is None:
             return
         yield _written(told)
+
+
+def _seen(seq: int) -> bytes:
+    """That all is told up to a change; with data, for else scripts would not hear of it."""
+    return b"event: seen\nid: %d\ndata: {}\n\n" % seq
 
 
 def _written(told: Told) -> bytes:
