@@ -67,7 +67,6 @@ async def troubles(request: Request, capacity: Capacity, days_left: float | None
         *_refused(request),
         *await _conflicts(request),
         *_associations(request),
-        *await _jobs(request),
         *await _peers(request),
     ]
     if not video.is_at_hand():
