@@ -55,7 +55,18 @@ def test_what_goes_in_comes_out_is_sound_and_can_be_removed(
     out = tmp_path / "out"
     assert isocenter("export", "--study", "1.2", "--out", out)[0] == "2 exported, 0 failed\n"
     assert len(list(out.rglob("*.dcm"))) == 2
-    assert isocenter("remove", "--study", "1.2", "--yes")[0] == "2 removed\n"
+    said, _ = isocenter("remove", "--study", "1.2", "--reason", "blurred", "--yes")
+    number = said.split("`")[1].split()[-1]
+    assert said == f"2 removed; `isocenter restore {number}` puts them back\n"
+    assert isocenter("verify")[0] == "0 sound, 0 faulty\n"
+    listed, _ = isocenter("removed")
+    assert listed.split("\t")[0] == number
+    assert listed.rstrip().endswith("blurred")
+    assert isocenter("restore", number)[0] == "2 put back\n"
+    assert isocenter("verify")[0] == "2 sound, 0 faulty\n"
+    said, _ = isocenter("remove", "--study", "1.2", "--yes", "--now")
+    assert said == "2 removed\n"
+    assert "deleted" in isocenter("removed")[0].splitlines()[-1]
     assert isocenter("verify")[0] == "0 sound, 0 faulty\n"
 
 
