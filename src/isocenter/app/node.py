@@ -118,6 +118,7 @@ class Node:
                 },
             )
             await archive.worklist.start(peer.ae_title for peer in config.peer)
+            archive.removals.start()
             async with _compressing(archive, config):
                 await self._stop.wait()
         finally:
