@@ -243,7 +243,7 @@ class Removals:
         """Delete what is due; return the seconds until there is more, None for never."""
         while (removal := await self._store.next_due()) is not None:
             rest = removal.due_at / 1_000_000 - time.time()
-            if rest > 0:
+            if rest > 0 and not removal.purged_at:
                 return rest
             await self.purge(removal.number)
         return None
