@@ -92,6 +92,9 @@ async def test_what_is_put_back_is_as_it_was(
     assert rows_of(tmp_path) == before
     assert {ref.sop_instance_uid: ref.digest for ref in await kept.refs()} == data_sets
     assert [each.fault async for each in verify(archive) if each.fault] == []
+    with pytest.raises(Conflict, match="put back"):
+        await archive.removals.purge(removed.removal)
+    assert rows_of(tmp_path) == before
     removal = await archive.removals.find(removed.removal)
     assert (removal.who, removal.code, removal.reason) == ("test", "113001", "blurred")
     assert removal.restored_at
