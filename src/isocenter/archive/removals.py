@@ -165,8 +165,13 @@ class Removals:
         return Restored(removal, tally[Return.BACK], tally[Return.THERE])
 
     async def purge(self, number: int) -> None:
-        """Delete the bytes of what a removal took out. Raises: NotFound, Unavailable."""
+        """Delete the bytes of what a removal took out.
+
+        Raises: NotFound; Conflict, where it was put back; Unavailable.
+        """
         async with self._busy:  # not while it is being put back
+            if (await self._store.find(number)).restored_at:
+                raise Conflict("it was put back: there is nothing to delete")
             await self._store.purge(number)
         log.warning("deleted for good", extra={"removal": number})
         await self._archive.delete_blobs()
@@ -243,7 +248,7 @@ class Removals:
         """Delete what is due; return the seconds until there is more, None for never."""
         while (removal := await self._store.next_due()) is not None:
             rest = removal.due_at / 1_000_000 - time.time()
-            if rest > 0:
+            if rest > 0 and not removal.purged_at:
                 return rest
             await self.purge(removal.number)
         return None

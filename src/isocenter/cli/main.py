@@ -18,6 +18,7 @@ COMMANDS = {
     "remove": ("removal", "remove"),
     "removed": ("removal", "removed"),
     "restore": ("removal", "restore"),
+    "purge": ("removal", "purge"),
     "verify": ("holdings", "verify"),
     "reindex": ("holdings", "reindex"),
     "compress": ("compress", "compress"),

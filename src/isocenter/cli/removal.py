@@ -127,3 +127,27 @@ async def _restore(config: Config, number: int) -> bool:
     there = f", {restored.there} were there again already" if restored.there else ""
     say(f"{restored.instances} put back{there}")
     return True
+
+
+def purge(
+    number: Number,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Delete what was removed for good, before its time."""
+    run(_purge(load_settings(config, data=data), number, yes))
+
+
+async def _purge(config: Config, number: int, is_agreed: bool) -> bool:
+    async with archive_in(config, alone=True) as archive:
+        removal = await archive.removals.find(number)
+        if removal.purged_at:
+            say("deleted already")
+            return True
+        if not is_agreed:
+            what = f"Delete {removal.instances} removed instances for good?"
+            typer.confirm(what, abort=True, err=True)
+        await archive.removals.purge(number)
+    say(f"{removal.instances} deleted for good")
+    return True

@@ -24,6 +24,7 @@ TABLES: Final = (
     schema.workitem_delivery,
     schema.event_cursor,
     schema.removal,
+    schema.removed_parent,
     schema.removed_blob,
     schema.removed,
     schema.job,

@@ -12,13 +12,14 @@ from enum import Enum
 from typing import Any, Final, TypeVar
 
 import orjson
-from sqlalchemy import select, tuple_
+from sqlalchemy import exists, select, tuple_
 
 from isocenter.errors import NotFound
 from isocenter.storage import schema
 from isocenter.storage.entry import Entry
 from isocenter.storage.ledger import Ledger
 from isocenter.storage.records import ChangeKind, OnConflict, Outcome
+from isocenter.storage.reinstating import Former, reinstate
 from isocenter.storage.removal_records import Removal, RemovedBlob
 from isocenter.storage.removing import list_for_deletion
 from isocenter.storage.search import Run
@@ -82,9 +83,14 @@ class RemovalStore:
         return _removal_of(rows[0]) if rows else None
 
     async def next_due(self) -> Removal | None:
-        """The removal whose bytes go next."""
+        """The removal whose bytes go next: first of all one whose going was cut short."""
         table = schema.removal
+        is_left = exists().where(schema.removed_blob.c.removal_fk == table.c.pk)
+        begun = table.c.purged_at != 0, is_left
         held = table.c.purged_at == 0, table.c.restored_at == 0
+        statement = select(table).where(*begun).order_by(table.c.purged_at)
+        if rows := await self._read(lambda: self._run(statement.limit(1))):
+            return _removal_of(rows[0])
         statement = select(table).where(*held).order_by(table.c.due_at)
         rows = await self._read(lambda: self._run(statement.limit(1)))
         return _removal_of(rows[0]) if rows else None
@@ -113,6 +119,8 @@ class RemovalStore:
 
     async def settle(self, number: int) -> Removal:
         """Note that it was undone, if all of it is back. Raises: NotFound."""
+        while await self._writer.write(_Reinstate(number)):
+            pass
         return await self._writer.write(_Settle(number))
 
     async def purge(self, number: int) -> None:
@@ -167,6 +175,24 @@ class _PutBack:
 
 
 @dataclass(frozen=True, slots=True)
+class _Reinstate:
+    """Have what is above instances put back say what it said, once all of them are back."""
+
+    number: int
+
+    def __call__(self, ledger: Ledger) -> bool:
+        """Whether there is more."""
+        statements = ledger.statements
+        if ledger.all(statements.removed_blobs, self.number):
+            return False
+        rows = ledger.all(statements.removed_parents, self.number)
+        for removal, series_key, *row in rows:
+            reinstate(ledger, Former(*row))
+            ledger.write(statements.delete_removed_parent, removal, series_key)
+        return bool(rows)
+
+
+@dataclass(frozen=True, slots=True)
 class _Settle:
     number: int
 
@@ -185,15 +211,17 @@ class _Purge:
         """Whether there is more."""
         removal = _found(ledger, self.number)
         rows = ledger.all(ledger.statements.removed_blobs, self.number)
+        if removal.can_be_undone:
+            # First of all: cut short, it cannot be undone any more, as if all were still there.
+            # Where nothing is left, all of it is back, and only that it is was never noted.
+            which = "purged_at" if rows else "restored_at"
+            _settle(ledger, removal, **{which: ledger.now})
+            ledger.write(ledger.statements.delete_removed_parents, self.number)
         for row in rows:
             blob = RemovedBlob(**_named(row))
             ledger.write(ledger.statements.delete_removed_blob, blob.blob_key)
             _let_go(ledger, blob)
-        if rows:
-            return True
-        if removal.can_be_undone:
-            _settle(ledger, removal, purged_at=ledger.now)
-        return False
+        return bool(rows)
 
 
 def _let_go(ledger: Ledger, blob: RemovedBlob) -> None:

@@ -60,7 +60,14 @@ class Aside:
         self._studies: dict[str, dict[str, Any]] = {}
 
     def meet(self, ledger: Ledger, above: "Above") -> None:
-        """Remember what a study is known by, as long as it is there."""
+        """Remember a series with what is above it, as long as it is there."""
+        series = self.removal, above.keys[2]
+        row = ledger.one(ledger.statements.series_above, series[1])
+        if row is not None and not ledger.all(ledger.statements.find_removed_parent, *series):
+            ledger.write(ledger.statements.insert_removed_parent, *series, *row)
+        self._meet_study(ledger, above)
+
+    def _meet_study(self, ledger: Ledger, above: "Above") -> None:
         if above.study_uid in self._studies or len(self._studies) >= MOST_STUDIES:
             return
         row = ledger.one(ledger.statements.study_summary, above.keys[1])

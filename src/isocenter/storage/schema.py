@@ -330,6 +330,26 @@ removal = Table(
     Index("removal_due_ix", "purged_at", "restored_at", "due_at"),
 )
 
+# What the index told of the series it took from and of what is above them: of the instances put
+# back alone, some of it could not be made anew.
+removed_parent = Table(
+    "removed_parent",
+    metadata,
+    Column("removal_fk", _KEY, ForeignKey("removal.pk"), primary_key=True),
+    # What the row of the series was called.
+    Column("series_key", BigInteger, primary_key=True),
+    _text("patient_id"),
+    _text("issuer"),
+    _text("lone_study_uid"),
+    _text("study_uid"),
+    _text("series_uid"),
+    Column("patient_document", LargeBinary, nullable=False),
+    Column("study_patient_document", LargeBinary, nullable=False),
+    Column("study_document", LargeBinary, nullable=False),
+    Column("series_document", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # Blobs of removed instances, and of their replaced versions, that can be put back.
 removed_blob = Table(
     "removed_blob",

@@ -123,6 +123,12 @@ class Statements:
     removed_blobs: Statement
     delete_removed_blob: Statement
     study_summary: Statement
+    series_above: Statement
+    insert_removed_parent: Statement
+    find_removed_parent: Statement
+    removed_parents: Statement
+    delete_removed_parent: Statement
+    delete_removed_parents: Statement
 
     find_patient: Statement
     insert_patient: Statement
@@ -329,6 +335,40 @@ def _removal_clauses() -> dict[str, _Clause]:
         ),
         "delete_removed_blob": _delete(blob, "blob_key"),
         "study_summary": _select(study, "patient_document", "document", "modalities", by=("pk",)),
+        **_removed_parent_clauses(),
+    }
+
+
+def _removed_parent_clauses() -> dict[str, _Clause]:
+    parent = schema.removed_parent
+    patient, study, series = schema.patient, schema.study, schema.series
+    above = (
+        select(
+            patient.c.patient_id,
+            patient.c.issuer,
+            patient.c.lone_study_uid,
+            study.c.study_uid,
+            series.c.series_uid,
+            patient.c.document,
+            study.c.patient_document,
+            study.c.document,
+            series.c.document,
+        )
+        .select_from(series.join(study).join(patient))
+        .where(series.c.pk == bindparam("pk"))
+    )
+    some = select(parent).where(parent.c.removal_fk == bindparam("removal_fk"))
+    both = ("removal_fk", "series_key")
+    return {
+        "series_above": (above, ("pk",)),
+        "insert_removed_parent": _insert(parent, *parent.columns.keys()),
+        "find_removed_parent": _select(parent, "series_key", by=both),
+        "removed_parents": (
+            some.limit(literal_column("100")).offset(literal_column("0")),
+            ("removal_fk",),
+        ),
+        "delete_removed_parent": _delete(parent, *both),
+        "delete_removed_parents": _delete(parent, "removal_fk"),
     }
 
 

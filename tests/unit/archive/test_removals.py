@@ -20,6 +20,7 @@ from isocenter.errors import Conflict, Malformed, NotFound
 from isocenter.storage.attributes import Level
 from isocenter.storage.query import Query
 from isocenter.storage.records import ChangeKind, Outcome, Selection
+from isocenter.storage.removals import _Purge
 from made_instances import Kept, image
 
 STUDY = Selection(studies=("1.2",))
@@ -91,11 +92,47 @@ async def test_what_is_put_back_is_as_it_was(
     assert rows_of(tmp_path) == before
     assert {ref.sop_instance_uid: ref.digest for ref in await kept.refs()} == data_sets
     assert [each.fault async for each in verify(archive) if each.fault] == []
+    with pytest.raises(Conflict, match="put back"):
+        await archive.removals.purge(removed.removal)
+    assert rows_of(tmp_path) == before
     removal = await archive.removals.find(removed.removal)
     assert (removal.who, removal.code, removal.reason) == ("test", "113001", "blurred")
     assert removal.restored_at
     kinds = [change.kind for change in await archive.index.changes()][-removed.instances :]
     assert set(kinds) == {ChangeKind.RESTORED}
+
+
+async def test_what_a_replaced_version_told_is_told_again(
+    archive: Archive, kept: Kept, tmp_path: Path
+) -> None:
+    await kept.store(image("1.1"))
+    await kept.store(image("1.2", StudyDescription="Told by the first version", Modality="MR"))
+    await kept.store(image("1.2", Rows=3))
+    before = rows_of(tmp_path)
+
+    removed = await archive.removals.remove(STUDY)
+    await archive.removals.restore(removed.removal)
+
+    assert rows_of(tmp_path) == before
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+async def test_parts_removed_one_by_one_come_back_in_any_order(
+    archive: Archive, kept: Kept, tmp_path: Path, order: tuple[int, int]
+) -> None:
+    first = image("1.1", StudyDescription="A", PatientName="A^A", SeriesInstanceUID="1.2.1")
+    await kept.store(first)
+    await kept.store(image("1.2", StudyDescription="B", PatientName="B^B", Modality="MR"))
+    before = rows_of(tmp_path)
+    removed = [
+        await archive.removals.remove(selection)
+        for selection in (Selection(series=("1.2.1",)), STUDY)
+    ]
+
+    for each in order:
+        await archive.removals.restore(removed[each].removal)
+
+    assert rows_of(tmp_path) == before
 
 
 async def test_what_is_removed_is_nowhere_and_its_bytes_stay(archive: Archive, kept: Kept) -> None:
@@ -122,7 +159,7 @@ async def test_what_is_removed_is_nowhere_and_its_bytes_stay(archive: Archive, k
 
 
 async def test_what_is_let_go_of_cannot_be_put_back_and_names_no_patient(
-    archive: Archive, kept: Kept
+    archive: Archive, kept: Kept, tmp_path: Path
 ) -> None:
     await fill(kept)
     removed = await archive.removals.remove(Selection(studies=("1.4",)))
@@ -131,6 +168,9 @@ async def test_what_is_let_go_of_cannot_be_put_back_and_names_no_patient(
 
     held = {ref.blob_key for study in ("1.2", "1.6") for ref in await kept.refs(study)}
     assert set(archive.store.all_keys()) == held  # the replaced version went as well
+    with closing(sqlite3.connect(tmp_path / INDEX_NAME)) as connection:
+        for table in ("removed_parent", "removed_blob", "removed"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
     removal = await archive.removals.find(removed.removal)
     assert removal.purged_at
     assert {*removal.studies[0]} == {"0020000D", "00080061"}
@@ -188,6 +228,41 @@ async def test_what_is_due_goes_by_itself(tmp_path: Path) -> None:
         assert removal.purged_at
     finally:
         await archive.close()
+
+
+async def test_what_was_cut_short_while_it_went_goes_at_the_next_start(tmp_path: Path) -> None:
+    archive = await Archive.open(tmp_path, ArchiveConfig())
+    await Kept(archive).store_all(f"1.{number}" for number in range(501))
+    removed = await archive.removals.remove(STUDY)
+    assert await archive.index._writer.write(_Purge(removed.removal))  # and no more of it
+    with pytest.raises(Conflict, match="deleted"):
+        await archive.removals.restore(removed.removal)
+    await archive.close()
+
+    archive = await Archive.open(tmp_path, ArchiveConfig())
+    try:
+        archive.removals.start()
+        async with asyncio.timeout(20):
+            while list(archive.store.all_keys()):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+    finally:
+        await archive.close()
+
+
+async def test_what_is_back_is_not_called_deleted_where_noting_it_was_cut_short(
+    archive: Archive, kept: Kept
+) -> None:
+    await fill(kept)
+    removed = await archive.removals.remove(STUDY)
+    async for page in archive.removals._pages(removed.removal):
+        await archive.removals._put_back(page)  # and no more of it
+
+    await archive.removals.purge(removed.removal)  # at its deadline
+
+    removal = await archive.removals.find(removed.removal)
+    assert (bool(removal.restored_at), removal.purged_at) == (True, 0)
+    assert [each.fault async for each in verify(archive) if each.fault] == []
+    assert len(await found(archive)) == 4
 
 
 async def test_without_retention_there_is_no_way_back(tmp_path: Path) -> None:

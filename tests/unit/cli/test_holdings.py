@@ -70,6 +70,19 @@ def test_what_goes_in_comes_out_is_sound_and_can_be_removed(
     assert isocenter("verify")[0] == "0 sound, 0 faulty\n"
 
 
+def test_what_was_removed_can_be_deleted_before_its_time(
+    isocenter: Isocenter, source: Path
+) -> None:
+    isocenter("import", source)
+    number = isocenter("remove", "--study", "1.2", "--yes")[0].split("`")[1].split()[-1]
+
+    assert isocenter("purge", number, "--yes")[0] == "2 deleted for good\n"
+
+    assert isocenter("purge", number, "--yes")[0] == "deleted already\n"
+    assert "no such removal" in isocenter("purge", "987654", "--yes", expect=1)[1]
+    assert "nothing can be put back" in isocenter("restore", number, expect=1)[1]
+
+
 def test_what_was_refused_is_told_and_is_a_failure(isocenter: Isocenter, source: Path) -> None:
     (source / "x\x1b[2J.dcm").write_bytes(b"no image" * 50)
 

@@ -36,6 +36,25 @@ def upgrade() -> None:
     op.create_index("removal_order_ix", "removal", ["removed_at", "pk"])
     op.create_index("removal_due_ix", "removal", ["purged_at", "restored_at", "due_at"])
     op.create_table(
+        "removed_parent",
+        sa.Column("removal_fk", _KEY, nullable=False),
+        sa.Column("series_key", sa.BigInteger(), nullable=False),
+        _text("patient_id"),
+        _text("issuer"),
+        _text("lone_study_uid"),
+        _text("study_uid"),
+        _text("series_uid"),
+        sa.Column("patient_document", sa.LargeBinary(), nullable=False),
+        sa.Column("study_patient_document", sa.LargeBinary(), nullable=False),
+        sa.Column("study_document", sa.LargeBinary(), nullable=False),
+        sa.Column("series_document", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["removal_fk"], ["removal.pk"], name="removed_parent_removal_fk_fkey"
+        ),
+        sa.PrimaryKeyConstraint("removal_fk", "series_key", name="removed_parent_pkey"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "removed_blob",
         sa.Column("blob_key", sa.Text(), nullable=False),
         sa.Column("removal_fk", _KEY, nullable=False),
@@ -64,4 +83,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("removed_blob")
+    op.drop_table("removed_parent")
     op.drop_table("removal")
