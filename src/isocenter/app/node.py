@@ -137,6 +137,7 @@ class Node:
                 },
             )
             await archive.worklist.start([each.address.ae_title for each in await peers.all()])
+            archive.removals.start()
             async with _compressing(archive, config), self._running_jobs(archive, peers):
                 await self._stop.wait()
         finally:

@@ -21,6 +21,7 @@ from isocenter.archive.ingest import Announced, Ingest, Reception
 from isocenter.archive.jobs import Jobs
 from isocenter.archive.live import Live
 from isocenter.archive.metadata import Metadata
+from isocenter.archive.removals import Removals
 from isocenter.archive.rendering import Renderings
 from isocenter.archive.retrieve import Opened, close_unused
 from isocenter.archive.upload import Expected, Upload
@@ -33,7 +34,7 @@ from isocenter.storage.files import FileStore
 from isocenter.storage.index import Index
 from isocenter.storage.made_files import MadeFiles
 from isocenter.storage.query import Query
-from isocenter.storage.records import Answer, InstanceRef, Match, Removed, Selection
+from isocenter.storage.records import Answer, InstanceRef, Match, Selection
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class Archive:
         self.conversions = FrameConversions(self.imaging)
         self.renderings = Renderings(index, self.opened, self.imaging)
         self.anonymizer = Anonymizer(folder, self.opened, workers)
+        self.removals = Removals(self, config.removal_retention, self.ingest.limits)
         self.live = Live()
         self.jobs = Jobs(index.jobs, self.live)
         self._filming = Workers(
@@ -136,6 +138,7 @@ class Archive:
     async def close(self) -> None:
         """Finish what was begun, then close."""
         self.live.close()
+        await self.removals.close()
         await self.commitments.close()
         await self.films.close()
         self.opened.close()
@@ -202,17 +205,12 @@ class Archive:
         """SOP Instance UIDs of those whose bytes are not there, or not all of them."""
         return await self.in_worker(partial(_lost, self.store, instances))
 
-    async def remove(self, selection: Selection) -> Removed:
-        """Remove instances from the archive, and delete their bytes. Raises: Unavailable."""
-        removed = await self.index.remove(selection)
-        await self.delete_blobs()
-        return removed
-
     async def clear_up(self) -> None:
         """Remove what a crash left: drafts, blobs without rows, bytes of removed instances."""
         removed = 0
         for key, instance in (await self.in_worker(self.store.unsettled)).items():
-            if not await self.index.has_blob(instance, key):
+            is_known = await self.index.has_blob(instance, key)
+            if not is_known and not await self.index.is_to_go(key):
                 await self.in_worker(partial(self.store.delete, key))
                 removed += 1
         removed += await self.in_worker(self.store.recover)

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 import orjson
 from blake3 import blake3
 
-from isocenter.archive.archive import Archive
+from isocenter.archive.archive import INDEX_NAME, Archive
 from isocenter.archive.catalogue import Catalogue
 from isocenter.archive.ingest import Announced
 from isocenter.archive.provenance import Provenance
@@ -27,7 +27,7 @@ from isocenter.dicom.scanner import Scanner
 from isocenter.errors import IsocenterError, Malformed, NotFound, Unavailable
 from isocenter.storage.attributes import WANTED
 from isocenter.storage.blobs import Blob, BlobStore
-from isocenter.storage.carrying import carry_over
+from isocenter.storage.carrying import carry_over, removed_before
 from isocenter.storage.files import FileStore
 from isocenter.storage.index import Index
 from isocenter.storage.ordering import Ordering
@@ -177,8 +177,13 @@ def reindex(
     store = FileStore(folder)
     index = Index.open(index_path)
     try:
-        with Ordering(index_path.with_suffix(".order")) as order:
-            order.add((_received_at(store, key), key) for key in store.all_keys())
+        former = folder / INDEX_NAME
+        with (
+            removed_before(former) as is_removed,
+            Ordering(index_path.with_suffix(".order")) as order,
+        ):
+            kept = (key for key in store.all_keys() if not is_removed(key))
+            order.add((_received_at(store, key), key) for key in kept)
             yield from _reenter(_Reader(store, limits), index, order.keys())
     finally:
         index.close()

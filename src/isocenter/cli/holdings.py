@@ -1,4 +1,4 @@
-"""Commands on a data folder: import, export, remove, verify, reindex."""
+"""Commands on a data folder: import, export, verify, reindex."""
 
 import asyncio
 import sys
@@ -51,7 +51,7 @@ async def archive_in(config: Config, *, alone: bool) -> AsyncIterator["Archive"]
         await archive.close()
 
 
-def _selection(
+def selection_of(
     patient: str | None, issuer: str | None, study: Uids, series: Uids, instance: Uids
 ) -> "Selection":
     from isocenter.storage.records import Selection
@@ -69,7 +69,7 @@ def _selection(
     )
 
 
-def _run(work: Coroutine[Any, Any, bool]) -> None:
+def run(work: Coroutine[Any, Any, bool]) -> None:
     """Run ``work``; exit with 1 if it says that something failed."""
     if not asyncio.run(work):
         sys.exit(1)
@@ -84,7 +84,7 @@ def import_(
     from isocenter.cli.serve import quiet_log
 
     quiet_log()
-    _run(_import(load_settings(config, data=data), paths))
+    run(_import(load_settings(config, data=data), paths))
 
 
 async def _import(config: Config, paths: list[Path]) -> bool:
@@ -113,8 +113,8 @@ def export(
     config: ConfigOption = None,
 ) -> None:
     """Write instances as DICOM files: OUT/<study>/<series>/<instance>.dcm."""
-    selection = _selection(patient, issuer, study, series, instance)
-    _run(_export(load_settings(config, data=data), selection, out))
+    selection = selection_of(patient, issuer, study, series, instance)
+    run(_export(load_settings(config, data=data), selection, out))
 
 
 async def _export(config: Config, selection: "Selection", out: Path) -> bool:
@@ -132,34 +132,9 @@ async def _export(config: Config, selection: "Selection", out: Path) -> bool:
     return not failed
 
 
-def remove(
-    patient: PatientOption = None,
-    issuer: IssuerOption = None,
-    study: StudyOption = None,
-    series: SeriesOption = None,
-    instance: InstanceOption = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    data: DataOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Remove instances from the archive, bytes and all."""
-    selection = _selection(patient, issuer, study, series, instance)
-    _run(_remove(load_settings(config, data=data), selection, yes))
-
-
-async def _remove(config: Config, selection: "Selection", is_agreed: bool) -> bool:
-    async with archive_in(config, alone=True) as archive:
-        count = await archive.index.count_instances(selection)
-        if not is_agreed and count:
-            typer.confirm(f"Remove {count} instances for good?", abort=True, err=True)
-        removed = await archive.remove(selection)
-    say(f"{removed.instances} removed")
-    return True
-
-
 def verify(data: DataOption = None, config: ConfigOption = None) -> None:
     """Read every instance and compare it with its digest."""
-    _run(_verify(load_settings(config, data=data)))
+    run(_verify(load_settings(config, data=data)))
 
 
 async def _verify(config: Config) -> bool:

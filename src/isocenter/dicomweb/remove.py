@@ -1,9 +1,8 @@
-"""DELETE on a study, a series, an instance: removal for good.
+"""DELETE on a study, a series, an instance: removal, which can be undone for a time.
 
 PS3.18 has no such transaction. Other archives do, with these paths and these answers.
 """
 
-import logging
 from collections.abc import Mapping
 from typing import Final
 
@@ -11,14 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from isocenter.archive.archive import Archive
-from isocenter.config import Config
+from isocenter.archive.removals import refuse_if_forbidden
 from isocenter.dicomweb import targets
 from isocenter.dicomweb.non_patient import CATEGORIES
 from isocenter.dicomweb.resources import Endpoint, Method, Resource
-from isocenter.errors import Denied
 from isocenter.storage.records import Selection
-
-log = logging.getLogger(__name__)
 
 
 async def remove(request: Request) -> Response:
@@ -42,22 +38,10 @@ def of_no_patient(category: str) -> Endpoint:
     return remove_one
 
 
-def refuse_if_forbidden(config: Config) -> None:
-    """Raises: Denied, where the settings keep callers of the web services from removing."""
-    policy = config.dicomweb.removal
-    if policy == "never" or (policy == "local" and config.is_exposed):
-        raise Denied(
-            "nothing is removed by the web services of this server"
-            f' (its setting [dicomweb] removal is "{policy}")'
-        )
-
-
 async def _removed(request: Request, selection: Selection) -> int:
     archive: Archive = request.app.state.archive
-    removed = await archive.remove(selection)
-    if removed.instances:
-        by = request.client.host if request.client else ""
-        log.warning("removed", extra={"instances": removed.instances, "by": by})
+    by = request.client.host if request.client else ""
+    removed = await archive.removals.remove(selection, who=f"DICOMweb {by}".rstrip())
     return removed.instances
 
 

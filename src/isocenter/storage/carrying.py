@@ -3,7 +3,8 @@
 import logging
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,10 @@ TABLES: Final = (
     schema.workitem_event,
     schema.workitem_delivery,
     schema.event_cursor,
+    schema.removal,
+    schema.removed_parent,
+    schema.removed_blob,
+    schema.removed,
     schema.job,
     schema.job_outcome,
     schema.peer,
@@ -56,6 +61,35 @@ def carry_over(former: Path, made: Path) -> bool:
         log.warning("worklist not taken over", extra={"reason": str(error)})
         return False
     return True
+
+
+@contextmanager
+def removed_before(former: Path) -> Iterator[Callable[[str], bool]]:
+    """Tell which blobs were removed, by the index ``former``; none, where it cannot be read."""
+    with ExitStack() as stack:
+        connection = None
+        if former.exists():
+            try:
+                connection = stack.enter_context(closing(sqlite3.connect(former)))
+                tables = [
+                    table.name
+                    for table in (schema.removed, schema.removed_blob)
+                    if connection.execute(f"PRAGMA table_info({table.name})").fetchall()
+                ]
+            except sqlite3.Error as error:
+                log.warning("what was removed lately comes back", extra={"reason": str(error)})
+                connection = None
+
+        def is_removed(blob_key: str) -> bool:
+            return connection is not None and any(
+                connection.execute(
+                    f"SELECT 1 FROM {name} WHERE blob_key = ?",  # noqa: S608 - names of our own
+                    (blob_key,),
+                ).fetchone()
+                for name in tables
+            )
+
+        yield is_removed
 
 
 def _copy(connection: sqlite3.Connection) -> None:

@@ -39,6 +39,8 @@ from isocenter.storage.records import (
     SeriesOutline,
     Stored,
 )
+from isocenter.storage.removal_records import Order
+from isocenter.storage.removals import RemovalStore
 from isocenter.storage.removing import Forget, Remove
 from isocenter.storage.sqlite import BEGIN_READ
 from isocenter.storage.storing import Store
@@ -59,6 +61,7 @@ READERS: Final = 4
 MOST_KNOWN: Final = 20_000
 """Instances whose place is remembered, at half a kilobyte each."""
 
+NO_ORDER: Final = Order()
 REMOVED_AT_A_TIME: Final = 1_000
 """Instances removed in one transaction: others do not wait long for theirs."""
 
@@ -76,6 +79,7 @@ class Index:
         self._writer = Writer(writing)
         self.on_change = self._writer.on_noted
         """Called, from any thread, when the change feed has grown."""
+        self.removals = RemovalStore(self._writer, self._readers, self._run)
         self.commitments = CommitmentStore(self._writer, self._readers, self._run)
         self.jobs = JobStore(self._writer, self._readers, self._run)
         self.peers = PeerStore(self._writer, self._readers, self._run)
@@ -129,24 +133,21 @@ class Index:
         store = Store(entry_of(incoming), on_conflict)
         return self._writer.submit(store)
 
-    async def remove(self, selection: Selection) -> Removed:
+    async def remove(self, selection: Selection, order: Order = NO_ORDER) -> Removed:
         """Remove instances with their replaced versions; parents that become empty vanish.
 
-        A thousand at a time: if it fails midway, those before are removed. Until the caller has
-        deleted the blobs and called `forget_blobs`, they are listed by `blobs_to_delete`, and the
-        same blob key is not accepted again. Raises: OutOfTurn, for a selection of everything;
-        Conflict, where the selection does not tell several patients apart.
+        A thousand at a time: if it fails midway, those before are removed, and in ``removals``.
+        Raises: OutOfTurn, for a selection of everything; Conflict, where the selection does not
+        tell several patients apart.
         """
         await self._read(lambda: retrieving.refuse_strangers(self._run, selection, by_study=True))
-        total = 0
-        blob_keys: list[str] = []
+        total = number = 0
         while True:
-            remove = Remove(selection, REMOVED_AT_A_TIME, self._writing.dialect)
+            remove = Remove(selection, REMOVED_AT_A_TIME, self._writing.dialect, order, number)
             removed = await self._writer.write(remove)
-            total += removed.instances
-            blob_keys += removed.blob_keys
+            total, number = total + removed.instances, removed.removal
             if removed.instances < REMOVED_AT_A_TIME:
-                return Removed(total, tuple(blob_keys))
+                return Removed(total, number)
 
     async def recode(self, incoming: Incoming, former: str, grace: float) -> bool:
         """Have an instance kept as ``incoming`` instead of under the blob key ``former``.
@@ -252,7 +253,7 @@ class Index:
         return await self._read(lambda: retrieving.has_blob(self._run, sop_instance_uid, blob_key))
 
     async def is_to_go(self, blob_key: str) -> bool:
-        """Whether a blob is listed for deletion, due or not."""
+        """Whether a blob is of something removed, or listed for deletion, due or not."""
         return await self._read(lambda: retrieving.is_to_go(self._run, blob_key))
 
     async def last_change(self) -> int:

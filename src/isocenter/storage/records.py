@@ -50,6 +50,10 @@ class ChangeKind(IntEnum):
     REMOVED = 4
     RECODED = 5
     """The same instance is kept in another transfer syntax."""
+    RESTORED = 8
+    """It was removed, and that was undone."""
+    PURGED = 9
+    """It was removed, and its bytes went."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +124,11 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """The answer to a removal. The bytes under ``blob_keys`` are the caller's to delete."""
+    """The answer to a removal."""
 
     instances: int
-    blob_keys: tuple[str, ...]
-    """Of removed instances and of their replaced versions."""
+    removal: int = 0
+    """Its number; 0 where there was nothing to remove."""
 
 
 @dataclass(frozen=True, slots=True)

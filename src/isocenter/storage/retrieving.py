@@ -16,6 +16,7 @@ from isocenter.storage.schema import (
     instance_version,
     meta,
     removed,
+    removed_blob,
     series,
     study,
 )
@@ -242,8 +243,11 @@ def blobs_to_delete(run: Run, limit: int, now: int) -> list[str]:
 
 
 def is_to_go(run: Run, blob_key: str) -> bool:
-    """Whether a blob waits to be deleted."""
-    return bool(run(select(removed.c.blob_key).where(removed.c.blob_key == blob_key)))
+    """Whether a blob waits to be deleted, or to be put back."""
+    return any(
+        run(select(table.c.blob_key).where(table.c.blob_key == blob_key))
+        for table in (removed, removed_blob)
+    )
 
 
 def remembered(run: Run, name: str) -> str | None:

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0009"
+HEAD: Final = "0010"
 """The newest migration in ``migrations/versions``."""
 
 UNNUMBERED: Final = 2**31 - 1
@@ -304,6 +304,72 @@ removed = Table(
     Column("removed_at", BigInteger, nullable=False),
     # Not before: somebody may be reading them.
     Column("due_at", BigInteger, nullable=False, server_default="0"),
+    sqlite_with_rowid=False,
+)
+
+# What was removed, by whom and why; kept as a record when the bytes are gone.
+removal = Table(
+    "removal",
+    metadata,
+    _key(),
+    Column("removed_at", BigInteger, nullable=False),
+    # When the bytes go.
+    Column("due_at", BigInteger, nullable=False),
+    # 0 until it was undone, or its bytes went.
+    Column("restored_at", BigInteger, nullable=False, server_default="0"),
+    Column("purged_at", BigInteger, nullable=False, server_default="0"),
+    _text("who"),
+    # Of CID 7011 (PS3.16), and in words.
+    _text("code"),
+    _text("reason"),
+    _count("instances"),
+    _count("bytes"),
+    # What to know it by, as JSON: some of the studies it took from.
+    Column("document", LargeBinary, nullable=False),
+    Index("removal_order_ix", "removed_at", "pk"),
+    Index("removal_due_ix", "purged_at", "restored_at", "due_at"),
+)
+
+# What the index told of the series it took from and of what is above them: of the instances put
+# back alone, some of it could not be made anew.
+removed_parent = Table(
+    "removed_parent",
+    metadata,
+    Column("removal_fk", _KEY, ForeignKey("removal.pk"), primary_key=True),
+    # What the row of the series was called.
+    Column("series_key", BigInteger, primary_key=True),
+    _text("patient_id"),
+    _text("issuer"),
+    _text("lone_study_uid"),
+    _text("study_uid"),
+    _text("series_uid"),
+    Column("patient_document", LargeBinary, nullable=False),
+    Column("study_patient_document", LargeBinary, nullable=False),
+    Column("study_document", LargeBinary, nullable=False),
+    Column("series_document", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Blobs of removed instances, and of their replaced versions, that can be put back.
+removed_blob = Table(
+    "removed_blob",
+    metadata,
+    Column("blob_key", Text, primary_key=True),
+    _parent("removal"),
+    _text("study_uid"),
+    _text("series_uid"),
+    _text("sop_instance_uid"),
+    _text("sop_class_uid"),
+    _text("transfer_syntax"),
+    Column("size", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("dataset_offset", BigInteger, nullable=False),
+    Column("stored_at", BigInteger, nullable=False),
+    # 0 for what was current.
+    Column("replaced_at", BigInteger, nullable=False, server_default="0"),
+    Column("received_digest", LargeBinary, nullable=False, server_default=""),
+    Index("removed_blob_removal_ix", "removal_fk", "stored_at", "blob_key"),
+    Index("removed_blob_study_ix", "study_uid", "removal_fk"),
     sqlite_with_rowid=False,
 )
 

@@ -114,6 +114,22 @@ class Statements:
     insert_removed: Statement
     delete_removed: Statement
 
+    insert_removal: Statement
+    find_removal: Statement
+    add_to_removal: Statement
+    settle_removal: Statement
+    insert_removed_blob: Statement
+    find_removed_blob: Statement
+    removed_blobs: Statement
+    delete_removed_blob: Statement
+    study_summary: Statement
+    series_above: Statement
+    insert_removed_parent: Statement
+    find_removed_parent: Statement
+    removed_parents: Statement
+    delete_removed_parent: Statement
+    delete_removed_parents: Statement
+
     find_patient: Statement
     insert_patient: Statement
     update_patient: Statement
@@ -293,6 +309,69 @@ def _ledger_clauses() -> dict[str, _Clause]:
     }
 
 
+def _removal_clauses() -> dict[str, _Clause]:
+    removal, blob, study = schema.removal, schema.removed_blob, schema.study
+    counted = update(removal).where(removal.c.pk == bindparam("key"))
+    return {
+        "insert_removal": _insert(removal, *removal.columns.keys()),
+        "find_removal": _select(removal, *removal.columns.keys(), by=("pk",)),
+        "add_to_removal": (
+            counted.values(
+                instances=removal.c.instances + bindparam("d_instances"),
+                bytes=removal.c.bytes + bindparam("d_bytes"),
+                document=bindparam("document"),
+            ),
+            ("d_instances", "d_bytes", "document", "key"),
+        ),
+        "settle_removal": _update(removal, "restored_at", "purged_at", "document"),
+        "insert_removed_blob": _insert(blob, *blob.columns.keys()),
+        "find_removed_blob": _select(blob, *blob.columns.keys(), by=("blob_key",)),
+        "removed_blobs": (
+            select(blob)
+            .where(blob.c.removal_fk == bindparam("removal_fk"))
+            .limit(literal_column("500"))
+            .offset(literal_column("0")),
+            ("removal_fk",),
+        ),
+        "delete_removed_blob": _delete(blob, "blob_key"),
+        "study_summary": _select(study, "patient_document", "document", "modalities", by=("pk",)),
+        **_removed_parent_clauses(),
+    }
+
+
+def _removed_parent_clauses() -> dict[str, _Clause]:
+    parent = schema.removed_parent
+    patient, study, series = schema.patient, schema.study, schema.series
+    above = (
+        select(
+            patient.c.patient_id,
+            patient.c.issuer,
+            patient.c.lone_study_uid,
+            study.c.study_uid,
+            series.c.series_uid,
+            patient.c.document,
+            study.c.patient_document,
+            study.c.document,
+            series.c.document,
+        )
+        .select_from(series.join(study).join(patient))
+        .where(series.c.pk == bindparam("pk"))
+    )
+    some = select(parent).where(parent.c.removal_fk == bindparam("removal_fk"))
+    both = ("removal_fk", "series_key")
+    return {
+        "series_above": (above, ("pk",)),
+        "insert_removed_parent": _insert(parent, *parent.columns.keys()),
+        "find_removed_parent": _select(parent, "series_key", by=both),
+        "removed_parents": (
+            some.limit(literal_column("100")).offset(literal_column("0")),
+            ("removal_fk",),
+        ),
+        "delete_removed_parent": _delete(parent, *both),
+        "delete_removed_parents": _delete(parent, "removal_fk"),
+    }
+
+
 def _tally_clauses() -> dict[str, _Clause]:
     tally = schema.tally
     key = ("span", "number", "modality")
@@ -395,7 +474,7 @@ def _instance_clauses() -> dict[str, _Clause]:
         "recode_instance": _update(instance, *RECODED_COLUMNS),
         "delete_instance": _delete(instance, "pk"),
         "insert_version": _insert(version, *version.columns.keys()),
-        "versions": _select(version, "blob_key", "size", by=("sop_instance_uid",)),
+        "versions": _select(version, *version.columns.keys(), by=("sop_instance_uid",)),
         "delete_versions": _delete(version, "sop_instance_uid"),
     }
 
@@ -575,6 +654,7 @@ def compile_statements(dialect: Dialect) -> Statements:
     """Compile everything for a dialect whose parameters are positional."""
     clauses = {
         **_ledger_clauses(),
+        **_removal_clauses(),
         **_tally_clauses(),
         **_peer_clauses(),
         **_patient_clauses(),

@@ -25,6 +25,10 @@ class Store:
 
     entry: Entry
     on_conflict: OnConflict
+    kind: ChangeKind = ChangeKind.STORED
+    """What the change feed says of one that was not there."""
+    stored_at: int = 0
+    """When it came, if not now."""
 
     def __call__(self, ledger: Ledger) -> Stored:
         """Raises: Conflict, Unavailable; both before anything is written."""
@@ -34,7 +38,7 @@ class Store:
         found = ledger.one(ledger.statements.find_instance, entry.sop_instance_uid)
         if found is not None:
             return self._again(ledger, found)
-        warnings = _attach(ledger, entry, ChangeKind.STORED)
+        warnings = _attach(ledger, entry, self.kind, self.stored_at)
         return Stored(Outcome.STORED, warnings)
 
     def _again(self, ledger: Ledger, found: tuple[Any, ...]) -> Stored:
@@ -48,7 +52,7 @@ class Store:
             warnings = (Warned.OTHER_BYTES,)
             ledger.note(ChangeKind.CONFLICT, uids, found[5], warnings)
             return Stored(Outcome.KEPT, warnings)
-        detach(ledger, [entry.sop_instance_uid], keep_versions=True)
+        detach(ledger, [entry.sop_instance_uid])
         return Stored(Outcome.REPLACED, _attach(ledger, entry, ChangeKind.REPLACED))
 
 
@@ -58,7 +62,9 @@ def _is_same(found: tuple[Any, ...], incoming: Incoming) -> bool:
     return incoming.digest in (kept, received) or bool(incoming.received_digest == received)
 
 
-def _attach(ledger: Ledger, entry: Entry, kind: ChangeKind) -> tuple[Warned, ...]:
+def _attach(
+    ledger: Ledger, entry: Entry, kind: ChangeKind, stored_at: int = 0
+) -> tuple[Warned, ...]:
     place = ledger.places.get(entry.upper.series_key)
     if place is None:
         if len(ledger.places) >= MAX_PLACES:
@@ -68,7 +74,7 @@ def _attach(ledger: Ledger, entry: Entry, kind: ChangeKind) -> tuple[Warned, ...
         _fill(ledger, place, entry)
     if entry.sop_class_uid not in place.sop_classes:
         place.sop_classes = add_sop_class(ledger, place.keys[1], entry.sop_class_uid)
-    _insert_instance(ledger, place, entry)
+    _insert_instance(ledger, place, entry, stored_at or ledger.now)
     warnings = _warnings(place, entry)
     uids = (entry.upper.study_uid, entry.upper.series_uid, entry.sop_instance_uid)
     ledger.note(kind, uids, entry.incoming.blob_key, warnings)
@@ -92,7 +98,7 @@ def _warnings(place: Place, entry: Entry) -> tuple[Warned, ...]:
     return tuple(found)
 
 
-def _insert_instance(ledger: Ledger, place: Place, entry: Entry) -> None:
+def _insert_instance(ledger: Ledger, place: Place, entry: Entry, stored_at: int) -> None:
     incoming = entry.incoming
     ledger.write(
         ledger.statements.insert_instance,
@@ -108,7 +114,7 @@ def _insert_instance(ledger: Ledger, place: Place, entry: Entry) -> None:
         incoming.dataset_offset,
         entry.document,
         entry.compared,
-        ledger.now,
+        stored_at,
         incoming.received_digest,
     )
 

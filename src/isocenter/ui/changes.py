@@ -31,6 +31,8 @@ KINDS: Final[Mapping[ChangeKind, tuple[str, str]]] = {
     ChangeKind.CONFLICT: ("conflict", "Came again with other bytes"),
     ChangeKind.REMOVED: ("removed", "Removed"),
     ChangeKind.RECODED: ("recoded", "Compressed"),
+    ChangeKind.RESTORED: ("restored", "Put back"),
+    ChangeKind.PURGED: ("purged", "Deleted for good"),
 }
 """Of each kind its name in addresses, and what it is called. Whoever adds a kind names it here."""
 FROM_OUTSIDE: Final = (ChangeKind.STORED, ChangeKind.REPLACED)

@@ -28,6 +28,7 @@ NAVIGATION: Final = (
 ADMINISTRATION: Final = (
     ("/administration/peers", "Peers", "Who we talk to, whether they are there, what they take"),
     ("/administration/associations", "Associations", "Who is connected now, and who was lately"),
+    ("/administration/removed", "Removed", "What was removed, why, and putting it back"),
     ("/administration/jobs", "Jobs", "What is done in the background, and how far it is"),
     ("/administration/storage", "Storage", "What takes how much room, and how fast it comes in"),
     ("/administration/changes", "Changes", "What came, and what was replaced or removed"),

@@ -69,7 +69,7 @@ async def test_nothing_is_committed_whose_bytes_are_not_there(
 
 async def test_what_was_removed_is_not_committed(archive: Archive, kept: Kept) -> None:
     await kept.store(image("1.1"))
-    await archive.remove(Selection(studies=("1.2",)))
+    await archive.removals.remove(Selection(studies=("1.2",)))
 
     assert await reason(archive, Reference(CT, "1.1")) is Reason.NO_SUCH_OBJECT_INSTANCE
 
@@ -97,7 +97,7 @@ async def test_a_result_stays_what_it_was_also_over_a_restart(
 ) -> None:
     await kept.store(image("1.1"))
     first = await ask(archive, Reference(CT, "1.1"))
-    await archive.remove(Selection(studies=("1.2",)))
+    await archive.removals.remove(Selection(studies=("1.2",)))
     await archive.close()
     archive = await Archive.open(tmp_path / "data", ArchiveConfig())
 

@@ -223,7 +223,7 @@ async def test_removal_lets_go_of_the_blob(archive: Archive, kept: Kept) -> None
     opened = await archive.opened.open(instance)
     opened.release()
 
-    await archive.remove(Selection(instances=("1.2.3.4",)))
+    await archive.removals.remove(Selection(instances=("1.2.3.4",)))
 
     assert opened.is_dropped
     assert archive.opened.known(instance) is None

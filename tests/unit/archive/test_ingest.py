@@ -333,7 +333,7 @@ async def test_the_log_names_no_patient(kept: Kept, caplog: pytest.LogCaptureFix
 
 async def test_removed_and_sent_again_it_is_there_again(archive: Archive, kept: Kept) -> None:
     await kept.store(image())
-    await archive.remove(Selection(studies=("1.2",)))
+    await archive.removals.remove(Selection(studies=("1.2",)), is_final=True)
 
     stored = await kept.store(image())
 

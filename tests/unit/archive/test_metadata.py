@@ -173,7 +173,7 @@ async def test_one_instance_more_makes_few_texts_anew(
     assert len(form.written) <= 50  # segments end by chance: few are so long
     await rest(archive)
     form.written.clear()
-    await archive.remove(Selection(instances=("1.30",)))
+    await archive.removals.remove(Selection(instances=("1.30",)))
     names.remove("1.30")
     assert uids(await ask(archive, form)) == names
     assert len(form.written) <= 50
@@ -281,7 +281,7 @@ async def test_tags_change_exactly_when_the_content_does(
             case 1:
                 await kept.store_all(["1.3"])
             case 2:
-                await archive.remove(Selection(instances=("1.3",)))
+                await archive.removals.remove(Selection(instances=("1.3",)))
             case 3:
                 await kept.store_all(["1.4"], SeriesInstanceUID="9")
         tags.append(await tag())
@@ -330,7 +330,7 @@ async def test_what_vanishes_while_it_is_made_is_not_there(
     await kept.store_all(f"1.{number}" for number in range(20))
     look = await archive.metadata.look(STUDY, form)
     assert look is not None
-    await archive.remove(Selection(instances=("1.7",)))
+    await archive.removals.remove(Selection(instances=("1.7",)))
 
     gathered = await archive.metadata.gather(look)
 
@@ -347,7 +347,7 @@ async def test_what_has_vanished_altogether_is_not_found(
     await kept.store_all(["1.1"])
     look = await archive.metadata.look(STUDY, form)
     assert look is not None
-    await archive.remove(STUDY)
+    await archive.removals.remove(STUDY)
 
     with pytest.raises(NotFound):
         await archive.metadata.gather(look)
@@ -381,7 +381,7 @@ async def test_a_long_answer_breaks_off_if_what_it_gives_vanishes(
     look = await archive.metadata.look(STUDY, form)
     assert look is not None
     gathered = await archive.metadata.gather(look)
-    await archive.remove(Selection(instances=("1.59",)))
+    await archive.removals.remove(Selection(instances=("1.59",)))
     form.gate.set()
 
     with pytest.raises(Vanished):
@@ -423,7 +423,7 @@ async def test_one_instance_alone(archive: Archive, kept: Kept, form: Form) -> N
     Path(archive.store.path(other.blob_key)).unlink()
     with pytest.raises(Unavailable):
         await archive.metadata.of_instance(other, form)
-    await archive.remove(Selection(instances=("1.1",)))
+    await archive.removals.remove(Selection(instances=("1.1",)))
     with pytest.raises(NotFound):
         await archive.metadata.of_instance(ref, form)
 
@@ -464,7 +464,7 @@ async def test_every_answer_is_of_a_state_between_question_and_answer(
             uid = chance.choice(sorted(current))
             del current[uid]
             states.append(frozenset(current.items()))  # may be seen before we are told
-            await archive.remove(Selection(instances=(uid,)))
+            await archive.removals.remove(Selection(instances=(uid,)))
             return
         current[uid] = f"D{number}"
         states.append(frozenset(current.items()))

@@ -237,7 +237,7 @@ def test_where_there_is_no_archive_none_is_made(tmp_path: Path) -> None:
 
 async def test_what_was_removed_stays_removed(folder: Path) -> None:
     archive = await Archive.open(folder, ArchiveConfig())
-    await archive.remove(Selection(instances=("1.3",)))
+    await archive.removals.remove(Selection(instances=("1.3",)))
     await archive.close()
 
     run(folder)

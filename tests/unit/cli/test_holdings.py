@@ -55,8 +55,32 @@ def test_what_goes_in_comes_out_is_sound_and_can_be_removed(
     out = tmp_path / "out"
     assert isocenter("export", "--study", "1.2", "--out", out)[0] == "2 exported, 0 failed\n"
     assert len(list(out.rglob("*.dcm"))) == 2
-    assert isocenter("remove", "--study", "1.2", "--yes")[0] == "2 removed\n"
+    said, _ = isocenter("remove", "--study", "1.2", "--reason", "blurred", "--yes")
+    number = said.split("`")[1].split()[-1]
+    assert said == f"2 removed; `isocenter restore {number}` puts them back\n"
     assert isocenter("verify")[0] == "0 sound, 0 faulty\n"
+    listed, _ = isocenter("removed")
+    assert listed.split("\t")[0] == number
+    assert listed.rstrip().endswith("blurred")
+    assert isocenter("restore", number)[0] == "2 put back\n"
+    assert isocenter("verify")[0] == "2 sound, 0 faulty\n"
+    said, _ = isocenter("remove", "--study", "1.2", "--yes", "--now")
+    assert said == "2 removed\n"
+    assert "deleted" in isocenter("removed")[0].splitlines()[-1]
+    assert isocenter("verify")[0] == "0 sound, 0 faulty\n"
+
+
+def test_what_was_removed_can_be_deleted_before_its_time(
+    isocenter: Isocenter, source: Path
+) -> None:
+    isocenter("import", source)
+    number = isocenter("remove", "--study", "1.2", "--yes")[0].split("`")[1].split()[-1]
+
+    assert isocenter("purge", number, "--yes")[0] == "2 deleted for good\n"
+
+    assert isocenter("purge", number, "--yes")[0] == "deleted already\n"
+    assert "no such removal" in isocenter("purge", "987654", "--yes", expect=1)[1]
+    assert "nothing can be put back" in isocenter("restore", number, expect=1)[1]
 
 
 def test_what_was_refused_is_told_and_is_a_failure(isocenter: Isocenter, source: Path) -> None:
@@ -140,7 +164,7 @@ def test_one_of_two_patients_with_the_same_id_is_told_by_the_issuer(
     assert said == "1 exported, 0 failed\n"
     assert [path.name for path in out.iterdir()] == ["9.0"]
     removed = isocenter("remove", "--patient", "P1", "--issuer", "SOUTH", "--yes")[0]
-    assert removed == "1 removed\n"
+    assert removed.startswith("1 removed; `isocenter restore ")
     isocenter("remove", "--issuer", "NORTH", "--yes", expect=2)
 
 

@@ -256,7 +256,7 @@ async def test_values_of_a_removed_instance_are_gone(web, waveform, archive: Arc
     path = f"{INSTANCE}/bulkdata/54000100/1/54001010"
     assert (await get(web, path)).status_code == 200
 
-    await archive.remove(Selection(instances=("1.2.3.4",)))
+    await archive.removals.remove(Selection(instances=("1.2.3.4",)))
 
     for each in (path, f"{INSTANCE}/bulkdata", f"{INSTANCE}/pixeldata"):
         assert (await get(web, each)).status_code == 404

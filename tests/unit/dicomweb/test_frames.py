@@ -471,7 +471,7 @@ async def test_a_removed_instance_is_gone_at_once(
     assert (await get(web)).status_code == 200
     assert (await get(web)).status_code == 200
 
-    await archive.remove(Selection(instances=("1.2.3.4",)))
+    await archive.removals.remove(Selection(instances=("1.2.3.4",)))
 
     assert (await get(web)).status_code == 404
 

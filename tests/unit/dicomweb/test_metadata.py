@@ -278,7 +278,7 @@ async def test_who_has_it_already_is_told_so(web: httpx.AsyncClient, kept: Kept,
 
     other = await web.get(url, headers={"if-none-match": '"other"'})
     refused = await web.get(url, headers={"if-match": '"other"'})
-    await kept.archive.remove(Selection(studies=("1.2",)))
+    await kept.archive.removals.remove(Selection(studies=("1.2",)))
     gone = await web.get(url, headers={"if-none-match": other.headers["etag"]})
 
     assert (other.status_code, refused.status_code, gone.status_code) == (200, 412, 404)

@@ -37,6 +37,9 @@ async def test_what_is_named_goes_and_the_rest_stays(
     assert answer.status_code == 204
     assert answer.content == b""
     assert [each.sop_instance_uid for each in await kept.refs()] == left
+    removal = (await archive.removals.page(1))[0]
+    assert removal.who.startswith("DICOMweb")
+    await archive.removals.purge(removal.number)
     assert len(list(archive.store.all_keys())) == len(left)
     assert (await web.get(path)).status_code == 404
     assert (await web.delete(path)).status_code == 404

@@ -559,7 +559,7 @@ async def test_uids_that_break_the_rules_but_are_kept_are_found(
 
 async def test_what_was_removed_is_gone(web: httpx.AsyncClient, kept: Kept) -> None:
     await kept.store(image())
-    await kept.archive.remove(targets.selection_of({"study": "1.2"}))
+    await kept.archive.removals.remove(targets.selection_of({"study": "1.2"}))
 
     assert (await web.get(STUDY)).status_code == 404
 

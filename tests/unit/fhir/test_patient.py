@@ -197,7 +197,7 @@ async def test_a_page_behind_a_patient_who_has_gone_is_gone(
         await put(kept, number, PatientID=f"P{number}", PatientName=f"Doe{number}")
     following = link(await get("Patient?_count=1"), "next")
     assert following is not None
-    await kept.archive.remove(Selection(patient_id="P0", issuer=""))
+    await kept.archive.removals.remove(Selection(patient_id="P0", issuer=""))
 
     outcome = await get(following, 410)
 

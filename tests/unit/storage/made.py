@@ -7,7 +7,7 @@ from typing import Any
 from isocenter.storage.attributes import ATTRIBUTES, BY_KEYWORD, Attribute, Level
 from isocenter.storage.index import Index
 from isocenter.storage.query import Key, Query
-from isocenter.storage.records import Incoming, Match, Stored
+from isocenter.storage.records import Incoming, Match, Selection, Stored
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -92,3 +92,13 @@ async def values(index: Index, wanted: Query, keyword: str) -> list[Any]:
     """The first value of an attribute in all matches, sorted."""
     tag8 = BY_KEYWORD[keyword].tag8
     return sorted(match.attributes[tag8]["Value"][0] for match in await found(index, wanted))
+
+
+async def remove_for_good(index: Index, selection: Selection) -> list[str]:
+    """Remove with no way back; return the keys of the blobs whose bytes were to go."""
+    removed = await index.remove(selection)
+    if removed.removal:
+        await index.removals.purge(removed.removal)
+    keys = await index.blobs_to_delete(10_000)
+    await index.forget_blobs(keys)
+    return keys

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from isocenter.storage.contents import Snapshot
 from isocenter.storage.index import Index
 from isocenter.storage.records import OnConflict, Selection
-from unit.storage.made import incoming
+from unit.storage.made import incoming, remove_for_good
 
 ALL = Selection(studies=("1.2.3.1",))
 
@@ -37,15 +37,13 @@ def test_states_have_the_same_fingerprint_only_if_they_hold_the_same(
         for name, content in steps:
             uid = f"2.{ord(name)}"
             if content is None:
-                removed = await index.remove(Selection(instances=(uid,)))
-                await index.forget_blobs(removed.blob_keys)
+                await remove_for_good(index, Selection(instances=(uid,)))
             else:
                 await index.store(incoming(content, SOPInstanceUID=uid), OnConflict.REPLACE)
             fingerprint, blobs = await index.within_snapshot(state_of)
             assert seen.setdefault(fingerprint, blobs) == blobs
         assert len(set(seen.values())) == len(seen)
-        removed = await index.remove(ALL)
-        await index.forget_blobs(removed.blob_keys)
+        await remove_for_good(index, ALL)
 
     asyncio.run(run())
 

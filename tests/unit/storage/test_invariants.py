@@ -12,7 +12,7 @@ from isocenter.errors import Conflict
 from isocenter.storage.contents import fingerprint_of
 from isocenter.storage.index import Index
 from isocenter.storage.records import Incoming, OnConflict, Selection
-from unit.storage.made import CT, MR, incoming
+from unit.storage.made import CT, MR, incoming, remove_for_good
 
 DIFFERENCES = """
     SELECT 'series', pk FROM series s WHERE (instances, bytes) <> (
@@ -76,8 +76,7 @@ steps = st.lists(
 async def take(index: Index, step: tuple[Incoming, OnConflict] | Selection) -> None:
     if isinstance(step, Selection):
         with contextlib.suppress(Conflict):  # the study is of two patients
-            removed = await index.remove(step)
-            await index.forget_blobs(removed.blob_keys)
+            await remove_for_good(index, step)
     else:
         await index.store(*step)
 
@@ -106,11 +105,9 @@ def test_counters_are_right_after_anything(
             with index._reading.connect() as connection:
                 assert differences(connection) == []
         for patient in ("P1", "P2"):
-            removed = await index.remove(Selection(patient_id=patient))
-            await index.forget_blobs(removed.blob_keys)
+            await remove_for_good(index, Selection(patient_id=patient))
         for study in STUDIES:
-            removed = await index.remove(Selection(studies=(study,)))
-            await index.forget_blobs(removed.blob_keys)
+            await remove_for_good(index, Selection(studies=(study,)))
 
     asyncio.run(run())
 

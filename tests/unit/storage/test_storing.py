@@ -8,8 +8,19 @@ from isocenter.errors import Conflict, Malformed, NotFound, Unavailable
 from isocenter.storage.attributes import Level
 from isocenter.storage.index import Index
 from isocenter.storage.records import ChangeKind, OnConflict, Outcome, Selection, Stored, Warned
+from isocenter.storage.removal_records import Order
 from isocenter.storage.removing import Remove
-from unit.storage.made import CT, EXPLICIT, MR, found, incoming, query, store, values
+from unit.storage.made import (
+    CT,
+    EXPLICIT,
+    MR,
+    found,
+    incoming,
+    query,
+    remove_for_good,
+    store,
+    values,
+)
 
 STORED = Stored(Outcome.STORED)
 
@@ -258,8 +269,8 @@ async def test_other_bytes_replace_by_policy_and_the_old_ones_stay_a_version(ind
         ChangeKind.STORED,
         ChangeKind.REPLACED,
     ]
-    removed = await index.remove(Selection(instances=("1.2.3.1.1.1",)))
-    assert set(removed.blob_keys) == {first.blob_key, second.blob_key}
+    gone = await remove_for_good(index, Selection(instances=("1.2.3.1.1.1",)))
+    assert set(gone) == {first.blob_key, second.blob_key}
 
 
 async def test_a_replacement_may_move_to_another_patient_study_and_series(index: Index) -> None:
@@ -292,10 +303,9 @@ async def test_removal_takes_empty_parents_along(index: Index) -> None:
     ]
     store(index, keep, *gone)
 
-    removed = await index.remove(Selection(studies=("1.2",)))
+    removed = await remove_for_good(index, Selection(studies=("1.2",)))
 
-    assert removed.instances == 2
-    assert set(removed.blob_keys) == {each.blob_key for each in gone}
+    assert set(removed) == {each.blob_key for each in gone}
     assert await values(index, query(), "StudyInstanceUID") == ["1.1"]
     assert await values(index, query(Level.PATIENT), "NumberOfPatientRelatedStudies") == [1]
 
@@ -325,7 +335,11 @@ async def test_a_removed_patients_name_is_nowhere_left(index: Index) -> None:
 async def test_removed_blobs_are_listed_until_they_are_forgotten(index: Index) -> None:
     instance = incoming()
     store(index, instance)
-    await index.remove(Selection(instances=("1.2.3.1.1.1",)))
+    removed = await index.remove(Selection(instances=("1.2.3.1.1.1",)))
+    assert await index.blobs_to_delete() == []
+    assert await index.is_to_go(instance.blob_key)
+
+    await index.removals.purge(removed.removal)
 
     assert await index.blobs_to_delete() == [instance.blob_key]
     with pytest.raises(Unavailable):
@@ -408,8 +422,7 @@ async def test_a_series_of_many_instances_comes_whole_and_in_order(index: Index)
         for match in await found(index, query(Level.IMAGE, StudyInstanceUID="1.2.3.1"))
     ]
     assert found_uids == expected
-    removed = await index.remove(selection)
-    assert removed.instances == len(set(removed.blob_keys)) == 1_200
+    assert len(set(await remove_for_good(index, selection))) == 1_200
 
 
 async def test_instances_are_listed_in_the_order_asked_for(index: Index) -> None:
@@ -461,7 +474,9 @@ async def test_what_was_removed_while_it_was_looked_up_does_not_become_known(
 
     def slow(uid: str) -> Any:
         found = read(uid)
-        index._writer.submit(Remove(Selection(instances=(uid,)), 10, index._writing.dialect))
+        index._writer.submit(
+            Remove(Selection(instances=(uid,)), 10, index._writing.dialect, Order())
+        )
         return found
 
     monkeypatch.setattr(index, "_one", slow)

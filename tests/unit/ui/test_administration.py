@@ -280,7 +280,7 @@ async def test_changes_are_told_newest_first_and_together(
 ) -> None:
     await fill(kept, 1, 3)
     await fill(kept, 2, 1)
-    await archive.remove(Selection(studies=("1.1",)))
+    await archive.removals.remove(Selection(studies=("1.1",)))
 
     page = (await browser.get("/administration/changes")).text
     found = re.findall(r'data-label="What">([^<]+)<', page)

@@ -125,7 +125,7 @@ async def test_a_study_that_is_removed_is_told(
     await put(kept, "9.1")
 
     async with open_page("topic=worklist") as page:
-        await archive.remove(Selection(studies=("9.1",)))
+        await archive.removals.remove(Selection(studies=("9.1",)))
         await page.until("event: worklist.*\n\n")
 
     assert page.told("worklist") == [{"rows": [], "others": ["9.1"]}]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
+from isocenter.archive.removals import CODES
 from isocenter.ui import (
     changes,
     filters,
@@ -15,6 +16,7 @@ from isocenter.ui import (
     language,
     page,
     peers,
+    removal,
     settings,
     spans,
     storage,
@@ -35,6 +37,7 @@ def texts() -> set[str]:
     """All that templates say, and what code gives them to say."""
     found = {*TITLES.values(), *filters.PERIODS.values(), *filters.ORDERS.values()}
     found |= {*jobs.TABS.values()}
+    found |= {*CODES.values(), *removal.FAULTS}
     found |= {text for _, text in page.NAVIGATION}
     found |= {words for _, words in changes.KINDS.values()} | {*changes.WARNINGS.values()}
     found |= {words for words, _ in storage.RATES.values()} | {*spans.MEASURES.values()}
