@@ -20,7 +20,7 @@ NO_JOB: Final = "987654321"
 
 @dataclass(frozen=True)
 class Page:
-    """Where a page is; ``{study}``, ``{series}``, ``{instance}`` and ``{job}`` are left open."""
+    """Where a page is; UIDs, and numbers of jobs and removals, are left open: ``{study}``."""
 
     path: str
     parameters: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class Page:
     def address(self, **parts: str) -> str:
         """With what the path leaves open filled in; by itself, with what ``hostile`` has."""
         uids = {"study": STUDY, "series": SERIES, "instance": INSTANCE}
-        known = {**uids, "job": NO_JOB, **parts}
+        known = {**uids, "job": NO_JOB, "removal": NO_JOB, **parts}
         return self.path.format(**{name: quote(each, safe="") for name, each in known.items()})
 
 
@@ -56,6 +56,8 @@ PAGES: Final = (
     Page("/studies/{study}/series/{series}/instances/{instance}/attributes", ("find",)),
     Page("/studies/{study}/send", ("series",)),
     Page("/administration"),
+    Page("/studies/{study}/remove", ("series",)),
+    Page("/administration/removed", ("after",)),
     Page("/administration/jobs", ("state", "after")),
     Page("/administration/peers"),
     Page("/administration/peers/one", ("aet",), status=404),
@@ -70,6 +72,7 @@ DATA: Final = (
     Page("/administration/peers/accepts.csv", ("aet",), status=404),
     Page("/ohif", status=404),
     Page("/administration/jobs/{job}", status=404),
+    Page("/administration/removed/{removal}", status=404),
 )
 """What pages ask for by themselves; and what is there on other servers: a viewer, a job."""
 
@@ -78,6 +81,9 @@ STREAMS: Final = (Page("/events"),)
 
 FORMS: Final = (
     Form("/preferences", {"theme": "light", "back": "/"}),
+    Form("/studies/{study}/remove", {"what": "series", "series": SERIES, "code": "113001"}),
+    Form("/administration/removed/{removal}/restore"),
+    Form("/administration/removed/{removal}/purge", {"sure": "yes"}),
     Form("/studies/{study}/send", {"peer": "WORKSTATION", "series": SERIES}),
     Form("/administration/jobs/{job}/cancel", {"state": "running", "from": "job"}),
     Form("/administration/jobs/{job}/retry", {"state": "failed", "from": "list"}),

@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 Position = tuple[int, int]
 """Of a removal in the list: when it was made, and its number."""
 
-_KNOWN_BY: Final = ("0020000D", "00080061")
+_KNOWN_BY: Final = frozenset(("0020000D", "00080061"))
 """What is still told of a study once it is gone for good: nothing of the patient."""
 
 
@@ -241,6 +241,6 @@ def _found(ledger: Ledger, number: int) -> Removal:
 def _settle(ledger: Ledger, removal: Removal, *, restored_at: int = 0, purged_at: int = 0) -> None:
     studies = removal.studies
     if purged_at:
-        studies = tuple({tag8: each.get(tag8) for tag8 in _KNOWN_BY} for each in studies)
+        studies = tuple({tag8: each[tag8] for tag8 in each.keys() & _KNOWN_BY} for each in studies)
     values = (restored_at, purged_at, orjson.dumps(studies), removal.number)
     ledger.write(ledger.statements.settle_removal, *values)

@@ -23,6 +23,7 @@ NAVIGATION: Final = (("/", "Studies"), ("/upload", "Upload"), ("/administration"
 ADMINISTRATION: Final = (
     ("/administration/peers", "Peers", "Who we talk to, whether they are there, what they take"),
     ("/administration/associations", "Associations", "Who is connected now, and who was lately"),
+    ("/administration/removed", "Removed", "What was removed, why, and putting it back"),
     ("/administration/jobs", "Jobs", "What is done in the background, and how far it is"),
     ("/administration/settings", "Settings", "What is in force, and where it was set"),
 )

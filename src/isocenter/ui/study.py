@@ -8,10 +8,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from isocenter.archive.archive import Archive
+from isocenter.archive.removals import may_remove
 from isocenter.errors import NotFound
 from isocenter.storage.attributes import Level
 from isocenter.storage.query import Key
-from isocenter.ui import asking, jobs
+from isocenter.ui import asking, jobs, removed
 from isocenter.ui.formats import text_of
 from isocenter.ui.page import is_partial, render
 from isocenter.ui.worklist import StudyRow, row_of
@@ -40,7 +41,12 @@ async def show(request: Request) -> Response:
     uid = asking.uid_of(request, "study")
     of_study = Key(asking.STUDY_UID, uid)
     seq = await archive.index.last_change()
-    study = await asking.one(archive, Level.STUDY, of_study)
+    try:
+        study = await asking.one(archive, Level.STUDY, of_study)
+    except NotFound:
+        if (removal := await archive.removals.of_study(uid)) is None:
+            raise
+        return removed.shown(request, removal, status=410)
     series = [series_of(each) async for each in asking.every(archive, Level.SERIES, of_study)]
     named = request.query_params.get("series", series[0].uid if series else "")
     opened = next((each for each in series if each.uid == named), None)
@@ -53,6 +59,7 @@ async def show(request: Request) -> Response:
         **shown,
         "seq": seq,
         "sent": await jobs.sent(request),
+        "may_remove": may_remove(request.app.state.config),
         "priors": await _priors(archive, study),
         "institution": text_of(study, 0x00080080),
         "referring": text_of(study, 0x00080090),

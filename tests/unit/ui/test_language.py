@@ -23,6 +23,8 @@ def texts() -> set[str]:
         *filters.PERIODS.values(),
         *filters.ORDERS.values(),
         *jobs.TABS.values(),
+        *CODES.values(),
+        *removal.FAULTS,
     }
     found |= {text for _, text in page.NAVIGATION}
     found |= {*peers.OUTCOMES.values(), *peers.ADVICE.values(), *settings.SOURCES.values()}
