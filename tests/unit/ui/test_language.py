@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
-from isocenter.ui import filters, jobs, language, page, peers, settings
+from isocenter.archive.removals import CODES
+from isocenter.ui import filters, jobs, language, page, peers, removal, settings
 from isocenter.ui.faults import TITLES
 from isocenter.ui.page import TEMPLATES
 
