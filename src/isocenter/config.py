@@ -64,8 +64,7 @@ class ArchiveConfig:
     """Threads that write, sync and read blobs."""
 
     removal_retention: Annotated[float, Span(0, 10 * 366 * 24 * 3600)] = 7 * 24 * 3600.0
-    """How long the bytes of what was removed stay, so that it can be put back. With 0 there is no
-    way back."""
+    """How long what was removed can be put back; then its bytes go. With 0 they go at once."""
 
     copies_size: Annotated[int, Span(0, 1 << 50)] = 1 << 30
     """Bytes of ready-made answers (metadata of series) that are kept on disk, the longest unused
@@ -169,9 +168,8 @@ class DicomwebConfig:
     """Instances, or other parts, that one request to store may bring."""
 
     removal: Literal["local", "always", "never"] = "local"
-    """Whether DELETE, and the pages, remove studies, series and instances, put them back, and
-    delete them for good. ``local``: only while we listen on loopback alone, so that no stranger on
-    the network can."""
+    """Whether DELETE and pages remove, put back and delete for good. ``local``: only while we
+    listen on loopback alone, so that no stranger on the network can."""
 
     inline_size: Annotated[int, Span(0, 1 << 20)] = 1024
     """Bytes up to which binary values are written into metadata; of longer ones it has the URL."""

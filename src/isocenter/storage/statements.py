@@ -4,14 +4,12 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from sqlalchemy import (
-    ClauseElement,
     ColumnElement,
     Table,
     bindparam,
     delete,
     exists,
     func,
-    insert,
     literal_column,
     select,
     update,
@@ -19,8 +17,14 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 
 from isocenter.storage import schema
+from isocenter.storage.clauses import Clause as _Clause
+from isocenter.storage.clauses import delete_from as _delete
+from isocenter.storage.clauses import insert_into as _insert
+from isocenter.storage.clauses import select_from as _select
+from isocenter.storage.clauses import update_row as _update
 from isocenter.storage.contents import FINGERPRINT_MASK
 from isocenter.storage.engine import Statement
+from isocenter.storage.removal_clauses import removal_clauses
 from isocenter.storage.tallies import COLUMNS as TALLY_COLUMNS
 
 STUDY_COLUMNS: Final = (
@@ -243,27 +247,6 @@ class Statements:
     delete_peer_reports: Statement
 
 
-_Clause = tuple[ClauseElement, tuple[str, ...]]
-
-
-def _insert(table: Table, *columns: str) -> _Clause:
-    return insert(table).values({each: bindparam(each) for each in columns}), _ordered(
-        table, columns
-    )
-
-
-def _ordered(table: Table, columns: tuple[str, ...]) -> tuple[str, ...]:
-    if columns != tuple(each.name for each in table.columns if each.name in columns):
-        raise ValueError(f"columns of {table.name} are out of order")
-    return columns
-
-
-def _update(table: Table, *columns: str) -> _Clause:
-    clause = update(table).where(table.c.pk == bindparam("key"))
-    changed = clause.values({each: bindparam(each) for each in columns})
-    return changed, (*_ordered(table, columns), "key")
-
-
 def _count(table: Table, *columns: str) -> _Clause:
     # The parameters are differences.
     clause = update(table).where(table.c.pk == bindparam("key"))
@@ -283,15 +266,6 @@ def _count_series() -> _Clause:
     return changed, ("d_fingerprint", "d_instances", "d_bytes", "key")
 
 
-def _select(table: Table, *columns: str, by: tuple[str, ...]) -> _Clause:
-    clause = select(*(table.c[each] for each in columns))
-    return clause.where(*(table.c[each] == bindparam(each) for each in by)), by
-
-
-def _delete(table: Table, *by: str) -> _Clause:
-    return delete(table).where(*(table.c[each] == bindparam(each) for each in by)), by
-
-
 def _ledger_clauses() -> dict[str, _Clause]:
     meta, change, removed = schema.meta, schema.change, schema.removed
     return {
@@ -306,69 +280,6 @@ def _ledger_clauses() -> dict[str, _Clause]:
         "pending": (select(removed.c.blob_key), ()),
         "insert_removed": _insert(removed, *REMOVED_COLUMNS),
         "delete_removed": _delete(removed, "blob_key"),
-    }
-
-
-def _removal_clauses() -> dict[str, _Clause]:
-    removal, blob, study = schema.removal, schema.removed_blob, schema.study
-    counted = update(removal).where(removal.c.pk == bindparam("key"))
-    return {
-        "insert_removal": _insert(removal, *removal.columns.keys()),
-        "find_removal": _select(removal, *removal.columns.keys(), by=("pk",)),
-        "add_to_removal": (
-            counted.values(
-                instances=removal.c.instances + bindparam("d_instances"),
-                bytes=removal.c.bytes + bindparam("d_bytes"),
-                document=bindparam("document"),
-            ),
-            ("d_instances", "d_bytes", "document", "key"),
-        ),
-        "settle_removal": _update(removal, "restored_at", "purged_at", "document"),
-        "insert_removed_blob": _insert(blob, *blob.columns.keys()),
-        "find_removed_blob": _select(blob, *blob.columns.keys(), by=("blob_key",)),
-        "removed_blobs": (
-            select(blob)
-            .where(blob.c.removal_fk == bindparam("removal_fk"))
-            .limit(literal_column("500"))
-            .offset(literal_column("0")),
-            ("removal_fk",),
-        ),
-        "delete_removed_blob": _delete(blob, "blob_key"),
-        "study_summary": _select(study, "patient_document", "document", "modalities", by=("pk",)),
-        **_removed_parent_clauses(),
-    }
-
-
-def _removed_parent_clauses() -> dict[str, _Clause]:
-    parent = schema.removed_parent
-    patient, study, series = schema.patient, schema.study, schema.series
-    above = (
-        select(
-            patient.c.patient_id,
-            patient.c.issuer,
-            patient.c.lone_study_uid,
-            study.c.study_uid,
-            series.c.series_uid,
-            patient.c.document,
-            study.c.patient_document,
-            study.c.document,
-            series.c.document,
-        )
-        .select_from(series.join(study).join(patient))
-        .where(series.c.pk == bindparam("pk"))
-    )
-    some = select(parent).where(parent.c.removal_fk == bindparam("removal_fk"))
-    both = ("removal_fk", "series_key")
-    return {
-        "series_above": (above, ("pk",)),
-        "insert_removed_parent": _insert(parent, *parent.columns.keys()),
-        "find_removed_parent": _select(parent, "series_key", by=both),
-        "removed_parents": (
-            some.limit(literal_column("100")).offset(literal_column("0")),
-            ("removal_fk",),
-        ),
-        "delete_removed_parent": _delete(parent, *both),
-        "delete_removed_parents": _delete(parent, "removal_fk"),
     }
 
 
@@ -654,7 +565,7 @@ def compile_statements(dialect: Dialect) -> Statements:
     """Compile everything for a dialect whose parameters are positional."""
     clauses = {
         **_ledger_clauses(),
-        **_removal_clauses(),
+        **removal_clauses(),
         **_tally_clauses(),
         **_peer_clauses(),
         **_patient_clauses(),

@@ -88,6 +88,10 @@ async def test_an_instance_of_no_patient_is_removed_in_its_category(
     there = await web.delete("/color-palettes/1.5.1")
 
     assert (elsewhere.status_code, there.status_code) == (404, 204)
+    (removal,) = await archive.removals.page(2)
+    assert (await archive.removals.restore(removal.number)).instances == 1
+    assert (await web.delete("/color-palettes/1.5.1")).status_code == 204
+    await archive.removals.purge((await archive.removals.page(1))[0].number)
     assert list(archive.store.all_keys()) == []
 
 

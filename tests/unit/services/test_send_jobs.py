@@ -60,7 +60,8 @@ async def test_what_is_removed_meanwhile_is_passed_by(archive: Archive, kept: Ke
     first.opened.close()
 
     # Some are opened ahead by now; of these, none that has gone is given either, or it is whole.
-    await archive.removals.remove(Selection(instances=tuple(f"1.2.3.{number}" for number in range(5, 8))))
+    gone = Selection(instances=tuple(f"1.2.3.{number}" for number in range(5, 8)))
+    await archive.removals.remove(gone, is_final=True)
     rest = await given(feed)
 
     assert not any("!" in name for name in rest)
