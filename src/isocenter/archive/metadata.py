@@ -196,7 +196,7 @@ class Metadata:
                 newest = max(newest, row.stored_at)
                 yield row
 
-        plans = tuple(readymade.plan(rows()))
+        plans = tuple(readymade.plan(rows(), state.revision))
         return _Wanted(name, state, None, plans, newest, kept)
 
     def _kept(self, name: str) -> Ready | None:
@@ -332,7 +332,7 @@ class Metadata:
 
 def etag_of(instance: InstanceRef, form: Form) -> str:
     """Give what tells the text of an instance from what it may be later."""
-    together = f"{form.name}\0{instance.blob_key}".encode()
+    together = f"{form.name}\0{instance.state}".encode()
     return hashlib.blake2b(together, digest_size=12).hexdigest()
 
 

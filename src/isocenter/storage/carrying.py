@@ -11,6 +11,7 @@ from isocenter.storage import schema
 log = logging.getLogger(__name__)
 
 TABLES: Final = (
+    schema.correction,
     schema.commitment,
     schema.workitem,
     schema.workitem_value,
@@ -26,9 +27,9 @@ _COUNTERS: Final = ("next_key", "next_event")
 
 
 def carry_over(former: Path, made: Path) -> bool:
-    """Copy the worklist from the index ``former`` into ``made``; nobody has either open.
+    """Copy the worklist and corrections from the index ``former`` into ``made``.
 
-    False, where that cannot be read; then nothing is copied.
+    Nobody has either open. False, where that cannot be read; then nothing is copied.
     """
     if not former.exists():
         return True
@@ -39,7 +40,7 @@ def carry_over(former: Path, made: Path) -> bool:
             with connection:
                 _copy(connection)
     except sqlite3.Error as error:
-        log.warning("worklist not taken over", extra={"reason": str(error)})
+        log.warning("worklist and corrections not taken over", extra={"reason": str(error)})
         return False
     return True
 

@@ -19,6 +19,7 @@ from isocenter.storage import search as searching
 from isocenter.storage.attributes import Level
 from isocenter.storage.commitments import CommitmentStore
 from isocenter.storage.contents import Snapshot
+from isocenter.storage.corrections import CorrectionStore
 from isocenter.storage.engine import open_schema
 from isocenter.storage.entry import entry_of
 from isocenter.storage.outlines import Part
@@ -71,6 +72,7 @@ class Index:
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="index-reader")
         self._writer = Writer(writing)
         self.commitments = CommitmentStore(self._writer, self._readers, self._run)
+        self.corrections = CorrectionStore(self._writer, self._readers, self._run)
         self.worklist = WorklistStore(
             self._writer, self._readers, self._run, Place(writing.dialect, offset)
         )

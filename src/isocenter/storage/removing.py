@@ -9,8 +9,9 @@ from sqlalchemy.engine import Dialect
 
 from isocenter.errors import OutOfTurn
 from isocenter.storage import schema
-from isocenter.storage.gathering import regather, set_names
 from isocenter.storage.ledger import Ledger
+from isocenter.storage.origins import tidy
+from isocenter.storage.pruning import prune
 from isocenter.storage.records import ChangeKind, Removed, Selection
 from isocenter.storage.selecting import chosen
 
@@ -77,7 +78,9 @@ def detach(ledger: Ledger, uids: Sequence[str], *, keep_versions: bool) -> Remov
             above[series_pk] = above_of(ledger, series_pk)
         blob_keys += _detach_one(ledger, above[series_pk], uid, found, keep_versions)
     ledger.flush()
-    _prune(ledger, [each.keys for each in above.values()])
+    prune(ledger, [each.keys for each in above.values()])
+    for study_pk in {each.keys[1] for each in above.values()}:
+        tidy(ledger, study_pk)
     return Removed(len(uids), tuple(blob_keys))
 
 
@@ -138,36 +141,3 @@ def list_for_deletion(
             ledger.write(ledger.statements.insert_removed, *row)
             listed.add(blob_key)
             yield blob_key
-
-
-def _prune(ledger: Ledger, touched: Iterable[tuple[int, int, int]]) -> None:
-    """Delete the parents that have become empty; gather anew what the others are made of."""
-    statements = ledger.statements
-    studies: dict[int, int] = {}
-    for patient_pk, study_pk, series_pk in touched:
-        studies[study_pk] = patient_pk
-        series = ledger.one(statements.read_series, series_pk)
-        if series is not None and series[1] == 0:
-            ledger.write(statements.delete_series, series_pk)
-            ledger.count_series(study_pk, patient_pk, -1)
-    ledger.flush()
-    for study_pk, patient_pk in studies.items():
-        study = ledger.one(statements.read_study, study_pk)
-        if study is not None and study[2] == 0:
-            _delete_study(ledger, study_pk)
-            ledger.count_studies(patient_pk, -1)
-        else:
-            regather(ledger, study_pk)
-    ledger.flush()
-    for patient_pk in set(studies.values()):
-        patient = ledger.one(statements.read_patient, patient_pk)
-        if patient is not None and patient[0] == 0:
-            set_names(ledger, "patient", patient_pk, ())
-            ledger.write(statements.delete_patient, patient_pk)
-
-
-def _delete_study(ledger: Ledger, study_pk: int) -> None:
-    set_names(ledger, "study", study_pk, ())
-    ledger.write(ledger.statements.delete_modalities, study_pk)
-    ledger.write(ledger.statements.delete_sop_classes, study_pk)
-    ledger.write(ledger.statements.delete_study, study_pk)

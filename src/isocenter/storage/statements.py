@@ -4,13 +4,10 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from sqlalchemy import (
-    ClauseElement,
-    Table,
     bindparam,
     delete,
     exists,
     func,
-    insert,
     literal_column,
     select,
     update,
@@ -18,7 +15,14 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 
 from isocenter.storage import schema
+from isocenter.storage.clauses import Clause as _Clause
+from isocenter.storage.clauses import counting as _count
+from isocenter.storage.clauses import deletion as _delete
+from isocenter.storage.clauses import insertion as _insert
+from isocenter.storage.clauses import selection as _select
+from isocenter.storage.clauses import updating as _update
 from isocenter.storage.contents import FINGERPRINT_MASK
+from isocenter.storage.correcting_statements import CorrectingStatements, correcting_clauses
 from isocenter.storage.engine import Statement
 
 STUDY_COLUMNS: Final = (
@@ -51,6 +55,7 @@ INSTANCE_COLUMNS: Final = (
     "compared",
     "stored_at",
     "received_digest",
+    "origin_fk",
 )
 REMOVED_COLUMNS: Final = (
     "blob_key",
@@ -82,7 +87,7 @@ WORKITEM_COLUMNS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Statements:
+class Statements(CorrectingStatements):
     """One field per statement; its parameters are in ``Statement.names``."""
 
     last_change: Statement
@@ -187,34 +192,6 @@ class Statements:
     update_cursor: Statement
 
 
-_Clause = tuple[ClauseElement, tuple[str, ...]]
-
-
-def _insert(table: Table, *columns: str) -> _Clause:
-    return insert(table).values({each: bindparam(each) for each in columns}), _ordered(
-        table, columns
-    )
-
-
-def _ordered(table: Table, columns: tuple[str, ...]) -> tuple[str, ...]:
-    if columns != tuple(each.name for each in table.columns if each.name in columns):
-        raise ValueError(f"columns of {table.name} are out of order")
-    return columns
-
-
-def _update(table: Table, *columns: str) -> _Clause:
-    clause = update(table).where(table.c.pk == bindparam("key"))
-    changed = clause.values({each: bindparam(each) for each in columns})
-    return changed, (*_ordered(table, columns), "key")
-
-
-def _count(table: Table, *columns: str) -> _Clause:
-    # The parameters are differences.
-    clause = update(table).where(table.c.pk == bindparam("key"))
-    changed = clause.values({each: table.c[each] + bindparam(f"d_{each}") for each in columns})
-    return changed, (*(f"d_{each}" for each in columns), "key")
-
-
 def _count_series() -> _Clause:
     series = schema.series
     total = series.c.fingerprint + bindparam("d_fingerprint")
@@ -225,15 +202,6 @@ def _count_series() -> _Clause:
         bytes=series.c.bytes + bindparam("d_bytes"),
     )
     return changed, ("d_fingerprint", "d_instances", "d_bytes", "key")
-
-
-def _select(table: Table, *columns: str, by: tuple[str, ...]) -> _Clause:
-    clause = select(*(table.c[each] for each in columns))
-    return clause.where(*(table.c[each] == bindparam(each) for each in by)), by
-
-
-def _delete(table: Table, *by: str) -> _Clause:
-    return delete(table).where(*(table.c[each] == bindparam(each) for each in by)), by
 
 
 def _ledger_clauses() -> dict[str, _Clause]:
@@ -475,6 +443,7 @@ def compile_statements(dialect: Dialect) -> Statements:
         **_workitem_clauses(),
         **_subscription_clauses(),
         **_event_clauses(),
+        **correcting_clauses(),
     }
     return Statements(
         **{
