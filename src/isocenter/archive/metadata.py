@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from isocenter.archive import readymade
+from isocenter.archive import corrected, readymade
 from isocenter.archive.deflated import Deflater
 from isocenter.archive.gathered import Gathered, Making
 from isocenter.archive.headers import reader_of
@@ -317,7 +317,7 @@ class Metadata:
         return readymade.join(0, (Segment(b"", 1, 0, sum, data),))
 
     def _text(self, writer: Writer, instance: InstanceRef) -> bytes:
-        blob = self._store.open(instance.blob_key)
+        blob = corrected.opened(self._store, instance)
         try:
             return writer(instance, *reader_of(blob, instance))
         finally:
