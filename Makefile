@@ -8,9 +8,9 @@ SERVE ?=
 # module share their servers; who is done first takes from the others.
 PARALLEL := -n logical --maxprocesses 8 --dist worksteal
 
-.PHONY: run test quick lint peers bench clean
+.PHONY: run test quick lint peers viewer bench clean
 
-run: $(VENV)/.product
+run: $(VENV)/.product viewer
 	$(BIN)/isocenter serve $(SERVE)
 
 $(VENV)/bin/python:
@@ -29,6 +29,10 @@ $(STAMP): pyproject.toml | $(VENV)/.product
 peers:
 	sh tools/peers.sh
 
+# The viewer OHIF; without it all else works.
+viewer: $(VENV)/.product
+	@$(BIN)/isocenter viewer install || echo 'going on without the viewer: see docs/howto/view-with-ohif.md'
+
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -39,7 +43,7 @@ lint: $(STAMP)
 quick: lint
 	$(BIN)/pytest -q $(PARALLEL) tests/unit
 
-test: lint peers
+test: lint peers viewer
 	$(BIN)/pytest -q $(PARALLEL) --durations=15
 
 bench: $(STAMP) peers

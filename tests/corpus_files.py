@@ -1,12 +1,10 @@
-"""The corpus of real DICOM objects, where it is there: ``../shared/corpus`` or ISOCENTER_CORPUS."""
+"""The corpus of real DICOM objects, where it is there: ``../shared/corpus`` or DICOM_CORPUS."""
 
 import os
 from pathlib import Path
 
-ROOT = Path(
-    os.environ.get("ISOCENTER_CORPUS", Path(__file__).parents[1].parent / "shared" / "corpus")
-)
-REASON = "the corpus is not there (../shared/corpus, or ISOCENTER_CORPUS)"
+ROOT = Path(os.environ.get("DICOM_CORPUS", Path(__file__).parents[1].parent / "shared" / "corpus"))
+REASON = "the corpus is not there (../shared/corpus, or DICOM_CORPUS)"
 
 
 def paths() -> list[Path]:

@@ -201,7 +201,7 @@ def _meta(syntax: UID) -> bytes:
 def corpus_folder() -> Path:
     """Where the corpus of real files is, if it is anywhere."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "corpus"
-    return Path(os.environ.get("ISOCENTER_CORPUS", beside))
+    return Path(os.environ.get("DICOM_CORPUS", beside))
 
 
 def corpus_rows() -> list[dict[str, str]]:

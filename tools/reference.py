@@ -97,7 +97,7 @@ def _kind(kind: str) -> str:
 
 
 def _default(path: str, default: str) -> str:
-    if path == "data":
+    if path in ("data", "viewer.folder"):
         return "the user's data folder"
     written = {"True": "true", "False": "false", "()": "none"}
     return f"`{written.get(default, default)}`" if default != "()" else "none"
@@ -636,6 +636,7 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("dicomweb", lambda: settings("dicomweb.")),
         ("fhir", lambda: settings("fhir.")),
         ("imaging", lambda: settings("imaging.")),
+        ("viewer", lambda: settings("viewer.")),
         ("compression", lambda: settings("compression.")),
     ),
     "reference/commands.md": (("commands", commands),),

@@ -202,6 +202,17 @@ class ImagingConfig:
     """One that takes longer over a frame is ended, and the frame is refused."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewerConfig:
+    """The viewer OHIF, served at ``/ohif`` where it is installed."""
+
+    folder: Path = field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("isocenter-viewers", False))
+    )
+    """The folder that ``isocenter viewer install`` installs it in, and the server serves it from.
+    All servers of a machine may share it."""
+
+
 Lossless = Literal[
     "rle",
     "jpeg-lossless",
@@ -275,6 +286,7 @@ class Config:
     dicomweb: DicomwebConfig = DicomwebConfig()
     fhir: FhirConfig = FhirConfig()
     imaging: ImagingConfig = ImagingConfig()
+    viewer: ViewerConfig = field(default_factory=ViewerConfig)
     peer: tuple[Address, ...] = ()
     """The applications we know: C-MOVE destinations, and who may call if ``known_callers_only``."""
 

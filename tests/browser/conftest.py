@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from ohif import ARGUMENTS, Ohif, demand, opened
 from peers import Isocenter, find_program
 from programs import skipping
 from tabs import Tab
@@ -22,9 +23,33 @@ def chromium() -> Iterator[Browser]:
     """Debian's Chromium, without a window."""
     with skipping():
         program = find_program("chromium")
-    arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+    with _launched(program, "--autoplay-policy=no-user-gesture-required") as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def drawing_chromium() -> Iterator[Browser]:
+    """Chromium that can draw in three dimensions without a graphics card."""
+    with skipping():
+        program = find_program("chromium")
+        demand()
+    with _launched(program, *ARGUMENTS) as browser:
+        yield browser
+
+
+@pytest.fixture
+def ohif(drawing_chromium: Browser, shared_server: Isocenter) -> Iterator[Ohif]:
+    """OHIF in a browser that has kept nothing; no fault may be left in it."""
+    with opened(drawing_chromium, shared_server) as page:
+        yield page
+
+
+@contextlib.contextmanager
+def _launched(program: str, *arguments: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", *arguments]
+        )
         yield browser
         browser.close()
 

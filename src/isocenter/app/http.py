@@ -19,6 +19,8 @@ from isocenter.app.forwarded import Forwarded
 from isocenter.app.origins import Origins
 from isocenter.config import HttpConfig
 from isocenter.dicomweb import problems
+from isocenter.ohif.serving import PATHS as VIEWER_PATHS
+from isocenter.ohif.serving import Viewer
 from isocenter.web.guard import Guard
 
 log = logging.getLogger(__name__)
@@ -174,6 +176,7 @@ def application(
     pages: ASGIApp | None = None,
     config: HttpConfig | None = None,
     fhir: ASGIApp | None = None,
+    viewer: Viewer | None = None,
 ) -> Starlette:
     """Return the HTTP application; ``state`` says ``ready`` when all is up."""
     config = config or HttpConfig()
@@ -184,6 +187,7 @@ def application(
             Mount("/dicom-web", dicom_web),
             Route("/wado", dicom_web),  # the URI service has no path below it
             *([Mount("/fhir", fhir)] if fhir is not None else ()),
+            *([Route(path, viewer) for path in VIEWER_PATHS] if viewer is not None else ()),
             *([Mount("/", pages)] if pages is not None else ()),
         ],
         middleware=[

@@ -23,6 +23,7 @@ from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.errors import Unavailable
 from isocenter.fhir import routing as fhir
 from isocenter.imaging.workers import Workers
+from isocenter.ohif.serving import Viewer
 from isocenter.services import providers
 from isocenter.services.status import response_of
 from isocenter.services.store import StoreProvider
@@ -62,6 +63,7 @@ class Node:
         self._dicom_web = Gate()
         self._pages = Gate()
         self._fhir = Gate()
+        self._viewer = Viewer(config.viewer.folder, otherwise=self._pages)
         self.state = "starting"
 
     async def run(self) -> None:
@@ -73,14 +75,19 @@ class Node:
         config = self._config
         bound = _bind(config.host, config.http_port)
         serving = application(
-            lambda: self.state, self._dicom_web, self._pages, config.http, self._fhir
+            lambda: self.state,
+            self._dicom_web,
+            self._pages,
+            config.http,
+            self._fhir,
+            self._viewer,
         )
         http = HttpListener(serving, bound, config.http)
         await http.start()
         try:
             archive = await Archive.open(config.data, config.archive, config.imaging)
             self._dicom_web.open(routing.application(archive, config))
-            self._pages.open(pages.application(archive, config))
+            self._pages.open(pages.application(archive, config, lambda: self._viewer.is_installed))
             self._fhir.open(fhir.application(archive, config))
             try:
                 await self._serve(archive, f"{config.host}:{bound.getsockname()[1]}")
@@ -124,6 +131,7 @@ class Node:
                 },
             )
             await archive.worklist.close()
+            archive.live.close()  # who looks on would never end by itself
             await asyncio.gather(
                 server.drain(config.shutdown_timeout),
                 *(each.drain(config.shutdown_timeout) for each in gates),

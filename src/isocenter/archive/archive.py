@@ -18,6 +18,7 @@ from isocenter.archive.films import Films, group_of
 from isocenter.archive.frame_conversion import FrameConversions
 from isocenter.archive.frames import OpenInstances
 from isocenter.archive.ingest import Announced, Ingest, Reception
+from isocenter.archive.live import Live
 from isocenter.archive.metadata import Metadata
 from isocenter.archive.rendering import Renderings
 from isocenter.archive.retrieve import Opened, close_unused
@@ -71,6 +72,7 @@ class Archive:
         self.conversions = FrameConversions(self.imaging)
         self.renderings = Renderings(index, self.opened, self.imaging)
         self.anonymizer = Anonymizer(folder, self.opened, workers)
+        self.live = Live()
         self._filming = Workers(
             max(1, self.imaging.count // 2), memory=imaging.memory, patience=imaging.patience
         )
@@ -132,6 +134,7 @@ class Archive:
 
     async def close(self) -> None:
         """Finish what was begun, then close."""
+        self.live.close()
         await self.commitments.close()
         await self.films.close()
         self.opened.close()

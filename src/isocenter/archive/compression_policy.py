@@ -8,7 +8,7 @@ once and passed by.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -58,6 +58,7 @@ class CompressionPolicy:
         self._arrived: dict[float | None, asyncio.Event] = {}
         self._recoded = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._told: Callable[[], None] | None = None
 
     async def start(self) -> None:
         """Begin to follow the feed, from where it was left. Raises: Unavailable."""
@@ -67,13 +68,17 @@ class CompressionPolicy:
         cursors = {delay: await self._cursor(delay) for delay in delays}
         self._arrived = {delay: asyncio.Event() for delay in delays}
         loop = asyncio.get_running_loop()
-        self._archive.ingest.on_stored = partial(_tell, loop, tuple(self._arrived.values()))
+        self._told = partial(_tell, loop, tuple(self._arrived.values()))
+        self._archive.index.on_change.append(self._told)
         for delay, cursor in cursors.items():
             self._tasks.append(asyncio.create_task(self._follow(delay, cursor)))
         self._tasks.append(asyncio.create_task(self._sweep()))
 
     async def close(self) -> None:
         """Give up what is being compressed: it stays as it came, and its turn comes again."""
+        if self._told is not None:
+            self._archive.index.on_change.remove(self._told)
+            self._told = None
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -184,7 +189,7 @@ def _name(delay: float | None) -> str:
 
 
 def _tell(loop: asyncio.AbstractEventLoop, events: Sequence[asyncio.Event]) -> None:
-    """Say that something arrived; from any thread."""
+    """Say that something may have arrived; from any thread."""
     with suppress(RuntimeError):  # the loop is gone
         for event in events:
             loop.call_soon_threadsafe(event.set)

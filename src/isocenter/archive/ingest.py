@@ -90,8 +90,6 @@ class Ingest:
         self.on_conflict = OnConflict(config.on_conflict)
         self.catalogue = Catalogue()
         self.admission = Admission(config.unknown_sop_classes)
-        self.on_stored: Callable[[], None] = lambda: None
-        """Called, from any thread, when something new is kept."""
 
     def receive(self, announced: Announced, *, hold: int = RELEASE_STEP) -> "Reception":
         """Begin to take in one instance; up to ``hold`` bytes are released together."""
@@ -292,7 +290,6 @@ class Reception:
             self._drop_later(key)
         else:
             self._ingest.store.settle([key])
-            self._ingest.on_stored()
         if stored.warnings:
             log.warning(
                 "instance needs a look",

@@ -29,6 +29,7 @@ COMMANDS = {
     "undump": ("undump", "undump"),
     "convert": ("convert", "convert"),
     "render": ("render", "render"),
+    "viewer": ("viewer", "viewer"),
 }
 """The module of this package and the function in it, by the command's name."""
 INTERRUPTED = 130

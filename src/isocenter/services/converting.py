@@ -66,9 +66,13 @@ class Conversions:
         place: Callable[[Found], Path],
         report: Callable[[Outcome], None],
     ) -> None:
-        """Convert ``entries``, each to where ``place`` says; as many at once as there are cores."""
+        """Convert ``entries``, each to where ``place`` says.
+
+        Twice as many at once as there are workers: while one is read or written, another's frames
+        are at hand, and no worker waits for a disk.
+        """
         waiting = iter(entries)
-        lanes = [self._lane(waiting, place, report) for _ in range(self._codecs.count)]
+        lanes = [self._lane(waiting, place, report) for _ in range(2 * self._codecs.count)]
         async with asyncio.TaskGroup() as group:
             for lane in lanes:
                 group.create_task(lane)

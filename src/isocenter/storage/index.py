@@ -71,6 +71,8 @@ class Index:
         self._sizes: dict[Level, tuple[float, int]] = {}
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="index-reader")
         self._writer = Writer(writing)
+        self.on_change = self._writer.on_noted
+        """Called, from any thread, when the change feed has grown."""
         self.commitments = CommitmentStore(self._writer, self._readers, self._run)
         self.corrections = CorrectionStore(self._writer, self._readers, self._run)
         self.worklist = WorklistStore(

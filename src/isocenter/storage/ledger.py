@@ -52,6 +52,8 @@ class Ledger:
         self.writes = 0
         self.has_detached = False
         """Whether this transaction takes away an instance, or its place in search."""
+        self.has_noted = False
+        """Whether this transaction adds to the change feed."""
         self._cursor = cursor
         self._next_key = self._end_of_keys = 0
         self._last_change = 0
@@ -62,7 +64,7 @@ class Ledger:
 
     def begin(self, statement: str) -> None:
         """Begin a transaction."""
-        self.has_detached = False
+        self.has_detached = self.has_noted = False
         self._cursor.execute(statement)
         row = self.one(self.statements.last_change)
         self._last_change = (row and row[0]) or 0
@@ -143,6 +145,7 @@ class Ledger:
     ) -> None:
         """Add a row to the change feed; ``uids`` of the study, the series and the instance."""
         self._last_change += 1
+        self.has_noted = True
         self.write(
             self.statements.insert_change,
             self._last_change,

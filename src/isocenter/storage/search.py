@@ -30,6 +30,8 @@ PAGE: Final = 500
 
 COUNTED: Final = 10_000
 """Matches behind a limit that are counted."""
+SCANNED: Final = 10_000
+"""Rows of a level of which all may be looked at to count."""
 
 STEP: Final = 50_000
 """Matches left out by one statement."""
@@ -74,8 +76,8 @@ class Begun:
 def begin(reader: Reader, query: Query) -> Begun:
     """Find the first page, and how many match behind it. Raises: Malformed.
 
-    They are counted beyond the query's limit as far as an index does it quickly; of others it is
-    only told whether there are any beyond.
+    They are counted beyond the query's limit as far as an index does it quickly, or where there are
+    few rows in all; of others it is only told whether there are any beyond.
     """
     plan = _plan(reader, query)
     if plan.lead is not None and not plan.is_by_series and query.limit != 0:
@@ -87,7 +89,8 @@ def begin(reader: Reader, query: Query) -> Begun:
         first += page
     if query.limit is None or len(first) < wanted:
         return Begun(first, pages, 0, len(first) < wanted)
-    bound = query.limit - len(first) + (COUNTED if plan.counts_quickly else 1)
+    is_quick = plan.counts_quickly or reader.size(query.level) <= SCANNED
+    bound = query.limit - len(first) + (COUNTED if is_quick else 1)
     behind = _count_behind(reader.run, plan, first[-1].position, bound)
     return Begun(first, pages, behind, behind < bound)
 

@@ -57,6 +57,8 @@ class Writer:
     def __init__(self, engine: Engine) -> None:
         self.removals = 0
         """Transactions that took instances away, or put others in their place."""
+        self.on_noted: list[Callable[[], None]] = []
+        """Called, from any thread, when the change feed has grown."""
         self._engine = engine
         self._waiting: deque[_Ticket] = deque()
         self._turn = threading.Lock()  # held by whoever commits
@@ -140,6 +142,9 @@ class Writer:
             for ticket in tickets:
                 ticket.result, ticket.error = None, self._translated(error)
             return False
+        if ledger.has_noted:
+            for told in tuple(self.on_noted):
+                told()
         return True
 
     def _commit(self, ledger: Ledger) -> None:

@@ -1,5 +1,6 @@
 """All pages as one application, and the rules that hold for each of them."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -12,12 +13,33 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from isocenter import __version__
 from isocenter.archive.archive import Archive
 from isocenter.config import Config
-from isocenter.ui import attributes, images, patterns, preferences, study, worklist
+from isocenter.ui import (
+    administration,
+    attributes,
+    events,
+    images,
+    patterns,
+    preferences,
+    study,
+    viewers,
+    worklist,
+)
+from isocenter.ui.arrivals import Arrivals
 from isocenter.ui.faults import HANDLERS
 
 STATIC: Final = Path(__file__).parent / "static"
 
-PAGES: Final = (worklist, study, images, attributes, preferences, patterns)
+PAGES: Final = (
+    worklist,
+    administration,
+    events,
+    study,
+    images,
+    attributes,
+    preferences,
+    patterns,
+    viewers,
+)
 """The modules that have pages; the ``ROUTES`` of each say where."""
 ROUTES: Final = tuple(route for pages in PAGES for route in pages.ROUTES)
 
@@ -41,8 +63,13 @@ POLICY: Final = "; ".join(
 _LONG: Final = b"public, max-age=31536000, immutable"
 
 
-def application(archive: Archive, config: Config) -> Starlette:
-    """Return what is served at ``/``; pages find ``archive`` and ``config`` in the state."""
+def application(
+    archive: Archive, config: Config, has_ohif: Callable[[], bool] = lambda: False
+) -> Starlette:
+    """Return what is served at ``/``; pages find ``archive`` and ``config`` in the state.
+
+    ``has_ohif``: says whether the viewer is installed now.
+    """
     serving = Starlette(
         routes=[*ROUTES, Mount(f"/static/{__version__}", StaticFiles(directory=STATIC))],
         middleware=[Middleware(_Guarded)],
@@ -50,6 +77,8 @@ def application(archive: Archive, config: Config) -> Starlette:
     )
     serving.state.archive = archive
     serving.state.config = config
+    serving.state.has_ohif = has_ohif
+    serving.state.arrivals = Arrivals(archive)
     return serving
 
 

@@ -23,10 +23,14 @@ def archive_of(request: Request) -> Archive:
 def uid_of(request: Request, name: str) -> str:
     """The UID that a path gives for ``name``. Raises: NotFound."""
     given = str(request.path_params[name])
-    # Wild cards are none in a UID, but would be in a query.
-    if not may_be_uid(given) or any(each in given for each in '*?\\"'):
+    if not is_uid(given):
         raise NotFound("that is not a UID")
     return given
+
+
+def is_uid(given: str) -> bool:
+    """Whether that may be asked for: wild cards are none in a UID, but would be in a query."""
+    return may_be_uid(given) and not any(each in given for each in '*?\\"')
 
 
 async def one(archive: Archive, level: Level, *keys: Key) -> dict[str, Any]:

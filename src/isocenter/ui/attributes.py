@@ -142,10 +142,17 @@ def _matching(rows: Iterator[AttributeRow], wanted: str) -> Iterator[AttributeRo
         while above and above[-1].depth >= row.depth:
             above.pop()
         above.append(row)
-        if not wanted or any(wanted in text.casefold() for text in (row.tag, row.name, row.value)):
+        if not wanted or any(wanted in text for text in _searched(row)):
             yield from above
             # They have been given, and are not given again.
             above = []
+
+
+def _searched(row: AttributeRow) -> Iterator[str]:
+    """What is looked through, for "Patient's Name" its keyword as well: ``patientname``."""
+    name = row.name.casefold()
+    yield from (row.tag.casefold(), name, row.value.casefold())
+    yield "".join(name.replace("'s ", "").split())
 
 
 ROUTES = (

@@ -17,8 +17,11 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 THEMES: Final = ("dark", "light")
 """The first is the default: reading rooms are dark."""
 
-NAVIGATION: Final = (("/", "Studies"),)
+NAVIGATION: Final = (("/", "Studies"), ("/administration", "Administration"))
 """The pages that every page links to, and what they are called."""
+
+ADMINISTRATION: Final[tuple[tuple[str, str, str], ...]] = ()
+"""The pages below ``/administration``: where, what they are called, what they show."""
 
 _environment = Environment(
     loader=FileSystemLoader(TEMPLATES),
@@ -30,6 +33,7 @@ _environment = Environment(
 )
 _environment.globals["version"] = __version__
 _environment.globals["navigation"] = NAVIGATION
+_environment.globals["administration"] = ADMINISTRATION
 
 
 def theme_of(request: Request) -> str:
@@ -43,11 +47,18 @@ def render(
 ) -> HTMLResponse:
     """Return a page, or a part of one, made from ``template``."""
     tongue = language.of(request)
-    text = made(
-        template, tongue, {"request": request, "theme": theme_of(request), **(context or {})}
-    )
+    text = made(template, tongue, {**_of(request), **(context or {})})
     headers = {"vary": "HX-Request, Accept-Language, Cookie", "content-language": tongue.code}
     return HTMLResponse(text, status, headers)
+
+
+def _of(request: Request) -> dict[str, Any]:
+    """What every page may ask for."""
+    return {
+        "request": request,
+        "theme": theme_of(request),
+        "has_ohif": request.app.state.has_ohif(),
+    }
 
 
 def made(template: str, tongue: Language, context: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from isocenter.archive.archive import Archive
 from isocenter.storage.attributes import Level
-from isocenter.storage.query import Query
+from isocenter.storage.query import Key, Query
 from isocenter.storage.records import Match
 from isocenter.ui.filters import PERIODS, Filters
 from isocenter.ui.formats import text_of
@@ -108,7 +108,8 @@ async def show(request: Request) -> Response:
     archive: Archive = request.app.state.archive
     filters = Filters.read(request.query_params)
     place = Place.read(request.query_params.get("after", ""))
-    found = await archive.answer(_query(filters, place))
+    query = replace(query_of(filters), limit=PAGE, after=place.after)
+    found = await archive.answer(query)
     shown = place.shown + len(found.first)
     context = {
         "filters": filters,
@@ -125,15 +126,14 @@ async def show(request: Request) -> Response:
     return render(request, "_studies.html" if place.after is None else "_study_rows.html", context)
 
 
-def _query(filters: Filters, place: Place) -> Query:
+def query_of(filters: Filters, *more: Key) -> Query:
+    """What finds the studies of a list, of all or of those that meet ``more``."""
     return Query(
         level=Level.STUDY,
-        keys=filters.keys(date.today()),
+        keys=(*filters.keys(date.today()), *more),
         returns=_SHOWN,
         fuzzy=filters.by_words,
         any_case=True,
-        limit=PAGE,
-        after=place.after,
     )
 
 

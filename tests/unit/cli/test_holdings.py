@@ -33,7 +33,6 @@ class Isocenter:
 def isocenter(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Isocenter:
-    monkeypatch.delenv("ISOCENTER_CORPUS", raising=False)  # the tests' own, and no setting
     monkeypatch.setenv("ISOCENTER_DATA", str(tmp_path / "data"))
     return Isocenter(monkeypatch, capsys)
 

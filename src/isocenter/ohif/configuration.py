@@ -1,0 +1,77 @@
+"""What OHIF is told of this server: a script that sets ``window.config``."""
+
+from typing import Any, Final
+
+import orjson
+
+SOURCE: Final = "isocenter"
+
+
+def script(prefix: str) -> bytes:
+    """Return the script; ``prefix``: the path below which this server is reached, or nothing."""
+    told = orjson.dumps(configuration(prefix), option=orjson.OPT_INDENT_2)
+    return b"".join(
+        (
+            b"window.config = ",
+            told,
+            b";\n",
+            # What the package's own page has within itself: ours has no script in it.
+            b'window.PUBLIC_URL = new URL(".", document.baseURI).pathname;\n',
+            b"window.browserImportFunction = (name) => import(name);\n",
+        )
+    )
+
+
+def configuration(prefix: str) -> dict[str, Any]:
+    """The configuration, as OHIF documents it."""
+    return {
+        "name": SOURCE,
+        "routerBasename": f"{prefix}/ohif",
+        "extensions": [],
+        "modes": [],
+        "customizationService": {},
+        "showStudyList": True,
+        "showWarningMessageForCrossOrigin": False,
+        "showCPUFallbackMessage": True,
+        "showLoadingIndicator": True,
+        "showErrorDetails": "always",
+        "strictZSpacingForVolumeViewport": True,
+        "groupEnabledModesFirst": True,
+        "maxNumberOfWebWorkers": 3,
+        "maxNumRequests": {"interaction": 100, "thumbnail": 75, "prefetch": 25},
+        "defaultDataSourceName": SOURCE,
+        "dataSources": [
+            {
+                "namespace": "@ohif/extension-default.dataSourcesModule.dicomweb",
+                "sourceName": SOURCE,
+                "configuration": _source(prefix),
+            },
+            {
+                "namespace": "@ohif/extension-default.dataSourcesModule.dicomlocal",
+                "sourceName": "dicomlocal",
+                "configuration": {"friendlyName": "Files on this computer"},
+            },
+        ],
+    }
+
+
+def _source(prefix: str) -> dict[str, Any]:
+    return {
+        "friendlyName": "Isocenter",
+        "name": SOURCE,
+        "qidoRoot": f"{prefix}/dicom-web",
+        "wadoRoot": f"{prefix}/dicom-web",
+        "wadoUriRoot": f"{prefix}/wado",
+        "qidoSupportsIncludeField": True,
+        "supportsFuzzyMatching": True,
+        "supportsWildcard": True,
+        "supportsStow": True,
+        "supportsReject": False,
+        "dicomUploadEnabled": True,
+        "imageRendering": "wadors",
+        "thumbnailRendering": "thumbnail",
+        "enableStudyLazyLoad": True,
+        "omitQuotationForMultipartRequest": True,
+        "bulkDataURI": {"enabled": True, "relativeResolution": "studies"},
+        "singlepart": "bulkdata,video,pdf",
+    }
