@@ -52,6 +52,7 @@ PAGES: Final = (
     Page("/", FILTERS),
     Page("/studies/{study}", ("series",)),
     Page("/studies/{study}/series/{series}/instances/{instance}/attributes", ("find",)),
+    Page("/studies/{study}/correct", ("of",)),
     Page("/administration"),
     Page("/patterns"),
 )
@@ -63,7 +64,12 @@ DATA: Final = (Page("/studies/{study}/series/{series}/images"), Page("/ohif", st
 STREAMS: Final = (Page("/events"),)
 """What does not end; each has tests of its own."""
 
-FORMS: Final = (Form("/preferences", {"theme": "light", "back": "/"}),)
+CORRECTED: Final = {"PatientName": "Roe^Richard", "PatientID": "4711", "reason": "mixed up"}
+FORMS: Final = (
+    Form("/preferences", {"theme": "light", "back": "/"}),
+    Form("/studies/{study}/correct", {**CORRECTED, "scope": "study", "step": "preview"}),
+    Form("/studies/{study}/corrections/undo", {"action": "0" * 32}),
+)
 """What changes something."""
 
 

@@ -14,6 +14,7 @@ from isocenter.archive.anonymize import Anonymizer
 from isocenter.archive.backpressure import Budget, Share
 from isocenter.archive.commitment import Commitments
 from isocenter.archive.compression import GRACE, Compression
+from isocenter.archive.correction import Corrections
 from isocenter.archive.films import Films, group_of
 from isocenter.archive.frame_conversion import FrameConversions
 from isocenter.archive.frames import OpenInstances
@@ -65,6 +66,7 @@ class Archive:
         self.ingest = Ingest(store, index, copies, workers, config)
         self.worklist = Worklist(index.worklist, config)
         self.admission = self.ingest.admission
+        self.corrections = Corrections(index)
         self.budget = Budget()
         self.commitments = Commitments(index.commitments, self, self.admission, config)
         self.opened = OpenInstances(store, copies, workers)

@@ -18,6 +18,7 @@ COMMANDS = {
     "remove": ("holdings", "remove"),
     "verify": ("holdings", "verify"),
     "reindex": ("holdings", "reindex"),
+    "correct": ("correct", "correct"),
     "compress": ("compress", "compress"),
     "echo": ("network", "echo"),
     "send": ("send", "send"),

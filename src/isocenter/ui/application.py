@@ -16,6 +16,7 @@ from isocenter.config import Config
 from isocenter.ui import (
     administration,
     attributes,
+    correction,
     events,
     images,
     patterns,
@@ -34,6 +35,7 @@ PAGES: Final = (
     administration,
     events,
     study,
+    correction,
     images,
     attributes,
     preferences,

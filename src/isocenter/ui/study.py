@@ -11,7 +11,7 @@ from isocenter.archive.archive import Archive
 from isocenter.errors import NotFound
 from isocenter.storage.attributes import Level
 from isocenter.storage.query import Key
-from isocenter.ui import asking
+from isocenter.ui import asking, correction
 from isocenter.ui.formats import text_of
 from isocenter.ui.page import render
 from isocenter.ui.worklist import StudyRow, row_of
@@ -39,7 +39,8 @@ async def show(request: Request) -> Response:
     archive = asking.archive_of(request)
     uid = asking.uid_of(request, "study")
     of_study = Key(asking.STUDY_UID, uid)
-    study = await asking.one(archive, Level.STUDY, of_study)
+    match = await asking.match(archive, Level.STUDY, of_study)
+    study = match.attributes
     series = [_series_of(each) async for each in asking.every(archive, Level.SERIES, of_study)]
     named = request.query_params.get("series", series[0].uid if series else "")
     opened = next((each for each in series if each.uid == named), None)
@@ -52,6 +53,7 @@ async def show(request: Request) -> Response:
         "priors": await _priors(archive, study),
         "institution": text_of(study, 0x00080080),
         "referring": text_of(study, 0x00080090),
+        **await correction.history(request, match),
     }
     return render(request, "study.html", context)
 

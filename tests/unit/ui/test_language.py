@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
-from isocenter.ui import filters, language, page
+from isocenter.archive.correction import FIELDS
+from isocenter.ui import correction, filters, language, page
 from isocenter.ui.faults import TITLES
 from isocenter.ui.page import TEMPLATES
 
@@ -21,6 +22,7 @@ def texts() -> set[str]:
     found = {*TITLES.values(), *filters.PERIODS.values()}
     found |= {text for _, text in page.NAVIGATION}
     found |= {text for _, *texts in page.ADMINISTRATION for text in texts}
+    found |= {*correction.SCOPES.values(), *(each.name for each in FIELDS)}
     for path in TEMPLATES.glob("*.html"):
         found |= {ast.literal_eval(text) for text in SAID.findall(path.read_text("utf-8"))}
     return found
