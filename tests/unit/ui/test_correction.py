@@ -177,3 +177,16 @@ async def test_where_the_settings_forbid_it_there_is_no_form(archive: Archive, k
         undo = await browser.post("/studies/9.1/corrections/undo", data={"action": "x"})
         assert undo.status_code == 403
         assert CORRECT not in (await browser.get("/studies/9.1")).text
+
+
+async def test_the_attributes_tell_what_is_corrected_and_what_came(
+    browser: httpx.AsyncClient, kept: Kept
+) -> None:
+    await put(kept)
+    await apply(browser, PatientName="Roe", PatientSex="F")
+    await apply(browser, PatientName="Poe")
+
+    page = (await browser.get("/studies/9.1/series/9.1.1/instances/9.1.1.1/attributes")).text
+
+    told = re.findall(r'<td>([^<]*) <span class="original">corrected; came as: ([^<]*)<', page)
+    assert told == [("Poe", "Doe^Jane"), ("F", "(none)")]
