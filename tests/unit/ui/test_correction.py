@@ -51,7 +51,7 @@ async def test_a_preview_changes_nothing(browser: httpx.AsyncClient, kept: Kept)
     )
 
     assert "Roe^&lt;Richard&gt;" in page.text
-    assert "1 studies, 2 instances" in page.text
+    assert "Studies: 1 · Instances: 2" in page.text
     assert "Doe, Jane" in (await browser.get("/studies/9.1")).text
 
 
