@@ -1,9 +1,14 @@
 """Each component of the pages in each of its states, to look at and to test."""
 
+from dataclasses import replace
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from isocenter.archive.correction import lines
+from isocenter.storage.corrections import Correction
+from isocenter.ui.correction import Entry
 from isocenter.ui.page import render
 from isocenter.ui.worklist import StudyRow
 
@@ -38,9 +43,26 @@ LONG = StudyRow(
 )
 
 
+NAME = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Doe^Jane"}]}}
+CORRECTION = Correction(
+    action="0" * 32,
+    changes={**NAME, "00100030": {"vr": "DA"}},
+    before={"00100030": {"vr": "DA", "Value": ["19700131"]}},
+    reason="<script>alert(1)</script> mixed up at the scanner",
+    corrected_by="127.0.0.1",
+    corrected_at=1_709_213_701_000_000,
+    revoked_by="",
+    revoked_at=0,
+)
+CORRECTED = Entry(CORRECTION, lines(CORRECTION))
+REVOKED = replace(CORRECTION, revoked_by="127.0.0.1", revoked_at=1_709_217_301_000_000)
+UNDONE = Entry(REVOKED, lines(REVOKED))
+
+
 async def show(request: Request) -> Response:
     """GET /patterns."""
-    return render(request, "patterns.html", {"rows": [STUDY, EMPTY, LONG]})
+    context = {"rows": [STUDY, EMPTY, LONG], "corrections": [CORRECTED, UNDONE]}
+    return render(request, "patterns.html", context)
 
 
 ROUTES = (Route("/patterns", show, name="patterns"),)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
@@ -21,9 +22,12 @@ from isocenter.dicom import part10
 from isocenter.dicom.syntax import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, TRANSFER_SYNTAXES, lookup
 from isocenter.dicomweb import routing
 from isocenter.errors import Conflict, Malformed, NotFound, Unavailable
+from isocenter.imaging.from_files import opened_image
+from isocenter.imaging.looks import Look, finish_of
 from isocenter.imaging.workers import Workers
 from isocenter.storage.records import InstanceRef, Selection
 from made_instances import CT, Kept, Slab, image
+from made_pictures import grey
 
 DEFLATED = lookup("1.2.840.10008.1.2.1.99")
 NAME = {"PatientName": "Roe^Richard"}
@@ -346,3 +350,55 @@ async def test_searches_and_bulk_data_are_of_what_is_corrected(
     assert name.content.rstrip() == b"Roe^Richard"
     again = await web.get(pixels, headers={"accept": "application/octet-stream"})
     assert again.content == before == b"\1\2\3\4\5\6\7\10"
+
+
+async def test_pictures_name_the_corrected_patient(
+    archive: Archive, kept: Kept, web: httpx.AsyncClient
+) -> None:
+    pixels = np.zeros((200, 300), np.uint16)
+    await kept.store(grey(pixels))
+    right = {"PatientName": "Roe^Richard", "PatientID": "4711", "StudyInstanceUID": "9"}
+    await kept.store(grey(pixels, "1.9", **right))
+
+    async def picture(path: str) -> bytes:
+        answer = await web.get(f"{path}/rendered?annotation=patient", headers=PNG)
+        assert answer.status_code == 200
+        return answer.content
+
+    before = await picture(INSTANCE)
+    await correct(archive)
+
+    expected = await picture("/studies/9/series/1.2.3/instances/1.9")
+    assert await picture(INSTANCE) == expected != before
+
+
+PNG = {"accept": "image/png"}
+
+
+async def test_films_name_the_corrected_patient(archive: Archive, kept: Kept) -> None:
+    await kept.store(grey(np.zeros((20, 30), np.uint16)))
+    await correct(archive)
+    instance = await only(archive)
+    look = Look(annotations=frozenset({"patient"}))
+
+    with opened_image(Path(archive.store.path(instance.blob_key)), instance.overlay) as film:
+        assert finish_of(film.subject, 1, look).left[:2] == ("Roe, Richard", "4711")
+
+
+async def test_the_uri_service_gives_it_corrected_and_hides_both_names(
+    archive: Archive, kept: Kept, web: httpx.AsyncClient
+) -> None:
+    await kept.store(image(BurnedInAnnotation="NO"))
+    await correct(archive)
+    asked = {
+        "requestType": "WADO", "studyUID": STUDY, "seriesUID": "1.2.3", "objectUID": "1.2.3.4",
+        "contentType": "application/dicom", "transferSyntax": EXPLICIT_LE.uid,
+    }  # fmt: skip
+    plain = await web.get("/wado", params=asked)
+    hidden = await web.get("/wado", params={**asked, "anonymize": "yes"})
+
+    check(pydicom.dcmread(io.BytesIO(plain.content)))
+    assert hidden.status_code == 200
+    for secret in (b"Roe", b"Doe", b"4711", b"Elsewhere"):
+        assert secret not in hidden.content
+    assert "OriginalAttributesSequence" not in pydicom.dcmread(io.BytesIO(hidden.content))
