@@ -255,6 +255,11 @@ class Index:
         """The number of the newest change in the feed."""
         return await self._read(lambda: retrieving.last_change(self._run))
 
+    async def newest(self) -> tuple[int, int]:
+        """The number of the newest change in the feed; the key of the study that arrived last."""
+        last_change, last_study = retrieving.last_change, retrieving.last_study
+        return await self._read(lambda: (last_change(self._run), last_study(self._run)))
+
     async def recall(self, name: str) -> str | None:
         """What was kept by `remember`."""
         return await self._read(lambda: retrieving.remembered(self._run, name))

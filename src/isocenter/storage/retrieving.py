@@ -289,6 +289,11 @@ def remembered(run: Run, name: str) -> str | None:
     return rows[0][0] if rows else None
 
 
+def last_study(run: Run) -> int:
+    """The key of the study that arrived last, 0 if there is none."""
+    return run(select(func.max(study.c.pk)))[0][0] or 0
+
+
 def last_change(run: Run) -> int:
     """The number of the newest change, 0 if there was none."""
     return run(select(func.max(change.c.seq)))[0][0] or 0

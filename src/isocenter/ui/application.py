@@ -22,6 +22,7 @@ from isocenter.ui import (
     patterns,
     preferences,
     study,
+    upload,
     viewers,
     worklist,
 )
@@ -34,6 +35,7 @@ PAGES: Final = (
     worklist,
     administration,
     events,
+    upload,
     study,
     correction,
     images,
@@ -80,7 +82,8 @@ def application(
     serving.state.archive = archive
     serving.state.config = config
     serving.state.has_ohif = has_ohif
-    serving.state.arrivals = Arrivals(archive)
+    serving.state.arrivals = Arrivals(archive, has_ohif)
+    serving.state.doorway = upload.Doorway()
     return serving
 
 

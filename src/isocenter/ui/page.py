@@ -17,7 +17,7 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 THEMES: Final = ("dark", "light")
 """The first is the default: reading rooms are dark."""
 
-NAVIGATION: Final = (("/", "Studies"), ("/administration", "Administration"))
+NAVIGATION: Final = (("/", "Studies"), ("/upload", "Upload"), ("/administration", "Administration"))
 """The pages that every page links to, and what they are called."""
 
 ADMINISTRATION: Final[tuple[tuple[str, str, str], ...]] = ()

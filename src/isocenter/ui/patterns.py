@@ -7,9 +7,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from isocenter.archive.correction import lines
+from isocenter.archive.importing import Fate, Imported
 from isocenter.storage.corrections import Correction
 from isocenter.ui.correction import Entry
 from isocenter.ui.page import render
+from isocenter.ui.report import Report
 from isocenter.ui.worklist import StudyRow
 
 STUDY = StudyRow(
@@ -61,8 +63,23 @@ UNDONE = Entry(REVOKED, lines(REVOKED))
 
 async def show(request: Request) -> Response:
     """GET /patterns."""
-    context = {"rows": [STUDY, EMPTY, LONG], "corrections": [CORRECTED, UNDONE]}
+    context = {
+        "rows": [STUDY, EMPTY, LONG],
+        "report": _report(),
+        "corrections": [CORRECTED, UNDONE],
+    }
     return render(request, "patterns.html", context)
+
+
+def _report() -> Report:
+    report = Report()
+    for name, fate, reason in (
+        ("CD/IMAGES/I1", Fate.STORED, ""),
+        ("CD/IMAGES/I2", Fate.ALREADY_THERE, ""),
+        ("CD/IMAGES/<b>" + "long " * 40, Fate.REFUSED, "data set is cut short (at byte 162)"),
+    ):
+        report.add(Imported(name, 1, fate, reason))
+    return report
 
 
 ROUTES = (Route("/patterns", show, name="patterns"),)

@@ -13,7 +13,7 @@ from isocenter.storage.attributes import Level
 from isocenter.storage.query import Key
 from isocenter.ui import asking, correction
 from isocenter.ui.formats import text_of
-from isocenter.ui.page import render
+from isocenter.ui.page import is_partial, render
 from isocenter.ui.worklist import StudyRow, row_of
 
 MOST_PRIORS: Final = 50
@@ -35,10 +35,11 @@ class SeriesRow:
 
 
 async def show(request: Request) -> Response:
-    """GET /studies/{study}: the page; with ``series``, that one opened."""
+    """GET /studies/{study}: the page, with ``series`` that one opened; or only the series."""
     archive = asking.archive_of(request)
     uid = asking.uid_of(request, "study")
     of_study = Key(asking.STUDY_UID, uid)
+    seq = await archive.index.last_change()
     match = await asking.match(archive, Level.STUDY, of_study)
     study = match.attributes
     series = [_series_of(each) async for each in asking.every(archive, Level.SERIES, of_study)]
@@ -46,10 +47,12 @@ async def show(request: Request) -> Response:
     opened = next((each for each in series if each.uid == named), None)
     if opened is None:
         raise NotFound("the study has no such series")
+    shown = {"study": row_of(study), "series": series, "opened": opened}
+    if is_partial(request):
+        return render(request, "_series.html", shown)
     context = {
-        "study": row_of(study),
-        "series": series,
-        "opened": opened,
+        **shown,
+        "seq": seq,
         "priors": await _priors(archive, study),
         "institution": text_of(study, 0x00080080),
         "referring": text_of(study, 0x00080090),

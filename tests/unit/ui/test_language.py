@@ -19,7 +19,7 @@ CATALOGS = sorted(language.LOCALES.glob("*.json"))
 
 def texts() -> set[str]:
     """All that templates say, and what code gives them to say."""
-    found = {*TITLES.values(), *filters.PERIODS.values()}
+    found = {*TITLES.values(), *filters.PERIODS.values(), *filters.ORDERS.values()}
     found |= {text for _, text in page.NAVIGATION}
     found |= {text for _, *texts in page.ADMINISTRATION for text in texts}
     found |= {*correction.SCOPES.values(), *(each.name for each in FIELDS)}
