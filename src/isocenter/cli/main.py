@@ -20,6 +20,8 @@ COMMANDS = {
     "reindex": ("holdings", "reindex"),
     "correct": ("correct", "correct"),
     "compress": ("compress", "compress"),
+    "peers": ("peers", "peers"),
+    "jobs": ("jobs", "jobs"),
     "echo": ("network", "echo"),
     "send": ("send", "send"),
     "find": ("find", "find"),

@@ -207,17 +207,27 @@ def _move(ledger: Ledger, origin: Origin) -> None:
     before = origin.study_pk
     patient_pk, study_pk, shown = _target(ledger, origin)
     if study_pk != before:
+        is_new = not ledger.all(ledger.statements.series_of_study, study_pk)
         adopt(ledger, study_pk)
         _write(ledger, replace(origin, study_pk=study_pk))
         touched = _move_series(ledger, origin, shown, (patient_pk, study_pk))
         ledger.flush()
         former = ledger.one(ledger.statements.study_at, before)
-        prune(ledger, touched)
+        _tally(ledger, origin, is_new=is_new, is_gone=bool(prune(ledger, touched)))
         if former is not None and ledger.one(ledger.statements.study_at, before) is not None:
             redraw(ledger, before)
         elif former is not None:
             _redraw_patient(ledger, former[1])
     redraw(ledger, study_pk)
+
+
+def _tally(ledger: Ledger, origin: Origin, *, is_new: bool, is_gone: bool) -> None:
+    """Count a study that parted from another, or was joined to one; a moved one is the same."""
+    modality = min(map(entries.modality_of, _series_documents(ledger, origin).values()), default="")
+    if is_new and not is_gone:
+        ledger.tallies.came(modality, studies=1)
+    elif is_gone and not is_new:
+        ledger.tallies.went(modality, studies=1)
 
 
 def tidy(ledger: Ledger, study_pk: int) -> None:

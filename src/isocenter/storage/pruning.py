@@ -6,8 +6,12 @@ from isocenter.storage.gathering import regather, set_names
 from isocenter.storage.ledger import Ledger
 
 
-def prune(ledger: Ledger, touched: Iterable[tuple[int, int, int]]) -> None:
-    """Delete the parents that have become empty; gather anew what the others are made of."""
+def prune(ledger: Ledger, touched: Iterable[tuple[int, int, int]]) -> list[int]:
+    """Delete the parents that have become empty; gather anew what the others are made of.
+
+    Return the keys of the studies that have gone.
+    """
+    gone = []
     statements = ledger.statements
     studies: dict[int, int] = {}
     for patient_pk, study_pk, series_pk in touched:
@@ -22,6 +26,7 @@ def prune(ledger: Ledger, touched: Iterable[tuple[int, int, int]]) -> None:
         if study is not None and study[2] == 0:
             _delete_study(ledger, study_pk)
             ledger.count_studies(patient_pk, -1)
+            gone.append(study_pk)
         else:
             regather(ledger, study_pk)
     ledger.flush()
@@ -30,6 +35,7 @@ def prune(ledger: Ledger, touched: Iterable[tuple[int, int, int]]) -> None:
         if patient is not None and patient[0] == 0:
             set_names(ledger, "patient", patient_pk, ())
             ledger.write(statements.delete_patient, patient_pk)
+    return gone
 
 
 def _delete_study(ledger: Ledger, study_pk: int) -> None:

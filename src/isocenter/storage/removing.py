@@ -56,6 +56,7 @@ class Above:
     keys: tuple[int, int, int]
     study_uid: str
     series_uid: str
+    modality: str
 
 
 def detach(ledger: Ledger, uids: Sequence[str], *, keep_versions: bool) -> Removed:
@@ -78,7 +79,7 @@ def detach(ledger: Ledger, uids: Sequence[str], *, keep_versions: bool) -> Remov
             above[series_pk] = above_of(ledger, series_pk)
         blob_keys += _detach_one(ledger, above[series_pk], uid, found, keep_versions)
     ledger.flush()
-    prune(ledger, [each.keys for each in above.values()])
+    _prune(ledger, above.values())
     for study_pk in {each.keys[1] for each in above.values()}:
         tidy(ledger, study_pk)
     return Removed(len(uids), tuple(blob_keys))
@@ -90,7 +91,7 @@ def above_of(ledger: Ledger, series_pk: int) -> Above:
     study = ledger.one(ledger.statements.read_study, series[0]) if series else None
     if series is None or study is None:
         raise OutOfTurn("a row's parent is not there")
-    return Above((study[3], series[0], series_pk), study[4], series[2])
+    return Above((study[3], series[0], series_pk), study[4], series[2], series[3])
 
 
 def _detach_one(
@@ -103,6 +104,7 @@ def _detach_one(
     uids = (above.study_uid, above.series_uid, uid)
     ledger.write(statements.delete_instance, pk)
     ledger.count_out(above.keys, blob_key, size)
+    ledger.tallies.went(above.modality, instances=1, size=size)
     if keep_versions:
         ledger.write(
             statements.insert_version,
@@ -141,3 +143,11 @@ def list_for_deletion(
             ledger.write(ledger.statements.insert_removed, *row)
             listed.add(blob_key)
             yield blob_key
+
+
+def _prune(ledger: Ledger, touched: Iterable[Above]) -> None:
+    """Delete the parents that have become empty, and count the studies among them as gone."""
+    above = list(touched)
+    modalities = {each.keys[1]: each.modality for each in above}
+    for study_pk in prune(ledger, [each.keys for each in above]):
+        ledger.tallies.went(modalities[study_pk], studies=1)

@@ -74,6 +74,7 @@ def _attach(ledger: Ledger, entry: Entry, kind: ChangeKind) -> tuple[Warned, ...
     uids = (entry.upper.study_uid, entry.upper.series_uid, entry.sop_instance_uid)
     ledger.note(kind, uids, entry.incoming.blob_key, warnings)
     ledger.count_in(place.keys, entry.incoming.blob_key, entry.incoming.size)
+    ledger.tallies.came(place.modality, instances=1, size=entry.incoming.size)
     return warnings
 
 
@@ -149,6 +150,7 @@ def _place_of(ledger: Ledger, upper: Upper) -> Place:
         {row[0] for row in ledger.all(ledger.statements.sop_classes, study_pk)},
         entries.demographics(study_patient),
         elsewhere is not None,
+        entries.modality_of(held_series),
     )
 
 
@@ -174,6 +176,7 @@ def _study(ledger: Ledger, upper: Upper, patient_pk: int) -> tuple[int, Document
     handle = study_handle(upper.patient_key, study_uid)
     ledger.write(ledger.statements.insert_study, pk, patient_pk, study_uid, handle, *columns)
     ledger.count_studies(patient_pk, 1)
+    ledger.tallies.came(entries.modality_of(upper.series), studies=1)
     set_names(ledger, "study", pk, entries.name_parts(patient, study))
     return pk, patient, study
 

@@ -11,7 +11,7 @@ from isocenter.archive.archive import Archive
 from isocenter.errors import NotFound
 from isocenter.storage.attributes import Level
 from isocenter.storage.query import Key
-from isocenter.ui import asking, correction
+from isocenter.ui import asking, correction, jobs
 from isocenter.ui.formats import text_of
 from isocenter.ui.page import is_partial, render
 from isocenter.ui.worklist import StudyRow, row_of
@@ -42,7 +42,7 @@ async def show(request: Request) -> Response:
     seq = await archive.index.last_change()
     match = await asking.match(archive, Level.STUDY, of_study)
     study = match.attributes
-    series = [_series_of(each) async for each in asking.every(archive, Level.SERIES, of_study)]
+    series = [series_of(each) async for each in asking.every(archive, Level.SERIES, of_study)]
     named = request.query_params.get("series", series[0].uid if series else "")
     opened = next((each for each in series if each.uid == named), None)
     if opened is None:
@@ -53,6 +53,7 @@ async def show(request: Request) -> Response:
     context = {
         **shown,
         "seq": seq,
+        "sent": await jobs.sent(request),
         "priors": await _priors(archive, study),
         "institution": text_of(study, 0x00080080),
         "referring": text_of(study, 0x00080090),
@@ -61,7 +62,8 @@ async def show(request: Request) -> Response:
     return render(request, "study.html", context)
 
 
-def _series_of(attributes: dict[str, Any]) -> SeriesRow:
+def series_of(attributes: dict[str, Any]) -> SeriesRow:
+    """Read what is shown of a series."""
     return SeriesRow(
         uid=text_of(attributes, asking.SERIES_UID),
         number=text_of(attributes, 0x00200011),

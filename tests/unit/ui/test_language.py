@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import Request
 
 from isocenter.archive.correction import FIELDS
-from isocenter.ui import correction, filters, language, page
+from isocenter.ui import correction, filters, jobs, language, page, peers, settings
 from isocenter.ui.faults import TITLES
 from isocenter.ui.page import TEMPLATES
 
@@ -19,8 +19,14 @@ CATALOGS = sorted(language.LOCALES.glob("*.json"))
 
 def texts() -> set[str]:
     """All that templates say, and what code gives them to say."""
-    found = {*TITLES.values(), *filters.PERIODS.values(), *filters.ORDERS.values()}
+    found = {
+        *TITLES.values(),
+        *filters.PERIODS.values(),
+        *filters.ORDERS.values(),
+        *jobs.TABS.values(),
+    }
     found |= {text for _, text in page.NAVIGATION}
+    found |= {*peers.OUTCOMES.values(), *peers.ADVICE.values(), *settings.SOURCES.values()}
     found |= {text for _, *texts in page.ADMINISTRATION for text in texts}
     found |= {*correction.SCOPES.values(), *(each.name for each in FIELDS)}
     for path in TEMPLATES.glob("*.html"):

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0010"
-down_revision = "0007"
+down_revision = "0009"
 
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 IDENTITY = ("patient_id", "issuer", "lone_study_uid", "study_uid")
