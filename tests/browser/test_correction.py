@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from pydicom.dataset import Dataset
 
 from made_instances import image
@@ -58,5 +59,8 @@ def test_who_becomes_one_with_another_is_warned_of(tab: Tab) -> None:
     page.get_by_label("Reason").fill("the same patient")
     page.get_by_role("button", name="See what changes").click()
 
+    grave = ("serious", "critical")
+    found = Axe().run(page).response["violations"]
+    assert [each["id"] for each in found if each["impact"] in grave] == []
     assert "They will be one" in page.get_by_role("alert").inner_text()
     assert "Patient's Name" in page.get_by_role("alert").inner_text()
