@@ -30,6 +30,7 @@ from isocenter.dicom.windowed import Place, Reader, Walk
 from isocenter.errors import Unsupported
 
 ORIGINAL_ATTRIBUTES: Final = 0x04000561
+LENGTH_TO_END: Final = 0x00080001
 MODIFYING_SYSTEM: Final = "Isocenter"
 LARGEST: Final = 64 << 20
 """Bytes of an element that has to be written anew."""
@@ -101,6 +102,8 @@ class _Amending:
         found = list(self._spliced(written))
         if is_new:
             found += self._recoded_places(written.keys())
+        touched = None if is_new else {tag >> 16 for tag in written}
+        found += self._without_lengths(touched)
         # What is put before an element goes before what takes its place.
         return sorted(found, key=lambda each: (each.start, each.end))
 
@@ -172,6 +175,13 @@ class _Amending:
             for again in self._places:
                 if again.tag == tag and again is not place:
                     yield Splice(again.start, self._end(again), b"")
+
+    def _without_lengths(self, groups: set[int] | None) -> Iterator[Splice]:
+        """Take out lengths that are not right any more (PS3.5 7.2): of ``groups``, or of all."""
+        for place in self._places:
+            is_length = not place.tag & 0xFFFF and (groups is None or place.tag >> 16 in groups)
+            if is_length or place.tag == LENGTH_TO_END:
+                yield Splice(place.start, self._end(place), b"")
 
     def _behind(self, tag: int) -> int:
         """Give where an element belongs that is not there."""

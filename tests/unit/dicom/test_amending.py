@@ -215,6 +215,21 @@ def test_an_element_that_is_there_twice_misleads_nobody() -> None:
     assert made.count(b"\x10\x00\x10\x00PN") == 2
 
 
+def test_lengths_of_groups_that_are_not_right_any_more_are_left_out() -> None:
+    data = encoded(image(), EXPLICIT_LE)
+    first, second = (data.index(each) for each in (b"\x10\x00\x10\x00PN", b"\x28\x00\x10\x00US"))
+    lengths = [
+        group + b"\x00\x00UL\x04\x00\x10\x00\x00\x00" for group in (b"\x10\x00", b"\x28\x00")
+    ]
+    data = data[:first] + lengths[0] + data[first:second] + lengths[1] + data[second:]
+
+    made = amend(data, EXPLICIT_LE, overlay(name("Roe")))
+
+    assert lengths[0] not in made
+    assert lengths[1] in made  # nothing in that group is another
+    assert lengths[1] not in amend(data, EXPLICIT_LE, overlay(name("Иван")))
+
+
 def test_encapsulated_pixel_data_is_not_looked_at() -> None:
     head = encoded(image(), EXPLICIT_LE)
     start = head.index(b"\xe0\x7f\x10\x00")
