@@ -55,6 +55,7 @@ PAGES: Final = (
     Page("/studies/{study}", ("series",)),
     Page("/studies/{study}/series/{series}/instances/{instance}/attributes", ("find",)),
     Page("/upload"),
+    Page("/studies/{study}/correct", ("of",)),
     Page("/studies/{study}/send", ("series",)),
     Page("/administration"),
     Page("/studies/{study}/remove", ("series",)),
@@ -84,6 +85,7 @@ DATA: Final = (
 STREAMS: Final = (Page("/events"),)
 """What does not end; each has tests of its own."""
 
+CORRECTED: Final = {"PatientName": "Roe^Richard", "PatientID": "4711", "reason": "mixed up"}
 FORMS: Final = (
     Form("/preferences", {"theme": "light", "back": "/"}),
     Form("/upload", {"files": "text"}),
@@ -91,6 +93,8 @@ FORMS: Final = (
     Form("/studies/{study}/remove", {"what": "series", "series": SERIES, "code": "113001"}),
     Form("/administration/removed/{removal}/restore"),
     Form("/administration/removed/{removal}/purge", {"sure": "yes"}),
+    Form("/studies/{study}/correct", {**CORRECTED, "scope": "study", "step": "preview"}),
+    Form("/studies/{study}/corrections/undo", {"action": "0" * 32}),
     Form("/studies/{study}/send", {"peer": "WORKSTATION", "series": SERIES}),
     Form("/administration/jobs/{job}/cancel", {"state": "running", "from": "job"}),
     Form("/administration/jobs/{job}/retry", {"state": "failed", "from": "list"}),

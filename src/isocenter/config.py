@@ -156,6 +156,9 @@ class HttpConfig:
     network_timeout: Seconds = 60.0
     """Wait for a client to send more of a body, or to take more of an answer."""
 
+    correction: Literal["local", "always", "never"] = "local"
+    """Whether patient data is corrected by the pages; as ``removal`` of the web services."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DicomwebConfig:

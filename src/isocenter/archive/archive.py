@@ -4,16 +4,19 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
+from isocenter.archive import corrected
 from isocenter.archive.anonymize import Anonymizer
 from isocenter.archive.backpressure import Budget, Share
 from isocenter.archive.candidates import sender
 from isocenter.archive.capacity import Capacity, measure
 from isocenter.archive.commitment import Commitments
 from isocenter.archive.compression import GRACE, Compression
+from isocenter.archive.correction import Corrections
 from isocenter.archive.films import Films, group_of
 from isocenter.archive.frame_conversion import FrameConversions
 from isocenter.archive.frames import OpenInstances
@@ -43,6 +46,8 @@ INDEX_NAME = "index.sqlite"
 COPIES_NAME = "copies"
 VIDEOS_NAME = "videos"
 DEFAULT_IMAGING = ImagingConfig()
+MEASURED_AT_A_TIME = 100
+"""Instances: other work is to have its turn."""
 
 
 class Archive:
@@ -66,6 +71,7 @@ class Archive:
         self.ingest = Ingest(store, index, copies, workers, config)
         self.worklist = Worklist(index.worklist, config)
         self.admission = self.ingest.admission
+        self.corrections = Corrections(index)
         self.budget = Budget()
         self.commitments = Commitments(index.commitments, self, self.admission, config)
         self.opened = OpenInstances(store, copies, workers)
@@ -205,6 +211,19 @@ class Archive:
         """SOP Instance UIDs of those whose bytes are not there, or not all of them."""
         return await self.in_worker(partial(_lost, self.store, instances))
 
+    async def measured(self, instances: Sequence[InstanceRef]) -> list[InstanceRef]:
+        """Find out how large the files of corrected instances are; leave out what cannot be read.
+
+        Others are as large as they are kept.
+        """
+        if all(each.overlay is None for each in instances):
+            return list(instances)
+        found: list[InstanceRef] = []
+        for start in range(0, len(instances), MEASURED_AT_A_TIME):
+            some = instances[start : start + MEASURED_AT_A_TIME]
+            found += await self.in_worker(partial(_measured, self.store, some))
+        return found
+
     async def clear_up(self) -> None:
         """Remove what a crash left: drafts, blobs without rows, bytes of removed instances."""
         removed = 0
@@ -254,6 +273,25 @@ def _lost(store: FileStore, instances: Sequence[InstanceRef]) -> set[str]:
             pass
         lost.add(instance.sop_instance_uid)
     return lost
+
+
+def _measured(store: FileStore, instances: Sequence[InstanceRef]) -> list[InstanceRef]:
+    found = []
+    for instance in instances:
+        if instance.overlay is None or instance.given_size is not None:
+            found.append(instance)
+            continue
+        try:
+            blob = corrected.opened(store, instance)
+        except IsocenterError as error:
+            log.warning(
+                "instance cannot be read",
+                extra={"sop_instance": instance.sop_instance_uid, "reason": str(error)},
+            )
+            continue
+        found.append(replace(instance, given_size=blob.size))
+        blob.close()
+    return found
 
 
 def _refuse_blobs_without_index(store: FileStore, folder: Path) -> None:

@@ -210,7 +210,8 @@ class Compression:
         return digest.digest()
 
     async def _opened(self, instance: InstanceRef) -> Opened:
-        opening = partial(Opened, self._store, self._files, instance, self._codecs)
+        kept = replace(instance, overlay=None)  # what came is compressed, not what was corrected
+        opening = partial(Opened, self._store, self._files, kept, self._codecs)
         return await self._in_files(opening, Opened.close)
 
     async def _in_files(

@@ -1,4 +1,4 @@
-"""Export: instances out of the archive into files, each as the DICOM file it is kept as."""
+"""Export: instances out of the archive into files, in the encoding that they are kept in."""
 
 import asyncio
 import hashlib
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from isocenter.archive import corrected
 from isocenter.archive.archive import Archive
 from isocenter.archive.retrieve import WINDOW
 from isocenter.errors import IsocenterError
@@ -55,7 +56,7 @@ async def _write(archive: Archive, instance: InstanceRef, folder: Path) -> Expor
         await asyncio.to_thread(_copy, archive, instance, path)
     except (IsocenterError, OSError) as error:
         return Exported(path, 0, str(error))
-    return Exported(path, instance.size)
+    return Exported(path, path.stat().st_size)
 
 
 def path_of(instance: InstanceRef, folder: Path) -> Path:
@@ -90,7 +91,7 @@ def _name(uid: str) -> str:
 def _copy(archive: Archive, instance: InstanceRef, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.part")
-    blob = archive.store.open(instance.blob_key)
+    blob = corrected.opened(archive.store, instance)
     try:
         with unfinished.open("wb") as file:
             for start in range(0, blob.size, WINDOW):

@@ -96,13 +96,15 @@ class Films:
         if len(listed) < 2:
             raise NotRendered("one frame is no film: to be had is a picture, such as image/jpeg")
         self._renderings.check(subject, look, listed)
-        return await self._of_scenes([instance], [Scene(self._path(instance), tuple(frames))], look)
+        return await self._of_scenes(
+            [instance], [Scene(self._path(instance), tuple(frames), instance.overlay)], look
+        )
 
     async def of_series(self, instances: Sequence[InstanceRef], look: Look) -> Film:
         """Give the images of a series one after another, in the order given. Raises: as above."""
         if len(instances) < 2:
             return await self.of_instance(instances[0], look)
-        scenes = [Scene(self._path(each)) for each in instances]
+        scenes = [Scene(self._path(each), (), each.overlay) for each in instances]
         return await self._of_scenes(instances, scenes, look)
 
     async def close(self) -> None:
@@ -122,13 +124,13 @@ class Films:
         finish: Finish | None = subject.change(look)
         if finish is None and (end := await self._end(instance, kept)) is not None:
             return Kept(instance, await self._renderings.whole(instance, end))
-        name = f"{VERSION} {instance.blob_key} {finish}"
+        name = f"{VERSION} {instance.state} {finish}"
         return await self.made(instance, name, video_making.made, kept, finish)
 
     async def _of_scenes(
         self, instances: Sequence[InstanceRef], scenes: Sequence[Scene], look: Look
     ) -> Film:
-        keys = " ".join(each.blob_key for each in instances)
+        keys = " ".join(each.state for each in instances)
         numbers = [scene.numbers for scene in scenes if scene.numbers]
         name = f"{VERSION} {keys} {numbers} {look}"
         return await self.made(instances[0], name, cine.made, tuple(scenes), look)

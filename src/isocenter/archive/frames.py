@@ -18,6 +18,7 @@ from functools import partial
 from itertools import islice
 from typing import Final, TypeVar
 
+from isocenter.archive import corrected
 from isocenter.dicom.layout import BITS_ALLOCATED, PIXEL_DATA, PIXEL_DATA_TAGS
 from isocenter.dicom.paths import AttributePath
 from isocenter.dicom.scanner import Scanner
@@ -195,7 +196,7 @@ class OpenInstance:
     def placed(self, frame: Frame) -> Spans:
         """Give where something lies that is not deflated, for a process that reads it itself."""
         path = self._store.path(self.instance.blob_key)
-        return Spans.of(path, frame.spans, self.instance.dataset_offset)
+        return Spans.of(path, self._data_set.kept(frame.spans), self.instance.dataset_offset)
 
     async def content(
         self, frame: Frame, start: int = 0, end: int | None = None
@@ -249,7 +250,7 @@ class OpenInstance:
         return found
 
     def _kept_map(self) -> FrameMap | None:
-        copy = self._copies.open(_copy_name(self.instance.blob_key))
+        copy = self._copies.open(_copy_name(self.instance.state))
         if copy is None:
             return None
         try:
@@ -260,7 +261,7 @@ class OpenInstance:
             copy.close()
 
     def _keep_map(self, found: FrameMap) -> None:
-        self._copies.write(_copy_name(self.instance.blob_key), [found.to_bytes()])
+        self._copies.write(_copy_name(self.instance.state), [found.to_bytes()])
 
     def _located(self, locating: "asyncio.Future[FrameMap]") -> None:
         self._locating = None
@@ -326,6 +327,8 @@ class OpenInstances:
     def known(self, instance: InstanceRef) -> OpenInstance | None:
         """Give an instance that is open already, or None; ``release`` it."""
         found = self._open.get(instance.blob_key)
+        if found is not None and found.instance.overlay != instance.overlay:
+            return None
         if found is not None:
             self._open.move_to_end(instance.blob_key)
             found.users += 1
@@ -336,14 +339,14 @@ class OpenInstances:
 
         ``locates``: its frames will be asked for, and can be located on the way.
         """
-        key = instance.blob_key
+        key = instance.state
         if (found := self.known(instance)) is not None:
             return found
         opening = self._opening.get(key)
         if opening is None:
             work = partial(self._open_now, instance, locates=locates)
             opening = asyncio.get_running_loop().run_in_executor(self._workers, work)
-            opening.add_done_callback(partial(self._opened, key))
+            opening.add_done_callback(partial(self._opened, instance))
             self._opening[key] = opening
         found = await asyncio.shield(opening)
         if found.is_dropped:
@@ -368,11 +371,12 @@ class OpenInstances:
             opened.locate()
         return opened
 
-    def _opened(self, key: str, opening: "asyncio.Future[OpenInstance]") -> None:
-        del self._opening[key]
+    def _opened(self, instance: InstanceRef, opening: "asyncio.Future[OpenInstance]") -> None:
+        del self._opening[instance.state]
         if opening.cancelled() or opening.exception() is not None:
             return
-        self._open[key] = opened = opening.result()
+        self.drop((instance.blob_key,))  # as it was before it was corrected
+        self._open[instance.blob_key] = opened = opening.result()
         opened.on_located = partial(self._located, opened)
         self._memory += opened.memory
         self._trim()
@@ -419,15 +423,11 @@ class _DataSet:
         self.fetched = 0
         """Bytes, so far."""
         self._offset = instance.dataset_offset
-        self.size = instance.size - self._offset
         try:
-            self._blob = store.open(instance.blob_key)
+            self._blob = corrected.opened(store, instance)
         except NotFound as error:
             raise Unavailable("the instance is in the index, but its bytes are not") from error
-        if self._blob.size != instance.size:
-            there = self._blob.size
-            self._blob.close()
-            raise Unavailable(f"{there} bytes are there where {instance.size} should be")
+        self.size = self._blob.size - self._offset
 
     def window(self, start: int, end: int) -> memoryview:
         end = min(end, self.size)
@@ -438,6 +438,17 @@ class _DataSet:
 
     def read_into(self, view: memoryview, start: int) -> None:
         self._blob.read_into(view, self._offset + start)
+
+    def kept(self, spans: "Sequence[int]") -> "Sequence[int]":
+        """Give where bytes lie in the blob that lie in spans of what is given out."""
+        if not isinstance(self._blob, corrected.CorrectedBlob):
+            return spans
+        # Each end is that of the byte before it, for a part may end there.
+        place, offset = self._blob.place, self._offset
+        return [
+            place(offset + each - number % 2) + number % 2 - offset
+            for number, each in enumerate(spans)
+        ]
 
     def at_hand(self, start: int, end: int, scratch: memoryview | None) -> Buffer | None:
         return self._blob.at_hand(self._offset + start, self._offset + end, scratch)

@@ -2,15 +2,15 @@
 
 from isocenter.dicom.syntax import TransferSyntax, lookup
 from isocenter.dicom.windowed import Inflated, Reader
-from isocenter.errors import Unavailable
 from isocenter.storage.blobs import Blob
 from isocenter.storage.records import InstanceRef
 
 
 def reader_of(blob: Blob, instance: InstanceRef) -> tuple[Reader, TransferSyntax]:
-    """Give the (inflated) data set of an instance. Blocks. Raises: Malformed, Unavailable."""
-    if blob.size != instance.size:
-        raise Unavailable(f"{blob.size} bytes are there where {instance.size} should be")
+    """Give the (inflated) data set of an instance. Blocks. Raises: Malformed, Unavailable.
+
+    ``blob``: as `corrected` opens it, or as it is kept.
+    """
     syntax = lookup(instance.transfer_syntax)
     kept = _Kept(blob, instance)
     return Inflated(kept) if syntax.is_deflated else kept, syntax
@@ -20,7 +20,7 @@ class _Kept:
     """The data set as it is kept."""
 
     def __init__(self, blob: Blob, instance: InstanceRef) -> None:
-        self.size = instance.size - instance.dataset_offset
+        self.size = blob.size - instance.dataset_offset
         self._blob = blob
         self._offset = instance.dataset_offset
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from isocenter.archive import readymade
+from isocenter.archive import corrected, readymade
 from isocenter.archive.deflated import Deflater
 from isocenter.archive.gathered import Gathered, Making
 from isocenter.archive.headers import reader_of
@@ -196,7 +196,7 @@ class Metadata:
                 newest = max(newest, row.stored_at)
                 yield row
 
-        plans = tuple(readymade.plan(rows()))
+        plans = tuple(readymade.plan(rows(), state.revision))
         return _Wanted(name, state, None, plans, newest, kept)
 
     def _kept(self, name: str) -> Ready | None:
@@ -317,7 +317,7 @@ class Metadata:
         return readymade.join(0, (Segment(b"", 1, 0, sum, data),))
 
     def _text(self, writer: Writer, instance: InstanceRef) -> bytes:
-        blob = self._store.open(instance.blob_key)
+        blob = corrected.opened(self._store, instance)
         try:
             return writer(instance, *reader_of(blob, instance))
         finally:
@@ -332,7 +332,7 @@ class Metadata:
 
 def etag_of(instance: InstanceRef, form: Form) -> str:
     """Give what tells the text of an instance from what it may be later."""
-    together = f"{form.name}\0{instance.blob_key}".encode()
+    together = f"{form.name}\0{instance.state}".encode()
     return hashlib.blake2b(together, digest_size=12).hexdigest()
 
 

@@ -80,15 +80,16 @@ class Ready:
         return sum(place.left_out for place in self.places.values())
 
 
-def plan(rows: Iterable[BlobRow]) -> Iterator[Plan]:
-    """Divide the instances of a series into segments."""
-    pks, keys = array("q"), hashlib.blake2b(digest_size=16)
+def plan(rows: Iterable[BlobRow], revision: int = 0) -> Iterator[Plan]:
+    """Divide the instances of a series into segments. ``revision``: of its corrections."""
+    start = hashlib.blake2b(f"{revision}\n".encode() if revision else b"", digest_size=16)
+    pks, keys = array("q"), start.copy()
     for row in rows:
         pks.append(row.pk)
         keys.update(row.blob_key.encode() + b"\n")
         if len(pks) == MOST or not fingerprint_of(row.blob_key) % USUAL:
             yield Plan(keys.digest(), pks)
-            pks, keys = array("q"), hashlib.blake2b(digest_size=16)
+            pks, keys = array("q"), start.copy()
     if pks:
         yield Plan(keys.digest(), pks)
 

@@ -326,7 +326,7 @@ class Renderings:
                 raise NotRendered(f"frame {frame} cannot be rendered: {error}") from error
 
     async def _subject(self, opened: OpenInstance) -> Subject:
-        key = opened.instance.blob_key
+        key = opened.instance.state
         if (known := self._subjects.get(key)) is None:
             try:
                 known = await _described(opened)

@@ -15,11 +15,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from zlib import crc32
 
+from isocenter.archive import corrected
+from isocenter.archive.corrected import Source as Source
 from isocenter.dicom import part10
 from isocenter.dicom.reencode import Reencoder
 from isocenter.dicom.syntax import UNCOMPRESSED, TransferSyntax, lookup
-from isocenter.errors import IsocenterError, Unavailable, Unsupported
-from isocenter.storage.blobs import Blob, Scratch
+from isocenter.errors import IsocenterError, Unsupported
+from isocenter.storage.blobs import Blob
 from isocenter.storage.records import InstanceRef
 
 if TYPE_CHECKING:
@@ -38,22 +40,12 @@ Pieces = Iterable[Buffer] | AsyncIterator[Buffer]
 """At once, where it is all in memory."""
 
 
-class Source(Protocol):
-    """Where the bytes of instances are: the archive's blob store, or a user's files."""
-
-    def open(self, key: str) -> Blob:
-        """Open ``key`` for reading. Raises: NotFound, Unavailable."""
-
-    def scratch(self) -> Scratch:
-        """Give room for bytes that are needed for a while. Raises: StorageFull."""
-
-
 class Opened:
     """An instance whose data set is at hand; its first window is in memory."""
 
     def __init__(
         self,
-        source: Source,
+        source: Source[Blob],
         workers: Executor,
         instance: InstanceRef,
         codecs: "Workers | None" = None,
@@ -68,12 +60,8 @@ class Opened:
         self._workers = workers
         self._codecs = codecs
         self._prepared: tuple[TransferSyntax, Pieces] | None = None
-        self._blob: Blob = source.open(instance.blob_key)
+        self._blob: Blob = corrected.opened(source, instance)
         try:
-            if self._blob.size != instance.size:
-                raise Unavailable(
-                    f"{self._blob.size} bytes are there where {instance.size} should be"
-                )
             self._start = self._blob.window(0, instance.dataset_offset + WINDOW)
             self._first = self._start[instance.dataset_offset :]
         except BaseException:
@@ -82,16 +70,21 @@ class Opened:
 
     @property
     def size(self) -> int:
-        """Bytes of the data set as it is kept."""
-        return self.instance.size - self.instance.dataset_offset
+        """Bytes of the data set, unless it is re-encoded."""
+        return self._blob.size - self.instance.dataset_offset
+
+    @property
+    def file_size(self) -> int:
+        """Bytes of the file."""
+        return self._blob.size
 
     def close(self) -> None:
         """Let go of the blob; what was handed out stays valid."""
         self._blob.close()
 
     def file(self, start: int = 0, end: int | None = None) -> Pieces:
-        """Give bytes ``start`` to ``end`` (exclusive) of the DICOM file that it is kept as."""
-        end = self.instance.size if end is None else min(end, self.instance.size)
+        """Give bytes ``start`` to ``end`` (exclusive) of the DICOM file, in no other encoding."""
+        end = self.file_size if end is None else min(end, self.file_size)
         if end <= len(self._start):
             return (self._start[start:end],)
         return self._kept(start, end)
@@ -104,7 +97,7 @@ class Opened:
             yield piece
 
     async def checksum(self) -> int:
-        """Give the CRC-32 of the file that it is kept as."""
+        """Give the CRC-32 of the file, in no other encoding."""
         summed = 0
         async for piece in each(self.file()):
             summed = await self._in_worker(partial(crc32, piece, summed))
@@ -161,7 +154,7 @@ class Opened:
         )
 
     def _windows(self) -> AsyncIterator[memoryview]:
-        return self._kept(self.instance.dataset_offset, self.instance.size)
+        return self._kept(self.instance.dataset_offset, self.file_size)
 
     async def _kept(self, start: int, end: int) -> AsyncIterator[memoryview]:
         """Bytes ``start`` to ``end`` of the blob."""

@@ -131,7 +131,7 @@ class Slides:
         """Keys of all that a picture of ``instance`` may be made from; none, if it is no slide."""
         if instance.sop_class_uid not in tiling.TILED:
             return ()
-        return tuple(each.blob_key for each in await self._series(instance))
+        return tuple(each.state for each in await self._series(instance))
 
     async def _series(self, instance: InstanceRef) -> list[InstanceRef]:
         if instance.sop_class_uid != tiling.WHOLE_SLIDE:
@@ -154,7 +154,7 @@ class Slides:
     async def _levels(self, instance: InstanceRef) -> list[_Level]:
         """Find the levels of a series, that of ``instance`` among them. Raises: NotRendered."""
         series = await self._series(instance)
-        key = tuple(each.blob_key for each in series)
+        key = tuple(each.state for each in series)
         if (known := self._known.get(key)) is None:
             known = await self._found(instance, series)
             self._known[key] = known
@@ -374,7 +374,7 @@ class _Held:
         self._held: dict[str, OpenInstance] = {}
 
     async def open(self, instance: InstanceRef) -> OpenInstance:
-        key = instance.blob_key
+        key = instance.state
         if key not in self._held:
             found = self._opened.known(instance) or await self._opened.open(instance)
             self._held[key] = found

@@ -37,7 +37,7 @@ class States:
 
     async def state(self, instance: InstanceRef) -> State:
         """Read a state. Raises: Malformed, NoFrames; Unsupported, for one that is not applied."""
-        key = instance.blob_key
+        key = instance.state
         if key in self._known:
             self._known.move_to_end(key)
             return self._known[key][0]

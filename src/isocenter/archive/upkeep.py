@@ -192,13 +192,14 @@ def reindex(
 
 def put_in_place(made: Path, index_path: Path) -> bool:
     """Make ``made``, an index that nobody has open, the one at ``index_path``; return whether the
-    worklist, which no blob tells, could be taken over into it.
+    worklist and the corrections, which no blob tells, could be taken over into it.
 
     The former one stays beside it, named ``….before``. Cut short between, there is none, which the
     next start tells; never one with the write-ahead log of the other. Raises: Unavailable.
     """
     before = index_path.with_name(f"{index_path.name}.before")
     is_whole = carry_over(index_path, made)
+    _lay_over(made)
     try:
         with closing(sqlite3.connect(made)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -211,6 +212,15 @@ def put_in_place(made: Path, index_path: Path) -> bool:
     except (OSError, sqlite3.Error) as error:
         raise Unavailable(f"the new index cannot be put in place: {error}") from error
     return is_whole
+
+
+def _lay_over(made: Path) -> None:
+    """Have what was corrected corrected in an index that was made of what came."""
+    index = Index.open(made)
+    try:
+        index.corrections.replay()
+    finally:
+        index.close()
 
 
 def _remove_index(path: Path) -> None:

@@ -21,6 +21,7 @@ COMMANDS = {
     "purge": ("removal", "purge"),
     "verify": ("holdings", "verify"),
     "reindex": ("holdings", "reindex"),
+    "correct": ("correct", "correct"),
     "compress": ("compress", "compress"),
     "peers": ("peers", "peers"),
     "jobs": ("jobs", "jobs"),

@@ -130,6 +130,36 @@ def parts(
         raise Malformed("not a DICOM JSON model object") from fault
 
 
+def element(
+    tag: int, attribute: Mapping[str, Any], syntax: TransferSyntax, charset: Charset
+) -> bytes:
+    """Give the bytes of one attribute, as a data set in ``syntax`` and ``charset`` has them.
+
+    Raises: Malformed, where the value does not fit its VR or cannot be expressed.
+    """
+    found: list[bytes | Part] = []
+    try:
+        _Writer(syntax, charset, None).add(tag, attribute, found)
+    except _Inexpressible as fault:
+        raise Malformed("a text cannot be expressed in the character set") from fault
+    except _FAULTS as fault:
+        raise Malformed(f"attribute {tag:08X}: not a value of its VR") from fault
+    return b"".join(_pieces(found))
+
+
+def item(content: bytes, syntax: TransferSyntax) -> bytes:
+    """Give an item of a sequence with what is in it."""
+    order = "<" if syntax.is_little_endian else ">"
+    return Struct(f"{order}HHI").pack(ITEM >> 16, ITEM & 0xFFFF, len(content)) + content
+
+
+def sequence(tag: int, items: bytes, syntax: TransferSyntax) -> bytes:
+    """Give a sequence with its items."""
+    found: list[bytes | Part] = []
+    _Writer(syntax, charsets.DEFAULT, None).add_sequence(tag, [items] if items else [], found)
+    return b"".join(_pieces(found))
+
+
 def deflate(data: bytes) -> bytes:
     """Deflate a data set and pad it to even length (PS3.5 A.5)."""
     return b"".join(_deflated((data,)))
@@ -210,18 +240,19 @@ class _Writer:
                 tag = int(key, 16)
                 if tag >> 16 in _NOT_IN_A_DATA_SET:
                     raise ValueError(key)
-                self._element(tag, dataset[key], found)
+                self.add(tag, dataset[key], found)
             except _FAULTS as fault:
                 raise Malformed(f"attribute {str(key)[:8]}: not a value of its VR") from fault
         self._bits_allocated = around
         return found
 
-    def _element(self, tag: int, attribute: Mapping[str, Any], found: list[bytes | Part]) -> None:
+    def add(self, tag: int, attribute: Mapping[str, Any], found: list[bytes | Part]) -> None:
+        """Write an attribute."""
         if not tag & 0xFFFF:
             return
         vr = attribute.get("vr") or plain_vr(tag)
         if vr == "SQ":
-            self._sequence(tag, self._items(attribute), found)
+            self.add_sequence(tag, self._items(attribute), found)
             return
         value = self._value(vr, attribute)
         if isinstance(value, Bulk):
@@ -233,7 +264,9 @@ class _Writer:
                 value += _padding(vr)
             found.append(self._header(tag, vr, len(value)) + self._in_order(vr, value))
 
-    def _sequence(self, tag: int, content: list[bytes | Part], found: list[bytes | Part]) -> None:
+    def add_sequence(
+        self, tag: int, content: list[bytes | Part], found: list[bytes | Part]
+    ) -> None:
         """Write a sequence. By its delimiter, implicit VR tells one not in the dictionary."""
         is_told = not self._layout.is_implicit or dictionary_vr(tag) == "SQ"
         found.append(self._header(tag, "SQ", sum(map(len, content)) if is_told else UNDEFINED))

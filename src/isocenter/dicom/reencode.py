@@ -1,7 +1,8 @@
 """Change the native encoding of a data set that streams through (PS3.5 Annex A.1 to A.3, A.5).
 
 Sequences and items are written with undefined lengths, group lengths are dropped, odd lengths
-padded; all else keeps its value. What is held in memory does not grow with the data set.
+padded; all else keeps its value, unless text is to be UTF-8. What is held in memory does not grow
+with the data set.
 """
 
 import zlib
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
+from isocenter.dicom.charset import DEFAULT, UTF_8, Charset, of_value
 from isocenter.dicom.dictionary import ImplicitVRs, is_private_creator
 from isocenter.dicom.elements import is_sequence
 from isocenter.dicom.inflation import Inflater
@@ -23,6 +25,7 @@ from isocenter.dicom.layout import (
     LONG_VRS,
     PIXEL_REPRESENTATION,
     SEQUENCE_END,
+    SPECIFIC_CHARACTER_SET,
     UNDEFINED,
     Buffer,
     Header,
@@ -38,6 +41,8 @@ from isocenter.dicom.values import PLAIN_VRS, TEXT_VRS, WORD_SIZES, ordered_as, 
 from isocenter.errors import Malformed, Unsupported
 
 LONGEST_SHORT: Final = 0xFFFE
+LONGEST_TEXT: Final = 64 << 20
+"""Bytes of a text that is written in UTF-8."""
 LONGEST_NOTICED: Final = 256
 """Bytes of a value that is waited for because later elements hang on it."""
 _LONG: Final = frozenset(LONG_VRS.values())
@@ -57,6 +62,8 @@ class _Frame:
     holds_items: bool = False
     fragment_vr: str | None = None
     is_fresh: bool = True
+    charset: Charset = DEFAULT
+    """Of its text, where that is written anew."""
 
 
 @dataclass(slots=True)
@@ -83,11 +90,13 @@ class Reencoder:
         target: TransferSyntax,
         *,
         edits: Mapping[int, bytes | None] = _NO_EDITS,
+        to_utf_8: Charset | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """``edits``: by their tags, elements of the outermost data set, as ``target`` has them.
 
         They take the place of those that are there, or are added; with None these are left out.
+        ``to_utf_8``: what text is in; it is written in UTF-8 then.
         """
         for syntax in (source, target):
             if syntax not in UNCOMPRESSED:
@@ -102,6 +111,11 @@ class Reencoder:
         self._long = Struct(f"{order}HH2sHI").pack
         self._implicit = Struct(f"{order}HHI").pack
         self._frames = [_Frame(layout_of(source), ImplicitVRs(), _ENDLESS, has_length=False)]
+        if to_utf_8 is not None:
+            self._frames[0].charset = to_utf_8
+        self._is_recoding = to_utf_8 is not None
+        self.recoded = 0
+        """Texts that have become others."""
         self._value: _Value | None = None
         self._carry = b""
         self._base = 0
@@ -223,7 +237,9 @@ class Reencoder:
         end = here + 8 + header.length if has_length else frame.end
         self._check(frame, here, end <= frame.end)
         self._write(self._marker(ITEM, UNDEFINED))
-        self._frames.append(_Frame(frame.layout, ImplicitVRs(frame.vrs), end, has_length))
+        inner = _Frame(frame.layout, ImplicitVRs(frame.vrs), end, has_length)
+        inner.charset = frame.charset
+        self._frames.append(inner)
         return at + 8
 
     def _on_delimiter(self, frame: _Frame, header: Header, at: int) -> int:
@@ -256,9 +272,27 @@ class Reencoder:
         if vr == "SQ" and length:
             self._open(frame, header, self._base + at)
             return value
+        if self._is_recoding and (vr in TEXT_VRS or tag == SPECIFIC_CHARACTER_SET):
+            if length > LONGEST_TEXT:
+                raise Unsupported(f"a text of {length} bytes is not written anew")
+            if value + length > end:
+                return None
+            self._recode(frame, tag, vr, bytes(data[value : value + length]))
+            return value + length
         self._write(self._header(tag, vr, length + length % 2))
         self._begin_value(frame, vr, length, tag)
         return value
+
+    def _recode(self, frame: _Frame, tag: int, vr: str, text: bytes) -> None:
+        """Write a text in UTF-8, or the name of a character set as that of UTF-8."""
+        if tag == SPECIFIC_CHARACTER_SET:
+            frame.charset = of_value(text)
+            written = UTF_8.encode("ascii")
+        else:
+            written = frame.charset.decode(text).encode("utf-8")
+        self.recoded += written != text
+        written += b" " * (len(written) % 2)
+        self._write(self._header(tag, vr, len(written)) + written)
 
     def _open(self, frame: _Frame, header: Header, here: int) -> None:
         tag, vr, length, size = header
@@ -269,7 +303,9 @@ class Reencoder:
         holds = has_length or is_sequence(tag, vr)
         fragment_vr = None if holds else vr or "OB"
         self._write(self._header(tag, fragment_vr or "SQ", UNDEFINED))
-        self._frames.append(_Frame(frame.layout, frame.vrs, end, has_length, True, fragment_vr))
+        inner = _Frame(frame.layout, frame.vrs, end, has_length, True, fragment_vr)
+        inner.charset = frame.charset
+        self._frames.append(inner)
 
     def _close(self, frame: _Frame) -> None:
         self._write(self._marker(SEQUENCE_END if frame.holds_items else ITEM_END, 0))

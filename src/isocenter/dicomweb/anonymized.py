@@ -43,7 +43,7 @@ async def given(request: Request, instance: InstanceRef, syntax: str | None) -> 
     headers = {"content-disposition": f'attachment; filename="{name}.dcm"'}
     if not is_clean:
         headers["warning"] = UNKNOWN
-    tag = etag(__version__, "anonymized", name, target.uid, instance.blob_key, is_weak=True)
+    tag = etag(__version__, "anonymized", name, target.uid, instance.state, is_weak=True)
     return answer(request, _Body(archive, instance, target), tag, DICOM, headers)
 
 

@@ -114,7 +114,7 @@ def _single(
     if chosen.media_type == found.media_type:
         found = replace(found, media_type=chosen.called)
     place = addresses.of(request, instance) + found.location
-    tag = etag(found.content_type, chosen.is_multipart, place, instance.blob_key)
+    tag = etag(found.content_type, chosen.is_multipart, place, instance.state)
     archive: Archive = request.app.state.archive
     headers = {}
     if not chosen.is_multipart:
@@ -143,7 +143,7 @@ async def _gathered(request: Request, found: Represent) -> Response:
 async def _parts(
     request: Request, instances: Sequence[InstanceRef], chosen: Chosen, found: Represent
 ) -> Response:
-    keys = (each.blob_key for each in instances)
+    keys = (each.state for each in instances)
     tag = etag(request.url.path, chosen.media_type, chosen.called, *keys, is_weak=True)
     boundary = tag.removeprefix("W/").strip('"')
     body = _Parts(request, instances, chosen, found, boundary)

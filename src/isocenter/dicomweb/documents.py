@@ -79,7 +79,7 @@ async def given(
         **_HARMLESS,
         **(_SANDBOX if media_type != PDF else {}),
     }
-    return answer(request, body, etag(media_type, instance.blob_key), media_type, headers)
+    return answer(request, body, etag(media_type, instance.state), media_type, headers)
 
 
 async def _document(opened: OpenInstance) -> Frame:

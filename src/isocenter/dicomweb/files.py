@@ -42,7 +42,7 @@ async def file_of(instance: Opened, plan: Plan) -> File:
     What turns out not to be convertible is given as it is kept, unless another transfer syntax was
     asked for; of what does not fit in memory that shows too late. Raises: HTTPException 406.
     """
-    kept = File(instance.syntax, instance.instance.size, instance.file())
+    kept = File(instance.syntax, instance.file_size, instance.file())
     target = plan.target(instance.instance)
     if target is None or target == instance.syntax:
         return kept
@@ -131,7 +131,7 @@ class Single:
         self._archive = archive
         self._instance = instance
         self._plan = plan
-        self.size = instance.size if plan.is_as_kept else None
+        self.size = instance.file_size if plan.is_as_kept else None
 
     async def content(self, start: int = 0, end: int | None = None) -> AsyncGenerator[Buffer]:
         """Give it. Raises: NotFound, Unavailable; HTTPException 406."""

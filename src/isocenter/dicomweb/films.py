@@ -68,7 +68,7 @@ async def of_instance(
     """
     films = _archive(request).films
     make = partial(films.of_instance, instance, look, frames)
-    return await _given(request, chosen, look, (instance.blob_key, *frames), make)
+    return await _given(request, chosen, look, (instance.state, *frames), make)
 
 
 async def of_several(
@@ -87,14 +87,14 @@ async def of_several(
     series = representative.series_instance_uid
     shown = [each for each in instances if each.series_instance_uid == series]
     make = partial(archive.films.of_series, shown, look)
-    return await _given(request, chosen, look, [each.blob_key for each in shown], make)
+    return await _given(request, chosen, look, [each.state for each in shown], make)
 
 
 async def in_parts(
     request: Request, instances: Sequence[InstanceRef], chosen: Chosen, look: Look
 ) -> Response:
     """Answer with each video and each image that moves, in parts. Raises: HTTPException 412."""
-    tag = etag(__version__, chosen.called, True, look, *(each.blob_key for each in instances))
+    tag = etag(__version__, chosen.called, True, look, *(each.state for each in instances))
     if (settled := conditional.check(request, Validator(tag))) is not None:
         return settled
     boundary = tag.strip('"')

@@ -50,7 +50,9 @@ class Parts:
         self._base = base
         self._end = multipart.end(boundary)
         self._series = ("", "", "")  # the last one's UIDs and address: most are like those before
-        self.size = self._measured() if plan.is_as_kept else None
+        # How large corrected ones are, shows only when they are opened.
+        is_known = plan.is_as_kept and all(each.overlay is None for each in instances)
+        self.size = self._measured() if is_known else None
 
     def content(self, start: int = 0, end: int | None = None) -> AsyncGenerator[Buffer]:
         """Give bytes ``start`` to ``end``; all of it, if its size is not known."""

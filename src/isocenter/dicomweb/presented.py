@@ -132,7 +132,7 @@ async def sources(request: Request, instance: InstanceRef) -> tuple[str, ...]:
         shown = await renderings.states.shown(await renderings.state(instance))
     except NotRendered:
         return ()
-    return tuple(each.blob_key for each in shown.instances)
+    return tuple(each.state for each in shown.instances)
 
 
 def refuse_frames() -> Never:

@@ -95,7 +95,7 @@ async def study_or_series(request: Request) -> Response:
     instances = await targets.instances_of(request)
     if chosen.media_type == films.MP4:
         return await films.in_parts(request, instances, chosen, look)
-    keys = [each.blob_key for each in instances]
+    keys = [each.state for each in instances]
     if any(map(presented.is_state, instances)):
         keys.append(uuid4().hex)  # their pictures change as images come and go
     validator = Validator(_tag(chosen, look, *keys))
@@ -127,7 +127,7 @@ async def of_instance(
         return await films.of_instance(request, instance, chosen, look, numbers)
     renderings = _archive(request).renderings
     sources = () if numbers else await renderings.slides.sources(instance)
-    validator = Validator(_tag(chosen, look, instance.blob_key, *numbers, *sources))
+    validator = Validator(_tag(chosen, look, instance.state, *numbers, *sources))
     if (settled := conditional.check(request, validator)) is not None:
         return settled
     if chosen.is_multipart:
@@ -150,7 +150,7 @@ async def _of_state(request: Request, instance: InstanceRef) -> Response:
     if not chosen.is_multipart:
         answer = await of_instance(request, shown.instances[0], chosen, look, ())
     else:
-        keys = (each.blob_key for each in shown.instances)
+        keys = (each.state for each in shown.instances)
         validator = Validator(_tag(chosen, look, *keys))
         settled = conditional.check(request, validator)
         made = _presented(request, shown, look, state)
@@ -170,7 +170,7 @@ async def _thumbnail(request: Request, instance: InstanceRef, frame: int | None)
         sources = await presented.sources(request, instance)
     elif not frame:
         sources = tuple(await renderings.slides.sources(instance))
-    validator = Validator(_tag(chosen, look, instance.blob_key, frame, *sources))
+    validator = Validator(_tag(chosen, look, instance.state, frame, *sources))
     if (settled := conditional.check(request, validator)) is not None:
         return settled
     made = await renderings.thumbnail(instance, look, frame)

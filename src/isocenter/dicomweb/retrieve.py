@@ -78,10 +78,12 @@ async def _retrieved(request: Request, offers: Sequence[Offer]) -> Response:
         for each in instances
         if plan.target(each) is not None and each.sop_instance_uid not in lost
     ]
+    if chosen.media_type == ZIP:
+        given = await archive.measured(given)
     if not given:
         raise Unavailable(LOST)
     if chosen.media_type == DICOM and not chosen.is_multipart:
-        return _alone(request, given[0], plan)
+        return await _alone(request, given[0], plan)
     body, tag, media_type = await asyncio.to_thread(_body, request, chosen, given, plan)
     if len(given) < len(instances):
         return _partial(body, media_type, len(instances) - len(given), len(instances))
@@ -122,7 +124,7 @@ def _body(
     """Return what is given, its entity tag and its media type."""
     archive: Archive = request.app.state.archive
     base = addresses.root(request)
-    keys = (each.blob_key for each in given)
+    keys = (each.state for each in given)
     tag = etag(chosen.media_type, base, plan, *keys, is_weak=not plan.is_as_kept)
     if chosen.media_type == ZIP:
         return Zipped(archive, given), tag, ZIP
@@ -158,16 +160,20 @@ async def given_alone(
         raise negotiation.not_acceptable([_ALONE, Offer(DICOM, transfer_syntax=AS_KEPT)])
     if await archive.lost([instance]):
         raise Unavailable(LOST)
-    return _alone(request, instance, plan, media_type)
+    return await _alone(request, instance, plan, media_type)
 
 
-def _alone(
+async def _alone(
     request: Request, instance: InstanceRef, plan: Plan, media_type: str | None = None
 ) -> Response:
     archive: Archive = request.app.state.archive
     syntax = plan.target(instance)
     assert syntax is not None
-    tag = etag(DICOM, syntax.uid, instance.blob_key, is_weak=not plan.is_as_kept)
+    measured = await archive.measured([instance])
+    if not measured:
+        raise Unavailable(LOST)
+    (instance,) = measured
+    tag = etag(DICOM, syntax.uid, instance.state, is_weak=not plan.is_as_kept)
     headers = {"content-disposition": _attached(instance, "instance", ".dcm")}
     body = Single(archive, instance, plan)
     return answer(request, body, tag, media_type or content_type(syntax), headers)

@@ -19,12 +19,12 @@ TOGETHER: Final = 1 << 16
 
 
 class Zipped:
-    """A zip archive of ``instances``."""
+    """A zip archive of ``instances``, which are measured."""
 
     def __init__(self, archive: Archive, instances: Sequence[InstanceRef]) -> None:
         self._archive = archive
         self._instances = instances
-        self._files = [File(name_of(each), each.size) for each in instances]
+        self._files = [File(name_of(each), each.file_size) for each in instances]
         self._layout = Layout(self._files)
         self.size: int | None = self._layout.size
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from isocenter.dicom.overlay import Overlay
 from isocenter.errors import IsocenterError, Malformed, NotFound, Unavailable, Unsupported
 from isocenter.imaging.from_files import ImageFile, opened_image
 from isocenter.imaging.looks import Look, played
@@ -27,6 +28,8 @@ class Scene:
     """Of the DICOM file."""
     numbers: tuple[int, ...] = ()
     """From 1; none: those that are to be played."""
+    overlay: Overlay | None = None
+    """What is laid over what the file says of itself."""
 
 
 def made(_: memoryview, scenes: Sequence[Scene], look: Look, path: str, limit: int) -> Buffer:
@@ -58,7 +61,7 @@ def _pictures(scenes: Sequence[Scene], look: Look) -> Iterator[tuple[Bytes, floa
     is_any = False
     for scene in scenes:
         try:
-            with _opened(scene.path) as image:
+            with _opened(scene) as image:
                 for number in scene.numbers or played(image.subject, look):
                     yield image.pictured(number, look), image.subject.delay(number)
                     is_any = True
@@ -71,10 +74,10 @@ def _pictures(scenes: Sequence[Scene], look: Look) -> Iterator[tuple[Bytes, floa
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[ImageFile]:
+def _opened(scene: Scene) -> Iterator[ImageFile]:
     """Raises: Unavailable, where the file is not there; as ``opened_image``."""
     try:
-        with opened_image(Path(path)) as image:
+        with opened_image(Path(scene.path), scene.overlay) as image:
             if image.is_video:
                 raise Unsupported("a video is not a frame among others")
             yield image

@@ -9,6 +9,7 @@ from typing import Final
 
 from isocenter.dicom import part10
 from isocenter.dicom.opened import FileReader
+from isocenter.dicom.overlay import Overlay
 from isocenter.dicom.part10 import FileHeader
 from isocenter.dicom.syntax import EXPLICIT_LE
 from isocenter.dicom.windowed import Inflated, Reader, Walk
@@ -91,27 +92,34 @@ def state_of(path: Path) -> State:
 
 
 @contextmanager
-def opened_image(path: Path) -> Iterator["ImageFile"]:
-    """Open the image in a file. Raises: Malformed, NotFound, Unsupported; OSError."""
+def opened_image(path: Path, overlay: Overlay | None = None) -> Iterator["ImageFile"]:
+    """Open the image in a file, ``overlay`` laid over its attributes.
+
+    Raises: Malformed, NotFound, Unsupported; OSError.
+    """
     with path.open("rb") as file:
         header = part10.read(file)
         reader: Reader = FileReader(file, header.dataset_offset)
         if header.syntax.is_deflated:
             reader = Inflated(reader)
-        yield ImageFile(path, header, reader)
+        yield ImageFile(path, header, reader, overlay)
 
 
 class ImageFile:
     """The image in a file."""
 
-    def __init__(self, path: Path, header: FileHeader, reader: Reader) -> None:
+    def __init__(
+        self, path: Path, header: FileHeader, reader: Reader, overlay: Overlay | None = None
+    ) -> None:
         self._path = path
         self._header = header
         self._reader = reader
         syntax = EXPLICIT_LE if header.syntax.is_deflated else header.syntax
         self._syntax = syntax_of_frames(header.syntax)
         self._map: FrameMap = frames.locate(Walk(reader, syntax), header.syntax)
-        self.subject = Subject(Image(describe(reader, syntax)), self._map.count)
+        told = describe(reader, syntax)
+        told = told if overlay is None else overlay.laid_over(told)
+        self.subject = Subject(Image(told), self._map.count)
 
     @property
     def is_video(self) -> bool:

@@ -14,6 +14,7 @@ from isocenter.storage.tallies import COLUMNS, DAY, Span
 log = logging.getLogger(__name__)
 
 TABLES: Final = (
+    schema.correction,
     schema.commitment,
     schema.workitem,
     schema.workitem_value,
@@ -43,11 +44,9 @@ _ADD_TALLY: Final = (
 
 
 def carry_over(former: Path, made: Path) -> bool:
-    """Copy worklist, commitments and jobs from the index ``former`` into ``made``.
+    """Copy worklist, commitments, corrections and jobs from the index ``former`` into ``made``.
 
-    Nobody has either open.
-
-    False, where that cannot be read; then nothing is copied.
+    Nobody has either open. False, where that cannot be read; then nothing is copied.
     """
     if not former.exists():
         return True
@@ -58,7 +57,7 @@ def carry_over(former: Path, made: Path) -> bool:
             with connection:
                 _copy(connection)
     except sqlite3.Error as error:
-        log.warning("worklist not taken over", extra={"reason": str(error)})
+        log.warning("worklist and corrections not taken over", extra={"reason": str(error)})
         return False
     return True
 

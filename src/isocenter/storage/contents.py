@@ -36,6 +36,8 @@ class SeriesState:
     series_instance_uid: str
     fingerprint: int
     instances: int
+    revision: int
+    """Changes whenever what is laid over instances does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,14 @@ class Snapshot:
                 series.c.series_uid,
                 series.c.fingerprint,
                 series.c.instances,
+                series.c.revision,
             )
             .select_from(series.join(study, study.c.pk == series.c.study_fk))
             .where(*conditions(selection))
             .order_by(study.c.study_date, study.c.study_time, study.c.pk)
             .order_by(series.c.series_number, series.c.pk)
         )
-        return [SeriesState(*row) for row in self._connection.execute(found)]
+        return [_state(*row) for row in self._connection.execute(found)]
 
     def blobs(self, series_pk: int) -> Iterator[BlobRow]:
         """Yield the instances of a series by instance number, however many."""
@@ -81,3 +84,12 @@ class Snapshot:
         result = self._connection.execution_options(yield_per=ROWS_AT_A_TIME).execute(found)
         for row in result:
             yield BlobRow(*row)
+
+
+def _state(
+    pk: int, study: str, series_uid: str, fingerprint: int, instances: int, revision: int
+) -> SeriesState:
+    """Give a state whose fingerprint tells corrections, too."""
+    if revision:
+        fingerprint = fingerprint + fingerprint_of(f"revision {revision}") & FINGERPRINT_MASK
+    return SeriesState(pk, study, series_uid, fingerprint, instances, revision)

@@ -21,7 +21,7 @@ Document = dict[str, Any]
 
 _COMPARED: Final = {tag: each for tag, each in ATTRIBUTES.items() if each.held is Held.DOCUMENT}
 
-_KEPT: Final = {
+KEPT: Final = {
     level: frozenset(tag8 for tag8, levels in LEVELS.items() if level in levels) for level in Level
 }
 _ALL: Final = frozenset(LEVELS)
@@ -73,7 +73,7 @@ class Entry:
 def upper_of(attributes: Attributes) -> Upper:
     """Take out what is above the instance. Raises: Malformed, where a UID is missing."""
     patient, study, series = (
-        _filled(attributes, _KEPT[level]) for level in (Level.PATIENT, Level.STUDY, Level.SERIES)
+        _filled(attributes, KEPT[level]) for level in (Level.PATIENT, Level.STUDY, Level.SERIES)
     )
     return Upper(
         _unique(study, "0020000D", "StudyInstanceUID"),
@@ -91,7 +91,7 @@ def entry_of(incoming: Incoming) -> Entry:
     """Take an instance apart. Raises: Malformed, where a UID is missing, a value no Unicode."""
     upper = incoming.upper or upper_of(incoming.attributes)
     is_of_patient = upper.study_uid != NON_PATIENT_STUDY
-    instance = _filled(incoming.attributes, _KEPT[Level.IMAGE] if is_of_patient else _ALL)
+    instance = _filled(incoming.attributes, KEPT[Level.IMAGE] if is_of_patient else _ALL)
     try:
         document, compared = documents(instance, offset_of(instance))
     except (TypeError, ValueError) as error:

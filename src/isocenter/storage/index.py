@@ -20,6 +20,7 @@ from isocenter.storage import search as searching
 from isocenter.storage.attributes import Level
 from isocenter.storage.commitments import CommitmentStore
 from isocenter.storage.contents import Snapshot
+from isocenter.storage.corrections import CorrectionStore
 from isocenter.storage.engine import open_schema
 from isocenter.storage.entry import entry_of
 from isocenter.storage.jobs import JobStore
@@ -81,6 +82,7 @@ class Index:
         """Called, from any thread, when the change feed has grown."""
         self.removals = RemovalStore(self._writer, self._readers, self._run)
         self.commitments = CommitmentStore(self._writer, self._readers, self._run)
+        self.corrections = CorrectionStore(self._writer, self._readers, self._run)
         self.jobs = JobStore(self._writer, self._readers, self._run)
         self.peers = PeerStore(self._writer, self._readers, self._run)
         self.worklist = WorklistStore(

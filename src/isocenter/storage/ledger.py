@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy.engine.interfaces import DBAPICursor
 
+from isocenter.dicom.overlay import Overlay
 from isocenter.storage.contents import FINGERPRINT_MASK, fingerprint_of
 from isocenter.storage.engine import Statement
 from isocenter.storage.records import ChangeKind, Warned
@@ -15,6 +16,8 @@ from isocenter.storage.tallies import Tallies
 
 KEY_BLOCK: Final = 4096
 """How many keys are taken from the database at a time."""
+
+ROWS_AT_A_TIME: Final = 2_000
 
 _NEXT_KEY: Final = "next_key"
 
@@ -32,6 +35,10 @@ class Place:
     shared_study: bool
     """Whether another patient has a study of the same Study Instance UID."""
     modality: str = ""
+    origin: int = 0
+    """The key of where its instances say they belong (`origins`), if that has to be known."""
+    overlay: Overlay | None = None
+    """What is laid over its instances."""
 
 
 class Ledger:
@@ -95,6 +102,12 @@ class Ledger:
         """All rows of a SELECT."""
         self._cursor.execute(statement.sql, parameters)
         return list(self._cursor.fetchall())
+
+    def each(self, statement: Statement, *parameters: Any) -> Iterator[tuple[Any, ...]]:
+        """The rows of a SELECT, however many; no other statement may run meanwhile."""
+        self._cursor.execute(statement.sql, parameters)
+        while rows := self._cursor.fetchmany(ROWS_AT_A_TIME):
+            yield from rows
 
     def rows(self, sql: str, parameters: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
         """The rows of a SELECT that was compiled for this occasion."""

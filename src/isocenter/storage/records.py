@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any
 
+from isocenter.dicom.overlay import Overlay
+
 if TYPE_CHECKING:
     from isocenter.storage.entry import Upper
     from isocenter.storage.values import Attributes
@@ -50,6 +52,8 @@ class ChangeKind(IntEnum):
     REMOVED = 4
     RECODED = 5
     """The same instance is kept in another transfer syntax."""
+    CORRECTED = 6
+    """What is laid over the instances of a study is another; no instance is named."""
     RESTORED = 8
     """It was removed, and that was undone."""
     PURGED = 9
@@ -94,8 +98,23 @@ class InstanceRef:
     transfer_syntax: str
     blob_key: str
     size: int
+    """Bytes of the blob."""
     digest: bytes
     dataset_offset: int
+    overlay: Overlay | None = None
+    """What is laid over the data set on its way out."""
+    given_size: int | None = None
+    """Bytes of the file with that laid over it, once they are known."""
+
+    @property
+    def state(self) -> str:
+        """What tells it, as it is given out now, from all it ever was and will be."""
+        return f"{self.blob_key}~{self.overlay.token}" if self.overlay else self.blob_key
+
+    @property
+    def file_size(self) -> int:
+        """Bytes of the file that is given out; of a corrected one, only once they are known."""
+        return self.size if self.given_size is None else self.given_size
 
 
 @dataclass(frozen=True, slots=True)

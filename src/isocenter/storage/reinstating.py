@@ -34,7 +34,7 @@ def reinstate(ledger: Ledger, former: Former) -> None:
     ledger.places.clear()
     key = (former.patient_id, former.issuer, former.lone_study_uid)
     patient = ledger.one(ledger.statements.find_patient, *key)
-    if patient is None:
+    if patient is None or _is_corrected(ledger, patient[0]):
         return
     if document := _again(former.patient, patient[1]):
         ledger.write(
@@ -50,6 +50,13 @@ def reinstate(ledger: Ledger, former: Former) -> None:
         columns = entries.series_columns(document)
         ledger.write(ledger.statements.update_series, *columns, series[0])
     regather(ledger, study[0])
+
+
+def _is_corrected(ledger: Ledger, patient_pk: int) -> bool:
+    """Whether a person has corrected something of the patient: that holds against all of this."""
+    statements = ledger.statements
+    studies = ledger.all(statements.studies_of_patient, patient_pk)
+    return any(ledger.all(statements.origins_of_study, study[0]) for study in studies)
 
 
 def _reinstate_study(

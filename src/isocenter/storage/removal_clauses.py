@@ -3,7 +3,7 @@
 from sqlalchemy import bindparam, literal_column, select, update
 
 from isocenter.storage import schema
-from isocenter.storage.clauses import Clause, delete_from, insert_into, select_from, update_row
+from isocenter.storage.clauses import Clause, deletion, insertion, selection, updating
 
 
 def removal_clauses() -> dict[str, Clause]:
@@ -11,8 +11,8 @@ def removal_clauses() -> dict[str, Clause]:
     removal, blob, study = schema.removal, schema.removed_blob, schema.study
     counted = update(removal).where(removal.c.pk == bindparam("key"))
     return {
-        "insert_removal": insert_into(removal, *removal.columns.keys()),
-        "find_removal": select_from(removal, *removal.columns.keys(), by=("pk",)),
+        "insert_removal": insertion(removal, *removal.columns.keys()),
+        "find_removal": selection(removal, *removal.columns.keys(), by=("pk",)),
         "add_to_removal": (
             counted.values(
                 instances=removal.c.instances + bindparam("d_instances"),
@@ -21,9 +21,9 @@ def removal_clauses() -> dict[str, Clause]:
             ),
             ("d_instances", "d_bytes", "document", "key"),
         ),
-        "settle_removal": update_row(removal, "restored_at", "purged_at", "document"),
-        "insert_removed_blob": insert_into(blob, *blob.columns.keys()),
-        "find_removed_blob": select_from(blob, *blob.columns.keys(), by=("blob_key",)),
+        "settle_removal": updating(removal, "restored_at", "purged_at", "document"),
+        "insert_removed_blob": insertion(blob, *blob.columns.keys()),
+        "find_removed_blob": selection(blob, *blob.columns.keys(), by=("blob_key",)),
         "removed_blobs": (
             select(blob)
             .where(blob.c.removal_fk == bindparam("removal_fk"))
@@ -31,10 +31,8 @@ def removal_clauses() -> dict[str, Clause]:
             .offset(literal_column("0")),
             ("removal_fk",),
         ),
-        "delete_removed_blob": delete_from(blob, "blob_key"),
-        "study_summary": select_from(
-            study, "patient_document", "document", "modalities", by=("pk",)
-        ),
+        "delete_removed_blob": deletion(blob, "blob_key"),
+        "study_summary": selection(study, "patient_document", "document", "modalities", by=("pk",)),
         **_removed_parent_clauses(),
     }
 
@@ -61,12 +59,12 @@ def _removed_parent_clauses() -> dict[str, Clause]:
     both = ("removal_fk", "series_key")
     return {
         "series_above": (above, ("pk",)),
-        "insert_removed_parent": insert_into(parent, *parent.columns.keys()),
-        "find_removed_parent": select_from(parent, "series_key", by=both),
+        "insert_removed_parent": insertion(parent, *parent.columns.keys()),
+        "find_removed_parent": selection(parent, "series_key", by=both),
         "removed_parents": (
             some.limit(literal_column("100")).offset(literal_column("0")),
             ("removal_fk",),
         ),
-        "delete_removed_parent": delete_from(parent, *both),
-        "delete_removed_parents": delete_from(parent, "removal_fk"),
+        "delete_removed_parent": deletion(parent, *both),
+        "delete_removed_parents": deletion(parent, "removal_fk"),
     }

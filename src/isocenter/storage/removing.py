@@ -10,8 +10,9 @@ from sqlalchemy.engine import Dialect
 
 from isocenter.errors import OutOfTurn
 from isocenter.storage import schema
-from isocenter.storage.gathering import regather, set_names
 from isocenter.storage.ledger import Ledger
+from isocenter.storage.origins import tidy
+from isocenter.storage.pruning import prune
 from isocenter.storage.records import ChangeKind, Removed, Selection
 from isocenter.storage.removal_records import MOST_STUDIES, Order
 from isocenter.storage.selecting import chosen
@@ -143,6 +144,8 @@ def detach(ledger: Ledger, uids: Sequence[str], aside: Aside | None = None) -> N
         _detach_one(ledger, above[series_pk], uid, found, aside)
     ledger.flush()
     _prune(ledger, above.values())
+    for study_pk in {each.keys[1] for each in above.values()}:
+        tidy(ledger, study_pk)
 
 
 def above_of(ledger: Ledger, series_pk: int) -> Above:
@@ -202,37 +205,8 @@ def list_for_deletion(
 
 
 def _prune(ledger: Ledger, touched: Iterable[Above]) -> None:
-    """Delete the parents that have become empty; gather anew what the others are made of."""
-    statements = ledger.statements
-    studies: dict[int, int] = {}
-    modalities: dict[int, str] = {}
-    for above in touched:
-        patient_pk, study_pk, series_pk = above.keys
-        studies[study_pk] = patient_pk
-        modalities[study_pk] = above.modality
-        series = ledger.one(statements.read_series, series_pk)
-        if series is not None and series[1] == 0:
-            ledger.write(statements.delete_series, series_pk)
-            ledger.count_series(study_pk, patient_pk, -1)
-    ledger.flush()
-    for study_pk, patient_pk in studies.items():
-        study = ledger.one(statements.read_study, study_pk)
-        if study is not None and study[2] == 0:
-            _delete_study(ledger, study_pk)
-            ledger.count_studies(patient_pk, -1)
-            ledger.tallies.went(modalities[study_pk], studies=1)
-        else:
-            regather(ledger, study_pk)
-    ledger.flush()
-    for patient_pk in set(studies.values()):
-        patient = ledger.one(statements.read_patient, patient_pk)
-        if patient is not None and patient[0] == 0:
-            set_names(ledger, "patient", patient_pk, ())
-            ledger.write(statements.delete_patient, patient_pk)
-
-
-def _delete_study(ledger: Ledger, study_pk: int) -> None:
-    set_names(ledger, "study", study_pk, ())
-    ledger.write(ledger.statements.delete_modalities, study_pk)
-    ledger.write(ledger.statements.delete_sop_classes, study_pk)
-    ledger.write(ledger.statements.delete_study, study_pk)
+    """Delete the parents that have become empty, and count the studies among them as gone."""
+    above = list(touched)
+    modalities = {each.keys[1]: each.modality for each in above}
+    for study_pk in prune(ledger, [each.keys for each in above]):
+        ledger.tallies.went(modalities[study_pk], studies=1)

@@ -1,10 +1,23 @@
 """The instances a retrieval means, in order, however many."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Row, Select, bindparam, func, select, tuple_
+from sqlalchemy import (
+    Column,
+    Connection,
+    LargeBinary,
+    Row,
+    Select,
+    bindparam,
+    func,
+    literal,
+    select,
+    tuple_,
+)
 
+from isocenter.dicom.overlay import read as read_overlay
 from isocenter.errors import Conflict
 from isocenter.storage.records import (
     InstanceRef,
@@ -15,6 +28,7 @@ from isocenter.storage.schema import (
     instance,
     instance_version,
     meta,
+    origin,
     removed,
     removed_blob,
     series,
@@ -37,6 +51,7 @@ _REFERENCE: Final = (
     instance.c.size,
     instance.c.digest,
     instance.c.dataset_offset,
+    origin.c.overlay,
 )
 _VERSION: Final = (
     instance_version.c.sop_class_uid,
@@ -48,10 +63,13 @@ _VERSION: Final = (
     instance_version.c.size,
     instance_version.c.digest,
     instance_version.c.dataset_offset,
+    literal(b"", LargeBinary),
     instance_version.c.pk,
 )
-_JOINED: Final = instance.join(series, series.c.pk == instance.c.series_fk).join(
-    study, study.c.pk == series.c.study_fk
+_JOINED: Final = (
+    instance.join(series, series.c.pk == instance.c.series_fk)
+    .join(study, study.c.pk == series.c.study_fk)
+    .outerjoin(origin, origin.c.pk == instance.c.origin_fk)
 )
 _WITHIN: Final = (instance.c.instance_number, instance.c.pk)
 
@@ -64,13 +82,20 @@ _ONE: Final = (
 
 
 def _references(rows: Sequence[Row[Any]]) -> list[InstanceRef]:
-    return [InstanceRef(*row[: len(_REFERENCE)]) for row in rows]
+    return list(map(_reference, rows))
+
+
+def _reference(row: Any) -> InstanceRef:
+    place = len(_REFERENCE) - 1
+    document = row[place]
+    reference = InstanceRef(*row[:place])
+    return replace(reference, overlay=read_overlay(bytes(document))) if document else reference
 
 
 def one(connection: Connection, sop_instance_uid: str) -> InstanceRef | None:
     """Where an instance is; None, if it is not."""
     row = connection.execute(_ONE, {"sop_instance_uid": sop_instance_uid}).first()
-    return None if row is None else InstanceRef(*row)
+    return None if row is None else _reference(row)
 
 
 def selected(run: Run, selection: Selection) -> Iterator[list[InstanceRef]]:
@@ -148,7 +173,8 @@ def _listed(run: Run, selection: Selection) -> Iterator[list[InstanceRef]]:
             instances=tuple(part),
         )
         place = {uid: number for number, uid in enumerate(part)}
-        found = _references(run(chosen(select(*_REFERENCE), narrowed)))
+        statement = select(*_REFERENCE).select_from(_JOINED).where(*conditions(narrowed))
+        found = _references(run(statement))
         if found:
             yield sorted(found, key=lambda each: place[each.sop_instance_uid])
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0010"
+HEAD: Final = "0011"
 """The newest migration in ``migrations/versions``."""
 
 UNNUMBERED: Final = 2**31 - 1
@@ -141,6 +141,8 @@ series = Table(
     _count("fingerprint"),
     _count("instances"),
     _count("bytes"),
+    # Another one whenever corrections of its instances change; 0 until there are any.
+    _count("revision"),
     UniqueConstraint("study_fk", "series_uid"),
     Index("series_series_uid_ix", "series_uid"),
     Index("series_order_ix", "study_fk", "series_number", "pk"),
@@ -164,6 +166,8 @@ instance = Table(
     Column("stored_at", BigInteger, nullable=False),
     # Of the data set as it came, where it is kept in another encoding; else empty.
     Column("received_digest", LargeBinary, nullable=False, server_default=""),
+    # Whose and of which study it said it was, if that has to be known: `origin`; else 0.
+    _count("origin_fk"),
     UniqueConstraint("sop_instance_uid"),
     Index("instance_order_ix", "series_fk", "instance_number", "pk"),
     Index("instance_sop_class_uid_ix", "sop_class_uid", "series_fk", "instance_number", "pk"),
@@ -370,6 +374,60 @@ removed_blob = Table(
     Column("received_digest", LargeBinary, nullable=False, server_default=""),
     Index("removed_blob_removal_ix", "removal_fk", "stored_at", "blob_key"),
     Index("removed_blob_study_ix", "study_uid", "removal_fk"),
+    sqlite_with_rowid=False,
+)
+
+# What a person corrected, for instances that came as of a patient and a study; never deleted.
+correction = Table(
+    "correction",
+    metadata,
+    _key(),
+    # Rows that were entered together have the same.
+    _text("action"),
+    _text("patient_id"),
+    _text("issuer"),
+    _text("lone_study_uid"),
+    _text("study_uid"),
+    # DICOM JSON: new values; None, where an attribute is taken out.
+    Column("changes", LargeBinary, nullable=False),
+    # The same attributes as they were; those that were not there are missing.
+    Column("before", LargeBinary, nullable=False),
+    _text("reason"),
+    _text("corrected_by"),
+    Column("corrected_at", BigInteger, nullable=False),
+    _text("revoked_by"),
+    _count("revoked_at"),
+    Index("correction_study_uid_ix", "study_uid"),
+    Index("correction_action_ix", "action"),
+)
+
+# A patient and a study as instances name them, where corrections make it necessary to know.
+origin = Table(
+    "origin",
+    metadata,
+    _key(),
+    _text("patient_id"),
+    _text("issuer"),
+    _text("lone_study_uid"),
+    _text("study_uid"),
+    # The study that its instances are in now, 0 where there are none; and the one they came into.
+    _count("study_fk"),
+    _count("home"),
+    # As received, DICOM JSON.
+    Column("patient_document", LargeBinary, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    # What is laid over its instances (`overlay`); empty for nothing.
+    Column("overlay", LargeBinary, nullable=False, server_default=""),
+    UniqueConstraint("study_uid", "patient_id", "issuer", "lone_study_uid"),
+    Index("origin_study_ix", "study_fk"),
+)
+
+origin_series = Table(
+    "origin_series",
+    metadata,
+    Column("origin_fk", _KEY, ForeignKey("origin.pk"), primary_key=True),
+    Column("series_uid", Text, primary_key=True),
+    Column("document", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
 

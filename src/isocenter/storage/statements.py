@@ -5,7 +5,6 @@ from typing import Final
 
 from sqlalchemy import (
     ColumnElement,
-    Table,
     bindparam,
     delete,
     exists,
@@ -18,11 +17,13 @@ from sqlalchemy.engine import Dialect
 
 from isocenter.storage import schema
 from isocenter.storage.clauses import Clause as _Clause
-from isocenter.storage.clauses import delete_from as _delete
-from isocenter.storage.clauses import insert_into as _insert
-from isocenter.storage.clauses import select_from as _select
-from isocenter.storage.clauses import update_row as _update
+from isocenter.storage.clauses import counting as _count
+from isocenter.storage.clauses import deletion as _delete
+from isocenter.storage.clauses import insertion as _insert
+from isocenter.storage.clauses import selection as _select
+from isocenter.storage.clauses import updating as _update
 from isocenter.storage.contents import FINGERPRINT_MASK
+from isocenter.storage.correcting_statements import CorrectingStatements, correcting_clauses
 from isocenter.storage.engine import Statement
 from isocenter.storage.removal_clauses import removal_clauses
 from isocenter.storage.tallies import COLUMNS as TALLY_COLUMNS
@@ -57,6 +58,7 @@ INSTANCE_COLUMNS: Final = (
     "compared",
     "stored_at",
     "received_digest",
+    "origin_fk",
 )
 REMOVED_COLUMNS: Final = (
     "blob_key",
@@ -102,7 +104,7 @@ WORKITEM_COLUMNS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Statements:
+class Statements(CorrectingStatements):
     """One field per statement; its parameters are in ``Statement.names``."""
 
     last_change: Statement
@@ -245,13 +247,6 @@ class Statements:
     insert_peer_report: Statement
     delete_peer_report: Statement
     delete_peer_reports: Statement
-
-
-def _count(table: Table, *columns: str) -> _Clause:
-    # The parameters are differences.
-    clause = update(table).where(table.c.pk == bindparam("key"))
-    changed = clause.values({each: table.c[each] + bindparam(f"d_{each}") for each in columns})
-    return changed, (*(f"d_{each}" for each in columns), "key")
 
 
 def _count_series() -> _Clause:
@@ -578,6 +573,7 @@ def compile_statements(dialect: Dialect) -> Statements:
         **_workitem_clauses(),
         **_subscription_clauses(),
         **_event_clauses(),
+        **correcting_clauses(),
         **_job_clauses(),
     }
     return Statements(

@@ -7,8 +7,9 @@ import orjson
 
 from isocenter.errors import Conflict, Unavailable
 from isocenter.storage import entry as entries
+from isocenter.storage import origins
 from isocenter.storage.attributes import LEVELS, Level
-from isocenter.storage.entry import Document, Entry
+from isocenter.storage.entry import Document, Entry, Upper
 from isocenter.storage.gathering import add_modality, add_sop_class, set_names
 from isocenter.storage.handles import patient_handle, study_handle
 from isocenter.storage.ledger import Ledger, Place
@@ -89,7 +90,7 @@ def _warnings(place: Place, entry: Entry) -> tuple[Warned, ...]:
         found.append(Warned.STUDY_OF_TWO_PATIENTS)
     if not entry.upper.patient_id:
         found.append(Warned.NO_PATIENT_ID)
-    given = entries.demographics(entry.upper.patient)
+    given = entries.demographics(origins.corrected(entry.upper, place.overlay).patient)
     if any(
         ours and theirs and ours != theirs
         for ours, theirs in zip(place.demographics, given, strict=True)
@@ -116,28 +117,39 @@ def _insert_instance(ledger: Ledger, place: Place, entry: Entry, stored_at: int)
         entry.compared,
         stored_at,
         incoming.received_digest,
+        place.origin,
     )
 
 
 def _place(ledger: Ledger, entry: Entry) -> Place:
     """Find or make the patient, the study and the series of an instance."""
-    series = entry.upper.series
-    patient_pk, held_patient = _patient(ledger, entry)
-    study_pk, study_patient, held_study = _study(ledger, entry, patient_pk)
-    row = ledger.one(ledger.statements.find_series, study_pk, entry.upper.series_uid)
+    origin = origins.arrive(ledger, entry.upper)
+    upper = entry.upper if origin is None else origin.shown(entry.upper)
+    place = _place_of(ledger, upper)
+    if origin is not None:
+        origins.settle(ledger, origin, place.keys[1])
+        place.held_tags = set(entry.upper.tags)  # further ones are to be learnt of
+        kept = origins.find(ledger, entry.upper)
+        place.origin, place.overlay = (kept.pk, kept.overlay) if kept else (0, None)
+    return place
+
+
+def _place_of(ledger: Ledger, upper: Upper) -> Place:
+    series = upper.series
+    patient_pk, held_patient = _patient(ledger, upper)
+    study_pk, study_patient, held_study = _study(ledger, upper, patient_pk)
+    row = ledger.one(ledger.statements.find_series, study_pk, upper.series_uid)
     if row is not None:
         series_pk, held_series = row[0], orjson.loads(row[1])
     else:
         series_pk, held_series = ledger.key(), series
         columns = entries.series_columns(series)
         ledger.write(
-            ledger.statements.insert_series, series_pk, study_pk, entry.upper.series_uid, *columns
+            ledger.statements.insert_series, series_pk, study_pk, upper.series_uid, *columns
         )
         ledger.count_series(study_pk, patient_pk, 1)
         add_modality(ledger, study_pk, columns[0], entries.when(held_study))
-    elsewhere = ledger.one(
-        ledger.statements.find_study_elsewhere, entry.upper.study_uid, patient_pk
-    )
+    elsewhere = ledger.one(ledger.statements.find_study_elsewhere, upper.study_uid, patient_pk)
     return Place(
         (patient_pk, study_pk, series_pk),
         _held(held_patient, study_patient, held_study, held_series),
@@ -148,29 +160,29 @@ def _place(ledger: Ledger, entry: Entry) -> Place:
     )
 
 
-def _patient(ledger: Ledger, entry: Entry) -> tuple[int, Document]:
-    row = ledger.one(ledger.statements.find_patient, *entry.upper.patient_key)
+def _patient(ledger: Ledger, upper: Upper) -> tuple[int, Document]:
+    row = ledger.one(ledger.statements.find_patient, *upper.patient_key)
     if row is not None:
         return row[0], orjson.loads(row[1])
-    pk, patient = ledger.key(), entry.upper.patient
+    pk, patient = ledger.key(), upper.patient
     columns = entries.patient_columns(patient)
-    key = entry.upper.patient_key
+    key = upper.patient_key
     ledger.write(ledger.statements.insert_patient, pk, *key, patient_handle(*key), *columns)
     set_names(ledger, "patient", pk, entries.name_parts(patient, {}))
     return pk, patient
 
 
-def _study(ledger: Ledger, entry: Entry, patient_pk: int) -> tuple[int, Document, Document]:
-    row = ledger.one(ledger.statements.find_study, patient_pk, entry.upper.study_uid)
+def _study(ledger: Ledger, upper: Upper, patient_pk: int) -> tuple[int, Document, Document]:
+    row = ledger.one(ledger.statements.find_study, patient_pk, upper.study_uid)
     if row is not None:
         return row[0], orjson.loads(row[1]), orjson.loads(row[2])
-    pk, patient, study = ledger.key(), entry.upper.patient, entry.upper.study
+    pk, patient, study = ledger.key(), upper.patient, upper.study
     columns = entries.study_columns(patient, study)
-    study_uid = entry.upper.study_uid
-    handle = study_handle(entry.upper.patient_key, study_uid)
+    study_uid = upper.study_uid
+    handle = study_handle(upper.patient_key, study_uid)
     ledger.write(ledger.statements.insert_study, pk, patient_pk, study_uid, handle, *columns)
     ledger.count_studies(patient_pk, 1)
-    ledger.tallies.came(entries.modality_of(entry.upper.series), studies=1)
+    ledger.tallies.came(entries.modality_of(upper.series), studies=1)
     set_names(ledger, "study", pk, entries.name_parts(patient, study))
     return pk, patient, study
 
@@ -194,6 +206,10 @@ def _held(
 def _fill(ledger: Ledger, place: Place, entry: Entry) -> None:
     """Add what the rows above lack and this instance knows. What is there stays."""
     upper = entry.upper
+    if place.origin:
+        ledger.places[upper.series_key] = place_again = _place(ledger, entry)
+        place.held_tags = place_again.held_tags | place.held_tags | upper.tags
+        return
     patient, study, series = upper.patient, upper.study, upper.series
     statements = ledger.statements
     patient_pk, study_pk, series_pk = place.keys

@@ -18,6 +18,7 @@ from isocenter.ui import (
     associations,
     attributes,
     changes,
+    correction,
     dashboard,
     events,
     images,
@@ -42,6 +43,7 @@ STATIC: Final = Path(__file__).parent / "static"
 
 PAGES: Final = (
     worklist,
+    correction,
     administration,
     peers,
     associations,

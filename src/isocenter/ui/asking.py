@@ -10,6 +10,7 @@ from isocenter.dicom.identity import may_be_uid
 from isocenter.errors import NotFound
 from isocenter.storage.attributes import Level
 from isocenter.storage.query import Key, Query
+from isocenter.storage.records import Match
 
 STUDY_UID, SERIES_UID, INSTANCE_UID = 0x0020000D, 0x0020000E, 0x00080018
 
@@ -35,10 +36,15 @@ def is_uid(given: str) -> bool:
 
 async def one(archive: Archive, level: Level, *keys: Key) -> dict[str, Any]:
     """The attributes of the one entity that matches. Raises: NotFound."""
+    return (await match(archive, level, *keys)).attributes
+
+
+async def match(archive: Archive, level: Level, *keys: Key) -> Match:
+    """The one entity that matches. Raises: NotFound."""
     found = await archive.answer(Query(level=level, keys=keys, limit=1))
     if not found.first:
         raise NotFound("it is not in the archive")
-    return found.first[0].attributes
+    return found.first[0]
 
 
 async def every(

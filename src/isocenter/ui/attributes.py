@@ -1,6 +1,6 @@
 """All attributes of an instance as a tree that can be searched."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -12,6 +12,8 @@ from starlette.routing import Route
 
 from isocenter.archive.metadata import Writer
 from isocenter.dicom import dictionary
+from isocenter.dicom.amending import MODIFYING_SYSTEM
+from isocenter.dicom.overlay import Overlay
 from isocenter.dicom.paths import AttributePath
 from isocenter.dicom.sop_classes import SOP_CLASSES
 from isocenter.dicom.syntax import TransferSyntax
@@ -28,6 +30,8 @@ LONGEST: Final = 300
 """Characters of a value."""
 INLINE: Final = 1024
 """Bytes of a value that are shown at all."""
+ORIGINAL_ATTRIBUTES: Final = "04000561"
+_NONE: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class AttributeRow:
     vr: str
     name: str
     value: str
+    original: str | None = None
+    """What was there before it was corrected; None, if it was not."""
 
 
 class _Form:
@@ -79,7 +85,9 @@ async def show(request: Request) -> Response:
     finally:
         await gathered.close()
     wanted = request.query_params.get("find", "").strip().casefold()[:LONGEST]
-    rows = list(_matching(flattened(orjson.loads(text)[0]), wanted))
+    model = orjson.loads(text)[0]
+    originals = {} if found.overlay is None else _originals(model, found.overlay)
+    rows = list(_matching(flattened(model, originals=originals), wanted))
     context = {
         "study": study,
         "series": series,
@@ -96,8 +104,25 @@ async def show(request: Request) -> Response:
     )
 
 
-def flattened(model: dict[str, Any], depth: int = 0) -> Iterator[AttributeRow]:
-    """The attributes of a data set in the JSON model (PS3.18 F.2), depth first."""
+def _originals(model: dict[str, Any], overlay: Overlay) -> dict[str, str]:
+    """What corrected attributes were before the first correction, as the data set tells."""
+    found: dict[str, str] = {}
+    for item in model.get(ORIGINAL_ATTRIBUTES, {}).get("Value", ()):
+        system = item.get("04000563", {}).get("Value", [""])
+        modified = item.get("04000550", {}).get("Value") or [{}]
+        for tag8, each in modified[0].items() if system == [MODIFYING_SYSTEM] else ():
+            if tag8 in overlay.final:
+                found.setdefault(tag8, _value(each))
+    return found
+
+
+def flattened(
+    model: dict[str, Any], depth: int = 0, *, originals: Mapping[str, str] = _NONE
+) -> Iterator[AttributeRow]:
+    """The attributes of a data set in the JSON model (PS3.18 F.2), depth first.
+
+    ``originals``: of those that are corrected.
+    """
     creators = {
         tag8[:4] + tag8[6:]: str(next(iter(each.get("Value", ())), ""))
         for tag8, each in model.items()
@@ -110,7 +135,7 @@ def flattened(model: dict[str, Any], depth: int = 0) -> Iterator[AttributeRow]:
         label = f"({tag8[:4]},{tag8[4:]})"
         items = each.get("Value", []) if each["vr"] == "SQ" else None
         value = _count(items) if items is not None else _value(each)
-        yield AttributeRow(depth, label, each["vr"], name, value)
+        yield AttributeRow(depth, label, each["vr"], name, value, originals.get(tag8))
         for number, item in enumerate(items or (), 1):
             yield AttributeRow(depth + 1, "", "", f"#{number}", "")
             yield from flattened(item or {}, depth + 2)

@@ -31,6 +31,7 @@ KINDS: Final[Mapping[ChangeKind, tuple[str, str]]] = {
     ChangeKind.CONFLICT: ("conflict", "Came again with other bytes"),
     ChangeKind.REMOVED: ("removed", "Removed"),
     ChangeKind.RECODED: ("recoded", "Compressed"),
+    ChangeKind.CORRECTED: ("corrected", "Corrected"),
     ChangeKind.RESTORED: ("restored", "Put back"),
     ChangeKind.PURGED: ("purged", "Deleted for good"),
 }

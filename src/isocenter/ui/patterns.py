@@ -8,11 +8,14 @@ from starlette.routing import Route
 
 from isocenter.address import Address
 from isocenter.archive import send_requests
+from isocenter.archive.correction import lines
 from isocenter.archive.importing import Fate, Imported
 from isocenter.archive.send_requests import SendRequest
+from isocenter.storage.corrections import Correction
 from isocenter.storage.job_records import Job, JobState
 from isocenter.storage.records import Selection
 from isocenter.ui import language, patterns_of_administration
+from isocenter.ui.correction import Entry
 from isocenter.ui.formats import Formats
 from isocenter.ui.jobs import row_of
 from isocenter.ui.page import render
@@ -75,11 +78,28 @@ JOBS = (
 )
 
 
+NAME = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Doe^Jane"}]}}
+CORRECTION = Correction(
+    action="0" * 32,
+    changes={**NAME, "00100030": {"vr": "DA"}},
+    before={"00100030": {"vr": "DA", "Value": ["19700131"]}},
+    reason="<script>alert(1)</script> mixed up at the scanner",
+    corrected_by="127.0.0.1",
+    corrected_at=1_709_213_701_000_000,
+    revoked_by="",
+    revoked_at=0,
+)
+CORRECTED = Entry(CORRECTION, lines(CORRECTION))
+REVOKED = replace(CORRECTION, revoked_by="127.0.0.1", revoked_at=1_709_217_301_000_000)
+UNDONE = Entry(REVOKED, lines(REVOKED))
+
+
 async def show(request: Request) -> Response:
     """GET /patterns."""
     context = {
         "rows": [STUDY, EMPTY, LONG],
         "report": _report(),
+        "corrections": [CORRECTED, UNDONE],
         "jobs": [row_of(replace(each, number=4711 + n)) for n, each in enumerate(JOBS)],
         "now": NOW,
         "series": [SeriesRow("1.2.3.1", "2", "CT", "Axial <b>", "CHEST", 1234)],

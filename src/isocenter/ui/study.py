@@ -12,7 +12,7 @@ from isocenter.archive.removals import may_remove
 from isocenter.errors import NotFound
 from isocenter.storage.attributes import Level
 from isocenter.storage.query import Key
-from isocenter.ui import asking, jobs, removed
+from isocenter.ui import asking, correction, jobs, removed
 from isocenter.ui.formats import text_of
 from isocenter.ui.page import is_partial, render
 from isocenter.ui.worklist import StudyRow, row_of
@@ -42,11 +42,12 @@ async def show(request: Request) -> Response:
     of_study = Key(asking.STUDY_UID, uid)
     seq = await archive.index.last_change()
     try:
-        study = await asking.one(archive, Level.STUDY, of_study)
+        match = await asking.match(archive, Level.STUDY, of_study)
     except NotFound:
         if (removal := await archive.removals.of_study(uid)) is None:
             raise
         return removed.shown(request, removal, status=410)
+    study = match.attributes
     series = [series_of(each) async for each in asking.every(archive, Level.SERIES, of_study)]
     named = request.query_params.get("series", series[0].uid if series else "")
     opened = next((each for each in series if each.uid == named), None)
@@ -63,6 +64,7 @@ async def show(request: Request) -> Response:
         "priors": await _priors(archive, study),
         "institution": text_of(study, 0x00080080),
         "referring": text_of(study, 0x00080090),
+        **await correction.history(request, match),
     }
     return render(request, "study.html", context)
 

@@ -247,3 +247,20 @@ async def _ids(folder: Path, *studies: str) -> set[tuple[str, str]]:
     await archive.close()
     found = [each for answer in answers for each in entries(answer)]
     return {(each["resourceType"], each["id"]) for each in found}
+
+
+async def test_a_corrected_study_is_of_the_patient_it_was_corrected_to(
+    archive: Archive, kept: Kept, get: Get
+) -> None:
+    await put(kept, 1, PatientID="P1", PatientName="Doe^Jane")
+    await put(kept, 2, PatientID="P2", PatientName="Roe^Richard")
+    (other,) = entries(await get("Patient?identifier=P2"))
+    study = await archive.corrections.study("1.2.1")
+
+    entered = {"PatientID": "P2", "PatientName": "Roe^Richard"}
+    await archive.corrections.correct(study, entered, is_of_patient=False, reason="mix", by="")
+
+    (patient,) = entries(await get("Patient"))
+    assert patient["id"] == other["id"]
+    studies = entries(await get("ImagingStudy"))
+    assert [each["subject"]["reference"] for each in studies] == [f"Patient/{other['id']}"] * 2

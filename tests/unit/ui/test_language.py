@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
+from isocenter.archive.correction import FIELDS
 from isocenter.archive.removals import CODES
 from isocenter.ui import (
     changes,
+    correction,
     filters,
     jobs,
     language,
@@ -44,6 +46,7 @@ def texts() -> set[str]:
     found |= {*troubles.TEXTS.values(), *SAID_BY_CODE}
     found |= {*peers.OUTCOMES.values(), *peers.ADVICE.values(), *settings.SOURCES.values()}
     found |= {text for _, *texts in page.ADMINISTRATION for text in texts}
+    found |= {*correction.SCOPES.values(), *(each.name for each in FIELDS)}
     for path in TEMPLATES.glob("*.html"):
         found |= {ast.literal_eval(text) for text in SAID.findall(path.read_text("utf-8"))}
     return found
