@@ -14,12 +14,60 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     Table,
     Text,
     UniqueConstraint,
     text,
+)
+
+from isocenter.storage.columns import (
+    KEY,
+    count_column,
+    document_columns,
+    key_column,
+    parent_column,
+    text_column,
+)
+from isocenter.storage.columns import metadata as metadata
+from isocenter.storage.service_tables import (
+    commitment as commitment,
+)
+from isocenter.storage.service_tables import (
+    event_cursor as event_cursor,
+)
+from isocenter.storage.service_tables import (
+    job as job,
+)
+from isocenter.storage.service_tables import (
+    job_outcome as job_outcome,
+)
+from isocenter.storage.service_tables import (
+    peer as peer,
+)
+from isocenter.storage.service_tables import (
+    peer_report as peer_report,
+)
+from isocenter.storage.service_tables import (
+    workitem as workitem,
+)
+from isocenter.storage.service_tables import (
+    workitem_delivery as workitem_delivery,
+)
+from isocenter.storage.service_tables import (
+    workitem_event as workitem_event,
+)
+from isocenter.storage.service_tables import (
+    workitem_gone as workitem_gone,
+)
+from isocenter.storage.service_tables import (
+    workitem_subscription as workitem_subscription,
+)
+from isocenter.storage.service_tables import (
+    workitem_value as workitem_value,
+)
+from isocenter.storage.service_tables import (
+    worklist_subscription as worklist_subscription,
 )
 
 HEAD: Final = "0011"
@@ -28,64 +76,26 @@ HEAD: Final = "0011"
 UNNUMBERED: Final = 2**31 - 1
 """A Series or Instance Number that is missing; it sorts last."""
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "%(table_name)s_%(column_0_N_name)s_ix",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "fk": "%(table_name)s_%(column_0_name)s_fkey",
-        "pk": "%(table_name)s_pkey",
-    }
-)
-
-# SQLite makes an INTEGER (not BIGINT) primary key the row's own address.
-_KEY: Final = BigInteger().with_variant(Integer(), "sqlite")
-
-
-def _text(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False, server_default="")
-
-
-def _count(name: str) -> Column[int]:
-    return Column(name, BigInteger, nullable=False, server_default="0")
-
-
-def _key() -> Column[int]:
-    return Column("pk", _KEY, primary_key=True, autoincrement=False)
-
-
-def _parent(table: str) -> Column[int]:
-    return Column(f"{table}_fk", _KEY, ForeignKey(f"{table}.pk"), nullable=False)
-
-
-def _documents() -> tuple[Column[bytes], Column[str]]:
-    return (
-        # DICOM JSON, ready to be sent.
-        Column("document", LargeBinary, nullable=False),
-        # The same values as they are compared (`values.compared`), as JSON.
-        Column("compared", Text, nullable=False),
-    )
-
-
-meta = Table("meta", metadata, Column("name", Text, primary_key=True), _text("value"))
+meta = Table("meta", metadata, Column("name", Text, primary_key=True), text_column("value"))
 
 patient = Table(
     "patient",
     metadata,
-    _key(),
-    _text("patient_id"),
-    _text("issuer"),
+    key_column(),
+    text_column("patient_id"),
+    text_column("issuer"),
     # Only where there is no Patient ID: such a patient is told apart by the study.
-    _text("lone_study_uid"),
+    text_column("lone_study_uid"),
     # What others may call it for ever: `handles`.
-    _text("handle"),
-    _text("sort_name"),
-    _text("birth_date"),
-    _text("sex"),
-    *_documents(),
-    _count("studies"),
-    _count("series"),
-    _count("instances"),
-    _count("bytes"),
+    text_column("handle"),
+    text_column("sort_name"),
+    text_column("birth_date"),
+    text_column("sex"),
+    *document_columns(),
+    count_column("studies"),
+    count_column("series"),
+    count_column("instances"),
+    count_column("bytes"),
     UniqueConstraint("patient_id", "issuer", "lone_study_uid"),
     Index("patient_handle_ix", "handle"),
     Index("patient_birth_date_ix", "birth_date"),
@@ -95,27 +105,27 @@ patient = Table(
 study = Table(
     "study",
     metadata,
-    _key(),
-    _parent("patient"),
-    _text("study_uid"),
-    _text("handle"),
-    _text("study_date"),
-    _text("study_time"),
-    _text("accession_number"),
-    _text("study_id"),
+    key_column(),
+    parent_column("patient"),
+    text_column("study_uid"),
+    text_column("handle"),
+    text_column("study_date"),
+    text_column("study_time"),
+    text_column("accession_number"),
+    text_column("study_id"),
     # The patient's attributes as this study has them, so that a search of studies reads one table.
-    _text("patient_id"),
-    _text("issuer"),
-    _text("birth_date"),
-    _text("sex"),
+    text_column("patient_id"),
+    text_column("issuer"),
+    text_column("birth_date"),
+    text_column("sex"),
     Column("patient_document", LargeBinary, nullable=False),
-    *_documents(),
+    *document_columns(),
     # Backslash-separated, sorted.
-    _text("modalities"),
-    _text("sop_classes"),
-    _count("series"),
-    _count("instances"),
-    _count("bytes"),
+    text_column("modalities"),
+    text_column("sop_classes"),
+    count_column("series"),
+    count_column("instances"),
+    count_column("bytes"),
     UniqueConstraint("patient_fk", "study_uid"),
     Index("study_study_uid_ix", "study_uid"),
     Index("study_handle_ix", "handle"),
@@ -131,18 +141,18 @@ study = Table(
 series = Table(
     "series",
     metadata,
-    _key(),
-    _parent("study"),
-    _text("series_uid"),
-    _text("modality"),
+    key_column(),
+    parent_column("study"),
+    text_column("series_uid"),
+    text_column("modality"),
     Column("series_number", Integer, nullable=False),
-    *_documents(),
+    *document_columns(),
     # The sum of `contents.fingerprint_of` over its blobs: tells one state from every other.
-    _count("fingerprint"),
-    _count("instances"),
-    _count("bytes"),
+    count_column("fingerprint"),
+    count_column("instances"),
+    count_column("bytes"),
     # Another one whenever corrections of its instances change; 0 until there are any.
-    _count("revision"),
+    count_column("revision"),
     UniqueConstraint("study_fk", "series_uid"),
     Index("series_series_uid_ix", "series_uid"),
     Index("series_order_ix", "study_fk", "series_number", "pk"),
@@ -152,22 +162,22 @@ series = Table(
 instance = Table(
     "instance",
     metadata,
-    _key(),
-    _parent("series"),
+    key_column(),
+    parent_column("series"),
     Column("sop_instance_uid", Text, nullable=False),
-    _text("sop_class_uid"),
+    text_column("sop_class_uid"),
     Column("instance_number", Integer, nullable=False),
-    _text("transfer_syntax"),
-    _text("blob_key"),
+    text_column("transfer_syntax"),
+    text_column("blob_key"),
     Column("size", BigInteger, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("dataset_offset", BigInteger, nullable=False),
-    *_documents(),
+    *document_columns(),
     Column("stored_at", BigInteger, nullable=False),
     # Of the data set as it came, where it is kept in another encoding; else empty.
     Column("received_digest", LargeBinary, nullable=False, server_default=""),
     # Whose and of which study it said it was, if that has to be known: `origin`; else 0.
-    _count("origin_fk"),
+    count_column("origin_fk"),
     UniqueConstraint("sop_instance_uid"),
     Index("instance_order_ix", "series_fk", "instance_number", "pk"),
     Index("instance_sop_class_uid_ix", "sop_class_uid", "series_fk", "instance_number", "pk"),
@@ -176,13 +186,13 @@ instance = Table(
 instance_version = Table(
     "instance_version",
     metadata,
-    _key(),
-    _text("sop_instance_uid"),
-    _text("study_uid"),
-    _text("series_uid"),
-    _text("sop_class_uid"),
-    _text("transfer_syntax"),
-    _text("blob_key"),
+    key_column(),
+    text_column("sop_instance_uid"),
+    text_column("study_uid"),
+    text_column("series_uid"),
+    text_column("sop_class_uid"),
+    text_column("transfer_syntax"),
+    text_column("blob_key"),
     Column("size", BigInteger, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("dataset_offset", BigInteger, nullable=False),
@@ -200,7 +210,7 @@ study_modality = Table(
     Column("modality", Text, primary_key=True),
     Column("study_date", Text, primary_key=True),
     Column("study_time", Text, primary_key=True),
-    Column("study_fk", _KEY, ForeignKey("study.pk"), primary_key=True),
+    Column("study_fk", KEY, ForeignKey("study.pk"), primary_key=True),
     Index("study_modality_study_ix", "study_fk"),
     sqlite_with_rowid=False,
 )
@@ -209,7 +219,7 @@ study_sop_class = Table(
     "study_sop_class",
     metadata,
     Column("sop_class_uid", Text, primary_key=True),
-    Column("study_fk", _KEY, ForeignKey("study.pk"), primary_key=True),
+    Column("study_fk", KEY, ForeignKey("study.pk"), primary_key=True),
     Index("study_sop_class_study_ix", "study_fk"),
     sqlite_with_rowid=False,
 )
@@ -218,7 +228,7 @@ study_sop_class = Table(
 person_name = Table(
     "person_name",
     metadata,
-    _key(),
+    key_column(),
     Column("folded", Text, nullable=False),
     UniqueConstraint("folded"),
 )
@@ -227,8 +237,8 @@ name_word = Table(
     "name_word",
     metadata,
     Column("word", Text, primary_key=True),
-    Column("name_fk", _KEY, ForeignKey("person_name.pk"), primary_key=True),
-    _text("sound"),
+    Column("name_fk", KEY, ForeignKey("person_name.pk"), primary_key=True),
+    text_column("sound"),
     Index("name_word_sound_ix", "sound"),
     Index("name_word_name_ix", "name_fk"),
     sqlite_with_rowid=False,
@@ -237,9 +247,9 @@ name_word = Table(
 patient_name = Table(
     "patient_name",
     metadata,
-    Column("name_fk", _KEY, ForeignKey("person_name.pk"), primary_key=True),
+    Column("name_fk", KEY, ForeignKey("person_name.pk"), primary_key=True),
     Column("part", SmallInteger, primary_key=True),
-    Column("patient_fk", _KEY, ForeignKey("patient.pk"), primary_key=True),
+    Column("patient_fk", KEY, ForeignKey("patient.pk"), primary_key=True),
     Index("patient_name_patient_ix", "patient_fk"),
     sqlite_with_rowid=False,
 )
@@ -247,9 +257,9 @@ patient_name = Table(
 study_name = Table(
     "study_name",
     metadata,
-    Column("name_fk", _KEY, ForeignKey("person_name.pk"), primary_key=True),
+    Column("name_fk", KEY, ForeignKey("person_name.pk"), primary_key=True),
     Column("part", SmallInteger, primary_key=True),
-    Column("study_fk", _KEY, ForeignKey("study.pk"), primary_key=True),
+    Column("study_fk", KEY, ForeignKey("study.pk"), primary_key=True),
     Index("study_name_study_ix", "study_fk"),
     sqlite_with_rowid=False,
 )
@@ -261,14 +271,14 @@ REFERRING_PART: Final = 3
 change = Table(
     "change",
     metadata,
-    Column("seq", _KEY, primary_key=True, autoincrement=False),
+    Column("seq", KEY, primary_key=True, autoincrement=False),
     Column("kind", SmallInteger, nullable=False),
-    _text("study_uid"),
-    _text("series_uid"),
-    _text("sop_instance_uid"),
-    _text("blob_key"),
+    text_column("study_uid"),
+    text_column("series_uid"),
+    text_column("sop_instance_uid"),
+    text_column("blob_key"),
     Column("at", BigInteger, nullable=False),
-    _text("warnings"),
+    text_column("warnings"),
     Index("change_study_uid_ix", "study_uid", "seq"),
     # Of nearly all rows the kind is 1 (stored): they need no index to be found.
     Index(
@@ -287,12 +297,12 @@ tally = Table(
     Column("span", SmallInteger, primary_key=True),
     Column("number", BigInteger, primary_key=True),
     Column("modality", Text, primary_key=True),
-    _count("instances"),
-    _count("bytes"),
-    _count("studies"),
-    _count("removed_instances"),
-    _count("removed_bytes"),
-    _count("removed_studies"),
+    count_column("instances"),
+    count_column("bytes"),
+    count_column("studies"),
+    count_column("removed_instances"),
+    count_column("removed_bytes"),
+    count_column("removed_studies"),
     sqlite_with_rowid=False,
 )
 
@@ -301,9 +311,9 @@ removed = Table(
     "removed",
     metadata,
     Column("blob_key", Text, primary_key=True),
-    _text("study_uid"),
-    _text("series_uid"),
-    _text("sop_instance_uid"),
+    text_column("study_uid"),
+    text_column("series_uid"),
+    text_column("sop_instance_uid"),
     Column("size", BigInteger, nullable=False),
     Column("removed_at", BigInteger, nullable=False),
     # Not before: somebody may be reading them.
@@ -315,19 +325,19 @@ removed = Table(
 removal = Table(
     "removal",
     metadata,
-    _key(),
+    key_column(),
     Column("removed_at", BigInteger, nullable=False),
     # When the bytes go.
     Column("due_at", BigInteger, nullable=False),
     # 0 until it was undone, or its bytes went.
     Column("restored_at", BigInteger, nullable=False, server_default="0"),
     Column("purged_at", BigInteger, nullable=False, server_default="0"),
-    _text("who"),
+    text_column("who"),
     # Of CID 7011 (PS3.16), and in words.
-    _text("code"),
-    _text("reason"),
-    _count("instances"),
-    _count("bytes"),
+    text_column("code"),
+    text_column("reason"),
+    count_column("instances"),
+    count_column("bytes"),
     # What to know it by, as JSON: some of the studies it took from.
     Column("document", LargeBinary, nullable=False),
     Index("removal_order_ix", "removed_at", "pk"),
@@ -339,14 +349,14 @@ removal = Table(
 removed_parent = Table(
     "removed_parent",
     metadata,
-    Column("removal_fk", _KEY, ForeignKey("removal.pk"), primary_key=True),
+    Column("removal_fk", KEY, ForeignKey("removal.pk"), primary_key=True),
     # What the row of the series was called.
     Column("series_key", BigInteger, primary_key=True),
-    _text("patient_id"),
-    _text("issuer"),
-    _text("lone_study_uid"),
-    _text("study_uid"),
-    _text("series_uid"),
+    text_column("patient_id"),
+    text_column("issuer"),
+    text_column("lone_study_uid"),
+    text_column("study_uid"),
+    text_column("series_uid"),
     Column("patient_document", LargeBinary, nullable=False),
     Column("study_patient_document", LargeBinary, nullable=False),
     Column("study_document", LargeBinary, nullable=False),
@@ -359,12 +369,12 @@ removed_blob = Table(
     "removed_blob",
     metadata,
     Column("blob_key", Text, primary_key=True),
-    _parent("removal"),
-    _text("study_uid"),
-    _text("series_uid"),
-    _text("sop_instance_uid"),
-    _text("sop_class_uid"),
-    _text("transfer_syntax"),
+    parent_column("removal"),
+    text_column("study_uid"),
+    text_column("series_uid"),
+    text_column("sop_instance_uid"),
+    text_column("sop_class_uid"),
+    text_column("transfer_syntax"),
     Column("size", BigInteger, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("dataset_offset", BigInteger, nullable=False),
@@ -381,22 +391,22 @@ removed_blob = Table(
 correction = Table(
     "correction",
     metadata,
-    _key(),
+    key_column(),
     # Rows that were entered together have the same.
-    _text("action"),
-    _text("patient_id"),
-    _text("issuer"),
-    _text("lone_study_uid"),
-    _text("study_uid"),
+    text_column("action"),
+    text_column("patient_id"),
+    text_column("issuer"),
+    text_column("lone_study_uid"),
+    text_column("study_uid"),
     # DICOM JSON: new values; None, where an attribute is taken out.
     Column("changes", LargeBinary, nullable=False),
     # The same attributes as they were; those that were not there are missing.
     Column("before", LargeBinary, nullable=False),
-    _text("reason"),
-    _text("corrected_by"),
+    text_column("reason"),
+    text_column("corrected_by"),
     Column("corrected_at", BigInteger, nullable=False),
-    _text("revoked_by"),
-    _count("revoked_at"),
+    text_column("revoked_by"),
+    count_column("revoked_at"),
     Index("correction_study_uid_ix", "study_uid"),
     Index("correction_action_ix", "action"),
 )
@@ -405,14 +415,14 @@ correction = Table(
 origin = Table(
     "origin",
     metadata,
-    _key(),
-    _text("patient_id"),
-    _text("issuer"),
-    _text("lone_study_uid"),
-    _text("study_uid"),
+    key_column(),
+    text_column("patient_id"),
+    text_column("issuer"),
+    text_column("lone_study_uid"),
+    text_column("study_uid"),
     # The study that its instances are in now, 0 where there are none; and the one they came into.
-    _count("study_fk"),
-    _count("home"),
+    count_column("study_fk"),
+    count_column("home"),
     # As received, DICOM JSON.
     Column("patient_document", LargeBinary, nullable=False),
     Column("document", LargeBinary, nullable=False),
@@ -425,185 +435,8 @@ origin = Table(
 origin_series = Table(
     "origin_series",
     metadata,
-    Column("origin_fk", _KEY, ForeignKey("origin.pk"), primary_key=True),
+    Column("origin_fk", KEY, ForeignKey("origin.pk"), primary_key=True),
     Column("series_uid", Text, primary_key=True),
     Column("document", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
-)
-
-# What was asked to be committed to, and what became of it (PS3.4 J).
-commitment = Table(
-    "commitment",
-    metadata,
-    _key(),
-    Column("transaction_uid", Text, nullable=False),
-    Column("requested_at", BigInteger, nullable=False),
-    # JSON; empty when it is not needed any more.
-    Column("request", LargeBinary, nullable=False),
-    # JSON; empty until there is one, and again after its time.
-    Column("result", LargeBinary, nullable=False),
-    UniqueConstraint("transaction_uid"),
-    Index("commitment_requested_at_ix", "requested_at"),
-)
-
-# --- the worklist (PS3.4 CC)
-
-workitem = Table(
-    "workitem",
-    metadata,
-    _key(),
-    Column("workitem_uid", Text, nullable=False),
-    _text("state"),
-    # What whoever claimed it has to show; never told to anybody.
-    _text("transaction_uid"),
-    _text("start_at"),
-    # 0 until it is completed or canceled.
-    Column("finished_at", BigInteger, nullable=False, server_default="0"),
-    *_documents(),
-    UniqueConstraint("workitem_uid"),
-    Index("workitem_order_ix", "start_at", "pk"),
-    Index("workitem_state_ix", "state", "start_at", "pk"),
-    Index("workitem_finished_at_ix", "finished_at"),
-)
-
-# Every value of a workitem that can be searched for, by the path of its attribute.
-workitem_value = Table(
-    "workitem_value",
-    metadata,
-    Column("path", Text, primary_key=True),
-    Column("value", Text, primary_key=True),
-    Column("workitem_fk", _KEY, ForeignKey("workitem.pk"), primary_key=True),
-    Index("workitem_value_workitem_ix", "workitem_fk"),
-    sqlite_with_rowid=False,
-)
-
-# Workitems that were: nobody may use their UIDs again.
-workitem_gone = Table(
-    "workitem_gone",
-    metadata,
-    Column("workitem_uid", Text, primary_key=True),
-    Column("removed_at", BigInteger, nullable=False),
-    sqlite_with_rowid=False,
-)
-
-# Who is to be subscribed to workitems to come.
-worklist_subscription = Table(
-    "worklist_subscription",
-    metadata,
-    Column("ae", Text, primary_key=True),
-    Column("is_filtered", SmallInteger, primary_key=True),
-    Column("is_locking", SmallInteger, nullable=False),
-    # The keys to match, as JSON.
-    _text("filter"),
-    # Another one whenever the subscription is made anew.
-    Column("token", BigInteger, nullable=False),
-    sqlite_with_rowid=False,
-)
-
-workitem_subscription = Table(
-    "workitem_subscription",
-    metadata,
-    Column("workitem_fk", _KEY, ForeignKey("workitem.pk"), primary_key=True),
-    Column("ae", Text, primary_key=True),
-    Column("is_locking", SmallInteger, nullable=False),
-    Column("origin", SmallInteger, nullable=False),
-    Index("workitem_subscription_ae_ix", "ae", "workitem_fk"),
-    sqlite_with_rowid=False,
-)
-
-workitem_event = Table(
-    "workitem_event",
-    metadata,
-    Column("seq", _KEY, primary_key=True, autoincrement=False),
-    Column("kind", SmallInteger, nullable=False),
-    _text("workitem_uid"),
-    Column("document", LargeBinary, nullable=False),
-    Column("at", BigInteger, nullable=False),
-    Index("workitem_event_at_ix", "at"),
-)
-
-# Whom an event is to be told.
-workitem_delivery = Table(
-    "workitem_delivery",
-    metadata,
-    Column("ae", Text, primary_key=True),
-    Column("seq", _KEY, ForeignKey("workitem_event.seq"), primary_key=True),
-    Index("workitem_delivery_seq_ix", "seq"),
-    sqlite_with_rowid=False,
-)
-
-# The last event that each subscriber was told.
-event_cursor = Table(
-    "event_cursor",
-    metadata,
-    Column("ae", Text, primary_key=True),
-    Column("seq", BigInteger, nullable=False),
-    sqlite_with_rowid=False,
-)
-
-# --- jobs
-
-job = Table(
-    "job",
-    metadata,
-    _key(),
-    _text("kind"),
-    _text("state"),
-    # JSON.
-    Column("request", LargeBinary, nullable=False),
-    _text("asked_by"),
-    Column("created_at", BigInteger, nullable=False),
-    # When a waiting one may be run; when the lease of a running one ends.
-    Column("due_at", BigInteger, nullable=False),
-    _text("owner"),
-    Column("is_canceled", SmallInteger, nullable=False, server_default="0"),
-    Column("attempts", Integer, nullable=False, server_default="0"),
-    _count("total"),
-    _count("done"),
-    _count("warned"),
-    _count("failed"),
-    _count("bytes"),
-    _text("error"),
-    # 0 until it is done, failed or canceled.
-    _count("finished_at"),
-    Index("job_due_ix", "state", "due_at"),
-    Index("job_order_ix", "created_at", "pk"),
-    Index("job_state_ix", "state", "created_at", "pk"),
-    Index("job_finished_at_ix", "finished_at"),
-)
-
-# What became of the instances of a job.
-job_outcome = Table(
-    "job_outcome",
-    metadata,
-    Column("job_fk", _KEY, ForeignKey("job.pk"), primary_key=True),
-    Column("sop_instance_uid", Text, primary_key=True),
-    Column("fate", SmallInteger, nullable=False),
-    _text("reason"),
-    sqlite_with_rowid=False,
-)
-
-# --- the applications we know, beside those of the settings
-
-peer = Table(
-    "peer",
-    metadata,
-    Column("ae_title", Text, primary_key=True),
-    _text("host"),
-    Column("port", Integer, nullable=False),
-    _text("note"),
-    Column("changed_at", BigInteger, nullable=False),
-    sqlite_with_rowid=False,
-)
-
-# What an application answered when it was last asked something.
-peer_report = Table(
-    "peer_report",
-    metadata,
-    Column("ae_title", Text, primary_key=True),
-    Column("kind", Text, primary_key=True),
-    _text("address"),
-    Column("at", BigInteger, nullable=False),
-    # JSON.
-    Column("document", LargeBinary, nullable=False),
 )
