@@ -19,7 +19,7 @@ STUDY, SERIES, INSTANCE = "1.2.77", "1.2.77.1", "1.2.77.1.1"
 
 @dataclass(frozen=True)
 class Page:
-    """Where a page is; ``{study}``, ``{series}`` and ``{instance}`` stand in for UIDs."""
+    """Where a page is; ``{study}``, ``{series}``, ``{instance}`` and ``{viewer}`` are left open."""
 
     path: str
     parameters: tuple[str, ...] = ()
@@ -28,7 +28,8 @@ class Page:
 
     def address(self, **parts: str) -> str:
         """With what the path leaves open filled in; by itself, with what ``hostile`` has."""
-        known = {"study": STUDY, "series": SERIES, "instance": INSTANCE, **parts}
+        uids = {"study": STUDY, "series": SERIES, "instance": INSTANCE}
+        known = {**uids, "viewer": "slicer", **parts}
         return self.path.format(**{name: quote(each, safe="") for name, each in known.items()})
 
 
@@ -43,6 +44,7 @@ class Form:
     address = Page.address
 
 
+MANIFEST: Final = ("patientID", "studyUID", "seriesUID", "objectUID", "accessionNumber")
 FILTERS: Final = (
     "name", "id", "accession", "period", "since", "until", "modality", "description",
     "institution", "after",
@@ -57,7 +59,13 @@ PAGES: Final = (
 )
 """What a reader sees, each with something on it where ``hostile`` is stored."""
 
-DATA: Final = (Page("/studies/{study}/series/{series}/images"), Page("/ohif", status=404))
+DATA: Final = (
+    Page("/studies/{study}/series/{series}/images"),
+    Page("/ohif", status=404),
+    Page("/studies/{study}/open/{viewer}", status=303),
+    Page("/weasis/manifest", MANIFEST, status=400),
+    Page("/weasis/manifest.gz", MANIFEST, status=400),
+)
 """What pages ask for by themselves; and where, on a server with a viewer, that one is."""
 
 STREAMS: Final = (Page("/events"),)

@@ -637,6 +637,7 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("fhir", lambda: settings("fhir.")),
         ("imaging", lambda: settings("imaging.")),
         ("viewer", lambda: settings("viewer.")),
+        ("ui", lambda: settings("ui.")),
         ("compression", lambda: settings("compression.")),
     ),
     "reference/commands.md": (("commands", commands),),

@@ -21,6 +21,7 @@ import platformdirs
 from isocenter.address import Address, ae_title
 from isocenter.errors import IsocenterError, Malformed
 from isocenter.setting import Count, Port, Seconds, Span, Text, read
+from isocenter.viewers import UiConfig, faults_of
 
 T = TypeVar("T")
 ENVIRONMENT_PREFIX = "ISOCENTER_"
@@ -287,6 +288,7 @@ class Config:
     fhir: FhirConfig = FhirConfig()
     imaging: ImagingConfig = ImagingConfig()
     viewer: ViewerConfig = field(default_factory=ViewerConfig)
+    ui: UiConfig = field(default_factory=UiConfig)
     peer: tuple[Address, ...] = ()
     """The applications we know: C-MOVE destinations, and who may call if ``known_callers_only``."""
 
@@ -337,6 +339,8 @@ def load(
     if config is not None:
         faults += _http_faults(config.http, settings)
         faults += _fhir_faults(config.fhir, settings)
+        viewers = settings.place(("ui", "viewers"))
+        faults += [Fault(viewers, f"ui.viewers: {what}") for what in faults_of(config.ui)]
     if faults or config is None:
         raise SettingsError(faults)
     return config

@@ -18,6 +18,8 @@ from isocenter.ui import (
     attributes,
     events,
     images,
+    manifest,
+    opening,
     patterns,
     preferences,
     study,
@@ -39,6 +41,8 @@ PAGES: Final = (
     preferences,
     patterns,
     viewers,
+    opening,
+    manifest,
 )
 """The modules that have pages; the ``ROUTES`` of each say where."""
 ROUTES: Final = tuple(route for pages in PAGES for route in pages.ROUTES)

@@ -54,10 +54,12 @@ def render(
 
 def _of(request: Request) -> dict[str, Any]:
     """What every page may ask for."""
+    viewers = request.app.state.config.ui.viewers
     return {
         "request": request,
         "theme": theme_of(request),
-        "has_ohif": request.app.state.has_ohif(),
+        "has_ohif": "ohif" in viewers and request.app.state.has_ohif(),
+        "has_weasis": "weasis" in viewers,
     }
 
 

@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from isocenter.ui.opening import Choice
 from isocenter.ui.page import render
 from isocenter.ui.worklist import StudyRow
 
@@ -40,7 +41,8 @@ LONG = StudyRow(
 
 async def show(request: Request) -> Response:
     """GET /patterns."""
-    return render(request, "patterns.html", {"rows": [STUDY, EMPTY, LONG]})
+    context = {"rows": [STUDY, EMPTY, LONG], "viewers": [Choice("weasis", "Weasis")]}
+    return render(request, "patterns.html", context)
 
 
 ROUTES = (Route("/patterns", show, name="patterns"),)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,7 +12,7 @@ from isocenter.archive.archive import Archive
 from isocenter.errors import NotFound
 from isocenter.storage.attributes import Level
 from isocenter.storage.query import Key
-from isocenter.ui import asking
+from isocenter.ui import asking, opening
 from isocenter.ui.formats import text_of
 from isocenter.ui.page import render
 from isocenter.ui.worklist import StudyRow, row_of
@@ -34,6 +35,23 @@ class SeriesRow:
     instances: int
 
 
+@dataclass(frozen=True, slots=True)
+class QuickLook:
+    """Where the quick look finds what it shows: URLs without a host."""
+
+    images: str
+    series: str
+    """The pictures of its instances are below it, as PS3.18 10.4.1 names them."""
+    pages: str = ""
+    """The pages of its instances are below it, if a reader may see them."""
+
+    @classmethod
+    def of(cls, study: str, series: str) -> "QuickLook":
+        """For the reader of a study's page."""
+        path = f"/studies/{quote(study, safe='')}/series/{quote(series, safe='')}"
+        return cls(f"{path}/images", f"/dicom-web{path}", path)
+
+
 async def show(request: Request) -> Response:
     """GET /studies/{study}: the page; with ``series``, that one opened."""
     archive = asking.archive_of(request)
@@ -49,6 +67,8 @@ async def show(request: Request) -> Response:
         "study": row_of(study),
         "series": series,
         "opened": opened,
+        "viewers": opening.choices(request),
+        "look": QuickLook.of(uid, opened.uid),
         "priors": await _priors(archive, study),
         "institution": text_of(study, 0x00080080),
         "referring": text_of(study, 0x00080090),
