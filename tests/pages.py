@@ -45,6 +45,11 @@ class Form:
 
 
 MANIFEST: Final = ("patientID", "studyUID", "seriesUID", "objectUID", "accessionNumber")
+DISPLAY: Final = (
+    "requestType", "patientID", "patientName", "patientBirthDate", "lowerDateTime", "upperDateTime",
+    "mostRecentResults", "modalitiesInStudy", "viewerType", "diagnosticQuality", "keyImagesOnly",
+    "studyUID", "accessionNumber",
+)  # fmt: skip
 FILTERS: Final = (
     "name", "id", "accession", "period", "since", "until", "modality", "description",
     "institution", "after",
@@ -52,7 +57,7 @@ FILTERS: Final = (
 
 PAGES: Final = (
     Page("/", FILTERS),
-    Page("/studies/{study}", ("series",)),
+    Page("/studies/{study}", ("series", "notice")),
     Page("/studies/{study}/series/{series}/instances/{instance}/attributes", ("find",)),
     Page("/administration"),
     Page("/patterns"),
@@ -63,6 +68,7 @@ DATA: Final = (
     Page("/studies/{study}/series/{series}/images"),
     Page("/ohif", status=404),
     Page("/studies/{study}/open/{viewer}", status=303),
+    Page("/IHEInvokeImageDisplay", DISPLAY, status=400),
     Page("/weasis/manifest", MANIFEST, status=400),
     Page("/weasis/manifest.gz", MANIFEST, status=400),
 )

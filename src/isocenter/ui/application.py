@@ -16,6 +16,7 @@ from isocenter.config import Config
 from isocenter.ui import (
     administration,
     attributes,
+    display,
     events,
     images,
     manifest,
@@ -43,6 +44,7 @@ PAGES: Final = (
     viewers,
     opening,
     manifest,
+    display,
 )
 """The modules that have pages; the ``ROUTES`` of each say where."""
 ROUTES: Final = tuple(route for pages in PAGES for route in pages.ROUTES)

@@ -12,7 +12,7 @@ from isocenter.archive.archive import Archive
 from isocenter.errors import NotFound
 from isocenter.storage.attributes import Level
 from isocenter.storage.query import Key
-from isocenter.ui import asking, opening
+from isocenter.ui import asking, display, opening
 from isocenter.ui.formats import text_of
 from isocenter.ui.page import render
 from isocenter.ui.worklist import StudyRow, row_of
@@ -68,6 +68,7 @@ async def show(request: Request) -> Response:
         "series": series,
         "opened": opened,
         "viewers": opening.choices(request),
+        "notices": display.notices_of(request),
         "look": QuickLook.of(uid, opened.uid),
         "priors": await _priors(archive, study),
         "institution": text_of(study, 0x00080080),
