@@ -15,11 +15,13 @@ from made_instances import image
 
 SCRIPT: Final = "<script>document.title='ran'</script>"
 STUDY, SERIES, INSTANCE = "1.2.77", "1.2.77.1", "1.2.77.1.1"
+LINK: Final = {"token": "A" * 43, "part": "rendered", "frame": "1", "share": "987654321"}
+"""Of a shared study that there is not."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """Where a page is; ``{study}``, ``{series}``, ``{instance}`` and ``{viewer}`` are left open."""
+    """Where a page is; ``{study}``, ``{series}``, ``{instance}`` and others are left open."""
 
     path: str
     parameters: tuple[str, ...] = ()
@@ -29,7 +31,7 @@ class Page:
     def address(self, **parts: str) -> str:
         """With what the path leaves open filled in; by itself, with what ``hostile`` has."""
         uids = {"study": STUDY, "series": SERIES, "instance": INSTANCE}
-        known = {**uids, "viewer": "slicer", **parts}
+        known = {**uids, "viewer": "slicer", **LINK, **parts}
         return self.path.format(**{name: quote(each, safe="") for name, each in known.items()})
 
 
@@ -59,6 +61,8 @@ PAGES: Final = (
     Page("/", FILTERS),
     Page("/studies/{study}", ("series", "notice")),
     Page("/studies/{study}/series/{series}/instances/{instance}/attributes", ("find",)),
+    Page("/studies/{study}/share"),
+    Page("/shares"),
     Page("/administration"),
     Page("/patterns"),
 )
@@ -68,6 +72,16 @@ DATA: Final = (
     Page("/studies/{study}/series/{series}/images"),
     Page("/ohif", status=404),
     Page("/studies/{study}/open/{viewer}", status=303),
+    Page("/shared/{token}", ("series",), status=404),
+    Page("/shared/{token}/download", status=404),
+    Page("/shared/{token}/series/{series}/images", status=404),
+    Page("/shared/{token}/series/{series}/thumbnail", ("viewport",), status=404),
+    Page("/shared/{token}/series/{series}/instances/{instance}/{part}", ("window",), status=404),
+    Page(
+        "/shared/{token}/series/{series}/instances/{instance}/frames/{frame}/rendered",
+        ("window", "quality"),
+        status=404,
+    ),
     Page("/IHEInvokeImageDisplay", DISPLAY, status=400),
     Page("/weasis/manifest", MANIFEST, status=400),
     Page("/weasis/manifest.gz", MANIFEST, status=400),
@@ -77,7 +91,14 @@ DATA: Final = (
 STREAMS: Final = (Page("/events"),)
 """What does not end; each has tests of its own."""
 
-FORMS: Final = (Form("/preferences", {"theme": "light", "back": "/"}),)
+FORMS: Final = (
+    Form("/preferences", {"theme": "light", "back": "/"}),
+    Form(
+        "/studies/{study}/share",
+        {"label": SCRIPT, "by": SCRIPT, "days": "7", "series": SERIES, "download": "yes"},
+    ),
+    Form("/shares/{share}/revoke", {"study": STUDY}),
+)
 """What changes something."""
 
 

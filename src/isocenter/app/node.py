@@ -87,7 +87,11 @@ class Node:
         try:
             archive = await Archive.open(config.data, config.archive, config.imaging)
             self._dicom_web.open(routing.application(archive, config))
-            self._pages.open(pages.application(archive, config, lambda: self._viewer.is_installed))
+            self._pages.open(
+                pages.application(
+                    archive, config, lambda: self._viewer.is_installed, self._dicom_web
+                )
+            )
             self._fhir.open(fhir.application(archive, config))
             try:
                 await self._serve(archive, f"{config.host}:{bound.getsockname()[1]}")

@@ -20,6 +20,7 @@ from isocenter.archive.live import Live
 from isocenter.archive.metadata import Metadata
 from isocenter.archive.rendering import Renderings
 from isocenter.archive.retrieve import Opened, close_unused
+from isocenter.archive.shares import Shares
 from isocenter.archive.upload import Expected, Upload
 from isocenter.archive.worklist import Worklist
 from isocenter.config import ArchiveConfig, ImagingConfig
@@ -69,6 +70,7 @@ class Archive:
         self.renderings = Renderings(index, self.opened, self.imaging)
         self.anonymizer = Anonymizer(folder, self.opened, workers)
         self.live = Live()
+        self.shares = Shares(index)
         self._filming = Workers(
             max(1, self.imaging.count // 2), memory=imaging.memory, patience=imaging.patience
         )

@@ -20,6 +20,7 @@ TABLES: Final = (
     schema.workitem_event,
     schema.workitem_delivery,
     schema.event_cursor,
+    schema.share,
 )
 """What cannot be made anew, those first that others refer to."""
 _COUNTERS: Final = ("next_key", "next_event")

@@ -37,6 +37,7 @@ from isocenter.storage.records import (
     Stored,
 )
 from isocenter.storage.removing import Forget, Remove
+from isocenter.storage.shares import ShareStore
 from isocenter.storage.sqlite import BEGIN_READ
 from isocenter.storage.storing import Store
 from isocenter.storage.workitems import Place
@@ -73,6 +74,7 @@ class Index:
         self.on_change = self._writer.on_noted
         """Called, from any thread, when the change feed has grown."""
         self.commitments = CommitmentStore(self._writer, self._readers, self._run)
+        self.shares = ShareStore(self._writer, self._readers, self._run)
         self.worklist = WorklistStore(
             self._writer, self._readers, self._run, Place(writing.dialect, offset)
         )

@@ -21,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD: Final = "0007"
+HEAD: Final = "0013"
 """The newest migration in ``migrations/versions``."""
 
 UNNUMBERED: Final = 2**31 - 1
@@ -294,6 +294,29 @@ commitment = Table(
     Column("result", LargeBinary, nullable=False),
     UniqueConstraint("transaction_uid"),
     Index("commitment_requested_at_ix", "requested_at"),
+)
+
+# Links that share a study; whoever has the token whose digest this is may see it.
+share = Table(
+    "share",
+    metadata,
+    _key(),
+    Column("token_digest", Text, nullable=False),
+    _text("study_uid"),
+    _text("study_handle"),
+    # Empty: the whole study.
+    _text("series_uid"),
+    _text("label"),
+    _text("created_by"),
+    Column("may_download", SmallInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger, nullable=False, server_default="0"),
+    Column("used_at", BigInteger, nullable=False, server_default="0"),
+    Column("uses", BigInteger, nullable=False, server_default="0"),
+    UniqueConstraint("token_digest"),
+    Index("share_study_uid_ix", "study_uid", "created_at"),
+    Index("share_created_at_ix", "created_at"),
 )
 
 # --- the worklist (PS3.4 CC)

@@ -154,6 +154,12 @@ class Statements:
     expire_commitments: Statement
     delete_commitments: Statement
 
+    find_share: Statement
+    insert_share: Statement
+    use_share: Statement
+    revoke_share: Statement
+    delete_shares: Statement
+
     find_workitem: Statement
     find_gone: Statement
     workitem_at: Statement
@@ -402,6 +408,20 @@ def _commitment_clauses() -> dict[str, _Clause]:
     }
 
 
+def _share_clauses() -> dict[str, _Clause]:
+    share = schema.share
+    return {
+        "find_share": _select(share, "uses", "revoked_at", by=("pk",)),
+        "insert_share": _insert(share, *share.columns.keys()),
+        "use_share": _update(share, "used_at", "uses"),
+        "revoke_share": _update(share, "revoked_at"),
+        "delete_shares": (
+            delete(share).where(share.c.expires_at < bindparam("before")),
+            ("before",),
+        ),
+    }
+
+
 def _workitem_clauses() -> dict[str, _Clause]:
     workitem, value, gone = schema.workitem, schema.workitem_value, schema.workitem_gone
     read = ("pk", "workitem_uid", "state", "transaction_uid", "document")
@@ -472,6 +492,7 @@ def compile_statements(dialect: Dialect) -> Statements:
         **_gathered_clauses(),
         **_name_clauses(),
         **_commitment_clauses(),
+        **_share_clauses(),
         **_workitem_clauses(),
         **_subscription_clauses(),
         **_event_clauses(),

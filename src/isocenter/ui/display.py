@@ -62,7 +62,7 @@ class Moment:
         last = ("23", "59", "59") if is_end else ("0", "0", "0")
         clock = (hour or last[0], minute or last[1], second or last[2])
         try:
-            at = datetime(*map(int, (year, month, day, *clock)))  # type: ignore[arg-type] # noqa: DTZ001
+            at = datetime(*map(int, (year, month, day, *clock)))  # type: ignore[arg-type]
         except ValueError as error:
             raise HTTPException(400, f"{name}: there is no such date or time") from error
         return cls(at, _minutes(name, zone))

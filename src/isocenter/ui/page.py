@@ -20,7 +20,9 @@ THEMES: Final = ("dark", "light")
 NAVIGATION: Final = (("/", "Studies"), ("/administration", "Administration"))
 """The pages that every page links to, and what they are called."""
 
-ADMINISTRATION: Final[tuple[tuple[str, str, str], ...]] = ()
+ADMINISTRATION: Final[tuple[tuple[str, str, str], ...]] = (
+    ("/shares", "Shared links", "Who may see which study by a link, and until when"),
+)
 """The pages below ``/administration``: where, what they are called, what they show."""
 
 _environment = Environment(

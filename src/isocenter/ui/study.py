@@ -58,7 +58,7 @@ async def show(request: Request) -> Response:
     uid = asking.uid_of(request, "study")
     of_study = Key(asking.STUDY_UID, uid)
     study = await asking.one(archive, Level.STUDY, of_study)
-    series = [_series_of(each) async for each in asking.every(archive, Level.SERIES, of_study)]
+    series = [series_of(each) async for each in asking.every(archive, Level.SERIES, of_study)]
     named = request.query_params.get("series", series[0].uid if series else "")
     opened = next((each for each in series if each.uid == named), None)
     if opened is None:
@@ -77,7 +77,8 @@ async def show(request: Request) -> Response:
     return render(request, "study.html", context)
 
 
-def _series_of(attributes: dict[str, Any]) -> SeriesRow:
+def series_of(attributes: dict[str, Any]) -> SeriesRow:
+    """Read what is shown of a series."""
     return SeriesRow(
         uid=text_of(attributes, asking.SERIES_UID),
         number=text_of(attributes, 0x00200011),

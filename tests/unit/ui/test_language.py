@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
-from isocenter.ui import display, filters, language, page
+from isocenter.ui import display, filters, language, page, shares
 from isocenter.ui.faults import TITLES
 from isocenter.ui.page import TEMPLATES
 
@@ -19,7 +19,7 @@ CATALOGS = sorted(language.LOCALES.glob("*.json"))
 def texts() -> set[str]:
     """All that templates say, and what code gives them to say."""
     found = {*TITLES.values(), *filters.PERIODS.values()}
-    found |= {*display.NOTICES.values()}
+    found |= {*display.NOTICES.values(), *shares.DURATIONS.values(), *shares.STATES}
     found |= {text for _, text in page.NAVIGATION}
     found |= {text for _, *texts in page.ADMINISTRATION for text in texts}
     for path in TEMPLATES.glob("*.html"):
