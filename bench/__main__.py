@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import big, codecs, disk, give_back, index, many, receive, rendered, send, web
+from bench import big, codecs, disk, give_back, index, many, pages, receive, rendered, send, web
 from bench.contestants import workspace
 from bench.report import Report, surroundings
 
@@ -20,6 +20,7 @@ PARTS: dict[str, Part] = {
     "rendered": rendered.measure,
     "codecs": codecs.measure,
     "index": index.measure,
+    "pages": pages.measure,
 }
 
 

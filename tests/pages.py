@@ -15,6 +15,7 @@ from made_instances import image
 
 SCRIPT: Final = "<script>document.title='ran'</script>"
 STUDY, SERIES, INSTANCE = "1.2.77", "1.2.77.1", "1.2.77.1.1"
+NO_JOB: Final = "987654321"
 LINK: Final = {"token": "A" * 43, "part": "rendered", "frame": "1", "share": "987654321"}
 """Of a shared study that there is not."""
 
@@ -31,7 +32,7 @@ class Page:
     def address(self, **parts: str) -> str:
         """With what the path leaves open filled in; by itself, with what ``hostile`` has."""
         uids = {"study": STUDY, "series": SERIES, "instance": INSTANCE}
-        known = {**uids, "viewer": "slicer", **LINK, **parts}
+        known = {**uids, "job": NO_JOB, "viewer": "slicer", **LINK, **parts}
         return self.path.format(**{name: quote(each, safe="") for name, each in known.items()})
 
 
@@ -61,16 +62,21 @@ PAGES: Final = (
     Page("/", FILTERS),
     Page("/studies/{study}", ("series", "notice")),
     Page("/studies/{study}/series/{series}/instances/{instance}/attributes", ("find",)),
+    Page("/studies/{study}/send", ("series",)),
     Page("/studies/{study}/share"),
     Page("/shares"),
     Page("/administration"),
+    Page("/administration/jobs", ("state", "after")),
+    Page("/administration/peers"),
+    Page("/administration/peers/one", ("aet",), status=404),
+    Page("/administration/associations"),
+    Page("/administration/settings"),
     Page("/patterns"),
 )
 """What a reader sees, each with something on it where ``hostile`` is stored."""
 
 DATA: Final = (
     Page("/studies/{study}/series/{series}/images"),
-    Page("/ohif", status=404),
     Page("/studies/{study}/open/{viewer}", status=303),
     Page("/shared/{token}", ("series",), status=404),
     Page("/shared/{token}/download", status=404),
@@ -85,14 +91,31 @@ DATA: Final = (
     Page("/IHEInvokeImageDisplay", DISPLAY, status=400),
     Page("/weasis/manifest", MANIFEST, status=400),
     Page("/weasis/manifest.gz", MANIFEST, status=400),
+    Page("/administration/peers/accepts.csv", ("aet",), status=404),
+    Page("/ohif", status=404),
+    Page("/administration/jobs/{job}", status=404),
 )
-"""What pages ask for by themselves; and where, on a server with a viewer, that one is."""
+"""What pages ask for by themselves; and what is there on other servers: a viewer, a job."""
 
 STREAMS: Final = (Page("/events"),)
 """What does not end; each has tests of its own."""
 
 FORMS: Final = (
     Form("/preferences", {"theme": "light", "back": "/"}),
+    Form("/studies/{study}/send", {"peer": "WORKSTATION", "series": SERIES}),
+    Form("/administration/jobs/{job}/cancel", {"state": "running", "from": "job"}),
+    Form("/administration/jobs/{job}/retry", {"state": "failed", "from": "list"}),
+    Form(
+        "/administration/peers", {"aet": "NEW", "host": "10.0.0.5", "port": "104", "note": SCRIPT}
+    ),
+    Form(
+        "/administration/peers/change",
+        {"former": "NEW", "aet": "NEW", "host": "10.0.0.6", "port": "104", "note": ""},
+    ),
+    Form("/administration/peers/remove", {"aet": "NEW"}),
+    Form("/administration/peers/echo", {"aet": "NEW", "back": "list"}),
+    Form("/administration/peers/accepts", {"aet": "NEW"}),
+    Form("/administration/associations/abort", {"number": "1"}),
     Form(
         "/studies/{study}/share",
         {"label": SCRIPT, "by": SCRIPT, "days": "7", "series": SERIES, "download": "yes"},

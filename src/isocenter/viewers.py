@@ -88,6 +88,6 @@ def faults_of(config: UiConfig) -> Iterator[str]:
         try:
             names.append(each if each in KNOWN else Template.read(each).name)
         except ValueError as error:
-            yield str(error)
+            yield f"ui.viewers: {error}"
     for name in sorted({each for each in names if names.count(each) > 1}):
-        yield f"{name!r} is there twice"
+        yield f"ui.viewers: {name!r} is there twice"

@@ -15,32 +15,45 @@ from isocenter.archive.archive import Archive
 from isocenter.config import Config
 from isocenter.ui import (
     administration,
+    associations,
     attributes,
     display,
     events,
     images,
+    jobs,
     manifest,
     opening,
     patterns,
+    peers,
     preferences,
+    send,
+    settings,
     shared,
     shares,
     study,
+    upload,
     viewers,
     worklist,
 )
 from isocenter.ui.arrivals import Arrivals
 from isocenter.ui.faults import HANDLERS
+from isocenter.ui.running import Running, alone
 
 STATIC: Final = Path(__file__).parent / "static"
 
 PAGES: Final = (
     worklist,
     administration,
+    peers,
+    associations,
+    settings,
     events,
+    upload,
     study,
     images,
     attributes,
+    send,
+    jobs,
     preferences,
     patterns,
     viewers,
@@ -78,12 +91,14 @@ def application(
     archive: Archive,
     config: Config,
     has_ohif: Callable[[], bool] = lambda: False,
+    running: Running | None = None,
     web_services: ASGIApp | None = None,
 ) -> Starlette:
     """Return what is served at ``/``; pages find ``archive`` and ``config`` in the state.
 
-    ``has_ohif``: says whether the viewer is installed now. ``web_services``: what answers below
-    ``/dicom-web``, of which shared studies have their pictures.
+    ``has_ohif``: says whether the viewer is installed now. ``running``: what pages ask of the
+    process, if it talks to anybody. ``web_services``: what answers below ``/dicom-web``, of which
+    shared studies have their pictures.
     """
     serving = Starlette(
         routes=[*ROUTES, Mount(f"/static/{__version__}", StaticFiles(directory=STATIC))],
@@ -94,7 +109,9 @@ def application(
     serving.state.config = config
     serving.state.has_ohif = has_ohif
     serving.state.web_services = web_services
-    serving.state.arrivals = Arrivals(archive)
+    serving.state.arrivals = Arrivals(archive, has_ohif)
+    serving.state.doorway = upload.Doorway()
+    serving.state.running = running or alone(archive, config)
     return serving
 
 

@@ -12,9 +12,9 @@ from isocenter.archive.archive import Archive
 from isocenter.errors import NotFound
 from isocenter.storage.attributes import Level
 from isocenter.storage.query import Key
-from isocenter.ui import asking, display, opening
+from isocenter.ui import asking, display, jobs, opening
 from isocenter.ui.formats import text_of
-from isocenter.ui.page import render
+from isocenter.ui.page import is_partial, render
 from isocenter.ui.worklist import StudyRow, row_of
 
 MOST_PRIORS: Final = 50
@@ -53,20 +53,24 @@ class QuickLook:
 
 
 async def show(request: Request) -> Response:
-    """GET /studies/{study}: the page; with ``series``, that one opened."""
+    """GET /studies/{study}: the page, with ``series`` that one opened; or only the series."""
     archive = asking.archive_of(request)
     uid = asking.uid_of(request, "study")
     of_study = Key(asking.STUDY_UID, uid)
+    seq = await archive.index.last_change()
     study = await asking.one(archive, Level.STUDY, of_study)
     series = [series_of(each) async for each in asking.every(archive, Level.SERIES, of_study)]
     named = request.query_params.get("series", series[0].uid if series else "")
     opened = next((each for each in series if each.uid == named), None)
     if opened is None:
         raise NotFound("the study has no such series")
+    shown = {"study": row_of(study), "series": series, "opened": opened}
+    if is_partial(request):
+        return render(request, "_series.html", shown)
     context = {
-        "study": row_of(study),
-        "series": series,
-        "opened": opened,
+        **shown,
+        "seq": seq,
+        "sent": await jobs.sent(request),
         "viewers": opening.choices(request),
         "notices": display.notices_of(request),
         "look": QuickLook.of(uid, opened.uid),

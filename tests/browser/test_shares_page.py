@@ -1,0 +1,82 @@
+"""Sharing a study, and what whoever has the link sees."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from playwright.sync_api import expect
+
+from made_pictures import grey
+from tabs import Tab, named, store
+
+STUDY = "1.2.8300"
+
+
+def kept(tab: Tab) -> None:
+    uids = named(8300)
+    for place in (1, 2, 3):
+        uids["SOPInstanceUID"] = f"{STUDY}.1.{place}"
+        pixels = np.full((32, 48), place * 70, np.uint8)
+        made = grey(
+            pixels, InstanceNumber=place, WindowCenter=128, WindowWidth=256,
+            PatientName="Quast^Anna", PatientID="4711", **uids,
+        )  # fmt: skip
+        store(tab.server, made)
+
+
+def test_a_link_is_made_used_and_revoked(tab: Tab) -> None:
+    kept(tab)
+    page = tab.page
+    page.goto(f"{tab.server.url}/studies/{STUDY}")
+    page.get_by_role("link", name="Share…").click()
+    page.get_by_label("What it is for").fill("Second opinion")
+    page.get_by_label("Who shares it").fill("Dr. Roe")
+    page.get_by_label("For how long").select_option("30")
+    page.get_by_label("May be downloaded").check()
+    page.get_by_role("button", name="Make a link").press("Enter")
+    link = page.get_by_role("textbox", name="The link").input_value()
+    assert re.fullmatch(re.escape(tab.server.url) + "/shared/[A-Za-z0-9_-]{43}", link)
+    tab.requests.clear()
+
+    page.goto(link)
+    place = page.locator(".viewer .place")
+    expect(place).to_have_text("Image 1 of 3")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Quast, Anna")
+    page.locator(".viewer").focus()
+    page.keyboard.press("End")
+    expect(place).to_have_text("Image 3 of 3")
+    page.get_by_role("button", name="Brighter").click()
+    expect(page.locator(".viewer .window")).to_have_text(re.compile("C / W"))
+    page.wait_for_function("document.querySelector('.viewer .picture').naturalWidth > 0")
+    expect(page.get_by_role("link", name="Studies")).to_have_count(0)
+    expect(page.get_by_role("link", name="Attributes")).to_have_count(0)
+    with page.expect_download() as downloaded:
+        page.get_by_role("link", name="Download").click()
+    assert downloaded.value.path().read_bytes().startswith(b"PK")
+    # What the page needs stands below the link: a proxy need let nothing else through.
+    allowed = (link.removeprefix(tab.server.url), "/static/")
+    asked = [each.url.removeprefix(tab.server.url) for each in tab.requests]
+    assert [url for url in asked if not url.startswith(allowed)] == []
+
+    page.goto(f"{tab.server.url}/shares")
+    row = page.get_by_role("row").filter(has_text="Second opinion")
+    expect(row).to_contain_text("Dr. Roe")
+    row.get_by_role("button", name="Revoke").click()
+    expect(page.get_by_role("row").filter(has_text="Second opinion")).to_contain_text("revoked")
+    answer = page.goto(link)
+    assert answer
+    assert answer.status == 404
+    expect(page.locator("main")).not_to_contain_text("Quast")
+
+
+def test_the_menu_of_viewers_opens_by_keyboard(tab: Tab) -> None:
+    kept(tab)
+    tab.page.goto(f"{tab.server.url}/studies/{STUDY}")
+    menu = tab.page.get_by_text("Open in…")
+    menu.focus()
+    tab.page.keyboard.press("Enter")
+    weasis = tab.page.get_by_role("link", name="Weasis", exact=True)
+    expect(weasis).to_be_visible()
+    tab.page.keyboard.press("Tab")
+    expect(weasis).to_be_focused()
