@@ -4,14 +4,12 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from sqlalchemy import (
-    ClauseElement,
     ColumnElement,
     Table,
     bindparam,
     delete,
     exists,
     func,
-    insert,
     literal_column,
     select,
     update,
@@ -19,6 +17,11 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 
 from isocenter.storage import schema
+from isocenter.storage.clauses import Clause as _Clause
+from isocenter.storage.clauses import delete_by as _delete
+from isocenter.storage.clauses import insert_into as _insert
+from isocenter.storage.clauses import select_by as _select
+from isocenter.storage.clauses import update_at as _update
 from isocenter.storage.contents import FINGERPRINT_MASK
 from isocenter.storage.engine import Statement
 from isocenter.storage.tallies import COLUMNS as TALLY_COLUMNS
@@ -233,27 +236,6 @@ class Statements:
     delete_peer_reports: Statement
 
 
-_Clause = tuple[ClauseElement, tuple[str, ...]]
-
-
-def _insert(table: Table, *columns: str) -> _Clause:
-    return insert(table).values({each: bindparam(each) for each in columns}), _ordered(
-        table, columns
-    )
-
-
-def _ordered(table: Table, columns: tuple[str, ...]) -> tuple[str, ...]:
-    if columns != tuple(each.name for each in table.columns if each.name in columns):
-        raise ValueError(f"columns of {table.name} are out of order")
-    return columns
-
-
-def _update(table: Table, *columns: str) -> _Clause:
-    clause = update(table).where(table.c.pk == bindparam("key"))
-    changed = clause.values({each: bindparam(each) for each in columns})
-    return changed, (*_ordered(table, columns), "key")
-
-
 def _count(table: Table, *columns: str) -> _Clause:
     # The parameters are differences.
     clause = update(table).where(table.c.pk == bindparam("key"))
@@ -271,15 +253,6 @@ def _count_series() -> _Clause:
         bytes=series.c.bytes + bindparam("d_bytes"),
     )
     return changed, ("d_fingerprint", "d_instances", "d_bytes", "key")
-
-
-def _select(table: Table, *columns: str, by: tuple[str, ...]) -> _Clause:
-    clause = select(*(table.c[each] for each in columns))
-    return clause.where(*(table.c[each] == bindparam(each) for each in by)), by
-
-
-def _delete(table: Table, *by: str) -> _Clause:
-    return delete(table).where(*(table.c[each] == bindparam(each) for each in by)), by
 
 
 def _ledger_clauses() -> dict[str, _Clause]:
