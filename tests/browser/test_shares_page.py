@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+import httpx
 import numpy as np
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from made_pictures import grey
@@ -68,6 +70,26 @@ def test_a_link_is_made_used_and_revoked(tab: Tab) -> None:
     assert answer
     assert answer.status == 404
     expect(page.locator("main")).not_to_contain_text("Quast")
+
+
+def test_axe_finds_nothing_serious_on_a_shared_page(tab: Tab) -> None:
+    kept(tab)
+    form = {"days": "1", "download": "yes"}
+    made = httpx.post(f"{tab.server.url}/studies/{STUDY}/share", data=form, trust_env=False)
+    found = re.search(r'value="([^"]*/shared/[^"]*)"', made.text)
+    assert found
+    display = f"{tab.server.url}/IHEInvokeImageDisplay?requestType=STUDY&viewerType=PATIENT_VIEW"
+    for theme in ("dark", "light"):
+        cookie = {"name": "theme", "value": theme, "url": tab.server.url}
+        tab.page.context.add_cookies([cookie])  # type: ignore[list-item]
+        for width in (360, 1440):
+            tab.page.set_viewport_size({"width": width, "height": 800})
+            for url in (found[1], f"{display}&studyUID={STUDY}"):
+                tab.page.goto(url)
+                violations = Axe().run(tab.page).response["violations"]
+                grave = [each for each in violations if each["impact"] in ("serious", "critical")]
+                assert grave == []
+                assert tab.run("() => document.documentElement.scrollWidth") <= width
 
 
 def test_the_menu_of_viewers_opens_by_keyboard(tab: Tab) -> None:

@@ -16,6 +16,7 @@ from isocenter.ui.jobs import row_of
 from isocenter.ui.opening import Choice
 from isocenter.ui.page import render
 from isocenter.ui.report import Report
+from isocenter.ui.shares import STATES, ShareRow
 from isocenter.ui.study import SeriesRow
 from isocenter.ui.worklist import StudyRow
 
@@ -74,11 +75,27 @@ JOBS = (
 )
 
 
+SHARE = ShareRow(
+    number=1,
+    study="1.2.3",
+    series="",
+    label="Second opinion <b>",
+    created_by="Dr. Roe",
+    may_download=True,
+    created="2024-02-29 12:00 UTC",
+    expires="2024-03-07 12:00 UTC",
+    used="",
+    uses=1234,
+    state="valid",
+)
+
+
 async def show(request: Request) -> Response:
     """GET /patterns."""
     context = {
         "rows": [STUDY, EMPTY, LONG],
         "viewers": [Choice("weasis", "Weasis")],
+        "shares": [replace(SHARE, number=n, state=state) for n, state in enumerate(STATES)],
         "report": _report(),
         "jobs": [row_of(replace(each, number=4711 + n)) for n, each in enumerate(JOBS)],
         "now": NOW,
