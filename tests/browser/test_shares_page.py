@@ -50,7 +50,7 @@ def test_a_link_is_made_used_and_revoked(tab: Tab) -> None:
     expect(place).to_have_text("Image 3 of 3")
     page.get_by_role("button", name="Brighter").click()
     expect(page.locator(".viewer .window")).to_have_text(re.compile("C / W"))
-    page.wait_for_function("document.querySelector('.viewer .picture').naturalWidth > 0")
+    tab.run("() => document.querySelector('.viewer .picture').decode()")  # fails without a picture
     expect(page.get_by_role("link", name="Studies")).to_have_count(0)
     expect(page.get_by_role("link", name="Attributes")).to_have_count(0)
     with page.expect_download() as downloaded:
