@@ -55,13 +55,14 @@ DISPLAY: Final = (
 )  # fmt: skip
 FILTERS: Final = (
     "name", "id", "accession", "period", "since", "until", "modality", "description",
-    "institution", "after",
+    "institution", "order", "after",
 )  # fmt: skip
 
 PAGES: Final = (
     Page("/", FILTERS),
     Page("/studies/{study}", ("series", "notice")),
     Page("/studies/{study}/series/{series}/instances/{instance}/attributes", ("find",)),
+    Page("/upload"),
     Page("/studies/{study}/send", ("series",)),
     Page("/studies/{study}/share"),
     Page("/shares"),
@@ -71,12 +72,16 @@ PAGES: Final = (
     Page("/administration/peers/one", ("aet",), status=404),
     Page("/administration/associations"),
     Page("/administration/settings"),
+    Page("/administration/storage", ("per",)),
+    Page("/administration/changes", ("kind", "study", "before")),
+    Page("/dashboard", ("of", "days")),
     Page("/patterns"),
 )
 """What a reader sees, each with something on it where ``hostile`` is stored."""
 
 DATA: Final = (
     Page("/studies/{study}/series/{series}/images"),
+    Page("/upload/studies", ("study",)),
     Page("/studies/{study}/open/{viewer}", status=303),
     Page("/shared/{token}", ("series",), status=404),
     Page("/shared/{token}/download", status=404),
@@ -102,6 +107,8 @@ STREAMS: Final = (Page("/events"),)
 
 FORMS: Final = (
     Form("/preferences", {"theme": "light", "back": "/"}),
+    Form("/upload", {"files": "text"}),
+    Form("/upload/file", {"name": "text"}),
     Form("/studies/{study}/send", {"peer": "WORKSTATION", "series": SERIES}),
     Form("/administration/jobs/{job}/cancel", {"state": "running", "from": "job"}),
     Form("/administration/jobs/{job}/retry", {"state": "failed", "from": "list"}),

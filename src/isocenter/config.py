@@ -310,8 +310,8 @@ class Config:
     viewer: ViewerConfig = field(default_factory=ViewerConfig)
     ui: UiConfig = field(default_factory=UiConfig)
     peer: tuple[Address, ...] = ()
-    """The applications we know: where instances may be sent, and who may call if
-    ``known_callers_only``."""
+    """The applications we know, beside those kept in the archive: where instances may be sent, and
+    who may call if ``known_callers_only``."""
 
     compression: tuple[CompressionRule, ...] = ()
     """What is to be compressed without loss. Without a rule, everything stays as it came."""

@@ -74,7 +74,7 @@ def test_a_folder_is_sent_and_reported(tab: Tab, folder: Path, how: str) -> None
 
     assert counts(page) == {"stored": 3, "refused": 1, "not_dicom": 1}
     expect(page.locator(".refusals tbody th")).to_have_text("CD/IMAGES/deep/cut.dcm")
-    expect(page.locator("#uploaded a")).to_have_text("Up, Load")
+    expect(page.locator("#uploaded th > a")).to_have_text("Up, Load")
     with page.expect_download() as download:
         page.locator("a[download]").click()
     rows = list(csv.reader(Path(download.value.path()).read_text("utf-8-sig").splitlines()))
@@ -183,7 +183,7 @@ def test_without_script_a_form_does_it(tab: Tab, folder: Path) -> None:
 
         expect(page.locator("[data-fate=stored] dd")).to_have_text("1")
         expect(page.locator(".refusals tbody th")).to_have_text("cut.dcm")
-        expect(page.locator("#uploaded a")).to_have_text("Up, Load")
+        expect(page.locator("#uploaded th > a")).to_have_text("Up, Load")
     finally:
         context.close()
 

@@ -10,6 +10,8 @@ from typing import Self, TypeVar
 
 from isocenter.archive.anonymize import Anonymizer
 from isocenter.archive.backpressure import Budget, Share
+from isocenter.archive.candidates import sender
+from isocenter.archive.capacity import Capacity, measure
 from isocenter.archive.commitment import Commitments
 from isocenter.archive.compression import GRACE, Compression
 from isocenter.archive.films import Films, group_of
@@ -60,6 +62,7 @@ class Archive:
         self.index = index
         self.metadata = Metadata(store, index, copies, workers)
         self._workers = workers
+        self._folder = folder
         self.ingest = Ingest(store, index, copies, workers, config)
         self.worklist = Worklist(index.worklist, config)
         self.admission = self.ingest.admission
@@ -230,6 +233,15 @@ class Archive:
                 await self.in_worker(partial(self._videos.forget, group))
             await self.in_worker(partial(self.store.expunge, keys))
             await self.index.forget_blobs(keys)
+
+    async def senders(self, blob_keys: Sequence[str]) -> dict[str, str]:
+        """Who sent what these blobs hold; empty, where they are gone or do not say."""
+        return await self.in_worker(lambda: {each: sender(self.store, each) for each in blob_keys})
+
+    async def capacity(self) -> Capacity:
+        """How much room it takes, and how much is left. Raises: Unavailable."""
+        index = self._folder / INDEX_NAME
+        return await self.in_worker(partial(measure, index, self.ingest.copies, self._videos))
 
     async def in_worker(self, work: Callable[[], T]) -> T:
         """Have one of the threads that handle files do ``work``."""

@@ -12,7 +12,7 @@ from isocenter.dicom.layout import PIXEL_DATA_TAGS
 from isocenter.dicom.part10 import FileHeader
 from isocenter.dicom.syntax import UNCOMPRESSED, TransferSyntax
 from isocenter.dicom.windowed import Walk
-from isocenter.errors import Unsupported
+from isocenter.errors import IsocenterError, Unsupported
 from isocenter.imaging import frames, native, subject
 from isocenter.imaging.frames import FrameMap
 from isocenter.imaging.subject import Subject
@@ -102,6 +102,18 @@ def is_turned(source: str, target: str) -> bool:
     if target == JPEG_XL_RECOMPRESSED:
         return (source, target) in RECOMPRESSED
     return source in _UNCOMPRESSED
+
+
+def sender(store: _Store, blob_key: str) -> str:
+    """Who sent what a blob holds; empty, where it does not say. Blocks; never raises."""
+    try:
+        blob = store.open(blob_key)
+        try:
+            return part10.read(blob.window(0, _HEADER_SIZE)).text(SOURCE_AE)
+        finally:
+            blob.close()
+    except IsocenterError:
+        return ""
 
 
 def _sent(store: _Store, instance: InstanceRef) -> Sent:

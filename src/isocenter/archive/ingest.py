@@ -9,6 +9,8 @@ the sender told that it arrived. Whatever goes wrong before leaves nothing.
 import asyncio
 import logging
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
@@ -44,6 +46,10 @@ RELEASE_STEP: Final = 1 << 20
 """Bytes that are worth waking the event loop for, to give them back."""
 
 
+MOST_REFUSALS: Final = 1_000
+"""Refusals that are remembered."""
+
+
 class Part(Protocol):
     """Bytes of a data set, in a buffer that somebody wants back."""
 
@@ -71,6 +77,16 @@ class Announced:
     """Our AE title, as it was called."""
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An instance that was not taken in."""
+
+    at: int
+    """Microseconds since 1970, UTC."""
+    sent_by: str
+    reason: str
+
+
 class Ingest:
     """Takes instances in: into ``store``, then into ``index``."""
 
@@ -90,6 +106,8 @@ class Ingest:
         self.on_conflict = OnConflict(config.on_conflict)
         self.catalogue = Catalogue()
         self.admission = Admission(config.unknown_sop_classes)
+        self.refusals: deque[Refusal] = deque(maxlen=MOST_REFUSALS)
+        """The last ones, since we were started."""
 
     def receive(self, announced: Announced, *, hold: int = RELEASE_STEP) -> "Reception":
         """Begin to take in one instance; up to ``hold`` bytes are released together."""
@@ -333,6 +351,8 @@ class Reception:
         if isinstance(answer, Stored):
             self._done.set_result(answer)
         else:
+            refusal = Refusal(time.time_ns() // 1000, self._announced.sent_by, str(answer))
+            self._ingest.refusals.append(refusal)
             self._done.set_exception(answer)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -12,6 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final, TypeVar
 
+import orjson
 from blake3 import blake3
 
 from isocenter.archive.archive import Archive
@@ -33,6 +35,8 @@ from isocenter.storage.records import Incoming, InstanceRef, OnConflict, Outcome
 
 T = TypeVar("T")
 
+VERIFIED: Final = "verified"
+"""Under this the index keeps what the last verification found (``note_verified``)."""
 AT_ONCE: Final = 4
 HEADER_SIZE: Final = 1 << 16
 SUFFIXES: Final = ("", "-wal", "-shm")
@@ -77,6 +81,12 @@ async def verify(archive: Archive) -> AsyncIterator[Checked]:
         unknown = await _unknown(archive, key)
         if unknown is not None:
             yield unknown
+
+
+async def note_verified(archive: Archive, *, sound: int, faulty: int) -> None:
+    """Keep what a verification of everything found, for whoever looks after the archive."""
+    found = {"at": time.time_ns() // 1000, "sound": sound, "faulty": faulty}
+    await archive.index.remember(VERIFIED, orjson.dumps(found).decode())
 
 
 async def _verify(archive: Archive, instance: InstanceRef) -> Checked | None:

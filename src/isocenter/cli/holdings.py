@@ -163,6 +163,7 @@ def verify(data: DataOption = None, config: ConfigOption = None) -> None:
 
 
 async def _verify(config: Config) -> bool:
+    from isocenter.archive.upkeep import note_verified
     from isocenter.archive.upkeep import verify as verify_blobs
 
     faults = 0
@@ -175,6 +176,7 @@ async def _verify(config: Config) -> bool:
                 faults += 1
                 where = f"{checked.key} ({checked.sop_instance})"
                 complain(f"{checked.fault.value}: {where} {checked.reason}".rstrip())
+        await note_verified(archive, sound=steps.count, faulty=faults)
     say(f"{steps.count} sound, {faults} faulty")
     return not faults
 

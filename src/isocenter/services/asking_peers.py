@@ -39,7 +39,7 @@ _OUTCOMES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class PeerAsker:
-    """Asks as ``aet``; the associations are shown to ``watch``."""
+    """Asks as ``aet``; what an echo needs is shown to ``watch``."""
 
     aet: str
     limits: Limits
@@ -50,7 +50,8 @@ class PeerAsker:
         """C-ECHO (PS3.4 A.4); what goes wrong is in the answer."""
         begun = time.perf_counter()
         try:
-            async with self._associate(peer, [Proposal(abstract_syntax=VERIFICATION)]) as found:
+            proposals = [Proposal(abstract_syntax=VERIFICATION)]
+            async with self._associate(peer, proposals, self.watch) as found:
                 connected = time.perf_counter()
                 response = await found.echo()
                 answered = time.perf_counter()
@@ -104,14 +105,15 @@ class PeerAsker:
     async def _ask(
         self, peer: Address, proposals: list[Proposal], found: dict[str, set[str]]
     ) -> None:
-        async with self._associate(peer, proposals) as association:
+        # Unwatched: a hundred in a second, which would drive out what else was to be seen.
+        async with self._associate(peer, proposals, None) as association:
             for context in association.contexts.values():
                 if context.as_user:
                     known = found.setdefault(context.abstract_syntax, set())
                     known.add(context.transfer_syntax)
 
     def _associate(
-        self, peer: Address, proposals: list[Proposal]
+        self, peer: Address, proposals: list[Proposal], watch: Watch | None
     ) -> AbstractAsyncContextManager[Association]:
         return associate(
             peer,
@@ -119,7 +121,7 @@ class PeerAsker:
             proposals=proposals,
             limits=self.limits,
             timeouts=self.timeouts,
-            watch=self.watch,
+            watch=watch,
         )
 
 

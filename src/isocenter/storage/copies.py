@@ -66,6 +66,12 @@ class CopyStore:
         self._lock = threading.Lock()  # of ``_total``
         self._evicting = threading.Lock()
 
+    @property
+    def size(self) -> int:
+        """Bytes that are kept, as far as we know. Blocks, the first time."""
+        self._count()
+        return self._total or 0
+
     def open(self, name: str) -> Copy | None:
         """Open a copy, None where there is none that is whole."""
         path = self._path(name)

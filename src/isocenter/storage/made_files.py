@@ -51,6 +51,11 @@ class MadeFiles:
         self._drafts = itertools.count()
         self._lock = threading.Lock()
 
+    @property
+    def size(self) -> int:
+        """Bytes that are kept. Blocks."""
+        return sum(size for _, size, _ in self._all())
+
     def open(self, group: str, name: str) -> MadeFile | None:
         """Open a file, None where there is none."""
         path = self._path(group, name)

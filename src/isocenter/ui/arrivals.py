@@ -36,7 +36,7 @@ PAUSE: Final = 30.0
 """Seconds before the feed is read again, after it could not be."""
 AGAIN: Final = {"again": True}
 """What tells a page to ask for everything anew."""
-WORKLIST, STUDY = "worklist", "study"
+WORKLIST, STUDY, CHANGES = "worklist", "study", "changes"
 
 
 def worklist_topic(filters: Filters, tongue: Language) -> str:
@@ -153,6 +153,8 @@ class Arrivals:
         kind, _, rest = topic.partition(":")
         if kind == STUDY:
             return {} if rest in studies else None
+        if kind == CHANGES:
+            return {} if studies else None
         if kind != WORKLIST or not studies:
             return None
         if len(studies) > MOST_STUDIES:

@@ -18,16 +18,24 @@ from starlette.routing import Route
 
 from isocenter.archive.live import Listener, Told
 from isocenter.ui import asking, language
-from isocenter.ui.arrivals import AGAIN, STUDY, WORKLIST, Arrivals, study_topic, worklist_topic
+from isocenter.ui.arrivals import (
+    AGAIN,
+    CHANGES,
+    STUDY,
+    WORKLIST,
+    Arrivals,
+    study_topic,
+    worklist_topic,
+)
 from isocenter.ui.filters import Filters
 from isocenter.web.delivery import Stream
 
 EVENTS: Final = "/events"
 JOBS, ASSOCIATIONS = "jobs", "associations"
-TOPICS: Final = (WORKLIST, STUDY, JOBS, ASSOCIATIONS)
+TOPICS: Final = (WORKLIST, STUDY, CHANGES, JOBS, ASSOCIATIONS)
 """What can be listened to. Of those that are not of studies, the archive's ``live`` is told by
 whoever knows; the first event of each is ``AGAIN``, as nobody knows what was missed."""
-OF_FEED: Final = (WORKLIST, STUDY)
+OF_FEED: Final = (WORKLIST, STUDY, CHANGES)
 MOST_LISTENERS: Final = 500
 """Pages that listen at once: no more than leave connections for everything else."""
 SILENCE: Final = 20.0
@@ -80,7 +88,7 @@ async def _stream(
             content = await _first(arrivals, topic, since, known)
             if content is not None:
                 yield _written(Told(topic, orjson.dumps(content)))
-        yield b"id: %d\n\n" % known
+        yield _seen(known)
         async for piece in _heard(listener, arrivals):
             yield piece
 
@@ -98,11 +106,16 @@ async def _heard(listener: Listener, arrivals: Arrivals) -> AsyncIterator[bytes]
                 told = await listener.next()
         except TimeoutError:
             # Nothing waits: so all that was seen was told. Who comes back need not go further.
-            yield b":\nid: %d\n\n" % arrivals.seen
+            yield _seen(arrivals.seen)
             continue
         if told is None:
             return
         yield _written(told)
+
+
+def _seen(seq: int) -> bytes:
+    """That all is told up to a change; with data, for else scripts would not hear of it."""
+    return b"event: seen\nid: %d\ndata: {}\n\n" % seq
 
 
 def _written(told: Told) -> bytes:

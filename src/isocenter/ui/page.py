@@ -17,13 +17,20 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 THEMES: Final = ("dark", "light")
 """The first is the default: reading rooms are dark."""
 
-NAVIGATION: Final = (("/", "Studies"), ("/upload", "Upload"), ("/administration", "Administration"))
+NAVIGATION: Final = (
+    ("/", "Studies"),
+    ("/upload", "Upload"),
+    ("/dashboard", "Dashboard"),
+    ("/administration", "Administration"),
+)
 """The pages that every page links to, and what they are called."""
 
 ADMINISTRATION: Final = (
     ("/administration/peers", "Peers", "Who we talk to, whether they are there, what they take"),
     ("/administration/associations", "Associations", "Who is connected now, and who was lately"),
     ("/administration/jobs", "Jobs", "What is done in the background, and how far it is"),
+    ("/administration/storage", "Storage", "What takes how much room, and how fast it comes in"),
+    ("/administration/changes", "Changes", "What came, and what was replaced or removed"),
     ("/administration/settings", "Settings", "What is in force, and where it was set"),
     ("/shares", "Shared links", "Who may see which study by a link, and until when"),
 )

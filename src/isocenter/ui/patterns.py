@@ -12,6 +12,8 @@ from isocenter.archive.importing import Fate, Imported
 from isocenter.archive.send_requests import SendRequest
 from isocenter.storage.job_records import Job, JobState
 from isocenter.storage.records import Selection
+from isocenter.ui import language, patterns_of_administration
+from isocenter.ui.formats import Formats
 from isocenter.ui.jobs import row_of
 from isocenter.ui.opening import Choice
 from isocenter.ui.page import render
@@ -101,6 +103,7 @@ async def show(request: Request) -> Response:
         "now": NOW,
         "series": [SeriesRow("1.2.3.1", "2", "CT", "Axial <b>", "CHEST", 1234)],
         "peers": [Address("WORKSTATION", "10.0.0.7", 104), Address("PACS", "pacs.local", 11112)],
+        **patterns_of_administration.shown(Formats(language.of(request)), STUDY, LONG),
     }
     return render(request, "patterns.html", context)
 

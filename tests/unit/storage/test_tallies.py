@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from alembic import command
 
+from isocenter.address import Address
 from isocenter.errors import OutOfTurn
 from isocenter.storage import sqlite
 from isocenter.storage.carrying import carry_over
 from isocenter.storage.engine import alembic_config, upgrade
 from isocenter.storage.index import Index
+from isocenter.storage.peers import KeptPeer, Report
 from isocenter.storage.records import OnConflict, Selection
 from isocenter.storage.tallies import DAY, KEPT_MINUTES, MINUTE, Span, Tally, tallies
 from unit.storage.made import incoming
@@ -136,6 +138,8 @@ async def test_an_index_made_anew_has_the_former_counts(tmp_path: Path, index_pa
     with former._writing.connect() as connection:
         connection.exec_driver_sql("UPDATE tally SET number = 20000 WHERE span = 1")
     counted = days(former)
+    await former.peers.add(KeptPeer(Address("CT", "ct.example", 104), "the ward's"))
+    await former.peers.note(Report("CT", "echo", "CT@ct.example:104", 7, b"{}"))
     former.close()
     made = Index.open(tmp_path / "made.sqlite")
     await put(made, 1, "1.1", "CT", "")
@@ -153,4 +157,6 @@ async def test_an_index_made_anew_has_the_former_counts(tmp_path: Path, index_pa
     ]
     await put(index, 6, "1.3", "US", "")
     assert days(index)[-1].instances == 2
+    assert [each.address.host for each in await index.peers.all()] == ["ct.example"]
+    assert (await index.peers.reports("echo"))["CT"].at == 7
     index.close()

@@ -8,11 +8,28 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
-from isocenter.ui import display, filters, jobs, language, page, peers, settings, shares
+from isocenter.ui import (
+    changes,
+    display,
+    filters,
+    jobs,
+    language,
+    page,
+    peers,
+    settings,
+    shares,
+    spans,
+    storage,
+    troubles,
+)
 from isocenter.ui.faults import TITLES
 from isocenter.ui.page import TEMPLATES
 
 SAID = re.compile(r"""_\(\s*("[^"]*"|'[^']*')""")
+SAID_BY_CODE = (
+    *("Bytes received", "Instances received", "In the archive", "Others", "Unknown"),
+    *("Received by day and modality", "Received by week and modality"),
+)
 CATALOGS = sorted(language.LOCALES.glob("*.json"))
 
 
@@ -28,6 +45,9 @@ def texts() -> set[str]:
         *shares.STATES,
     }
     found |= {text for _, text in page.NAVIGATION}
+    found |= {words for _, words in changes.KINDS.values()} | {*changes.WARNINGS.values()}
+    found |= {words for words, _ in storage.RATES.values()} | {*spans.MEASURES.values()}
+    found |= {*troubles.TEXTS.values(), *SAID_BY_CODE}
     found |= {*peers.OUTCOMES.values(), *peers.ADVICE.values(), *settings.SOURCES.values()}
     found |= {text for _, *texts in page.ADMINISTRATION for text in texts}
     for path in TEMPLATES.glob("*.html"):

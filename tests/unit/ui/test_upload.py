@@ -143,6 +143,9 @@ async def test_the_browser_and_the_command_make_the_same_of_a_folder(
     assert len(told) == len(imported)
 
 
+FEW = zips.Limits(size=32 << 20, members=200)
+
+
 def bomb_of_many_members() -> bytes:
     """Forty megabytes of nothing in forty kilobytes."""
     return packed({f"{number}.dcm": bytes(1 << 20) for number in range(40)})
@@ -160,9 +163,9 @@ def members_in_one_another() -> bytes:
 
 
 def list_that_is_too_long() -> bytes:
-    """An end that claims a list of a gigabyte."""
-    content = bytes(1 << 10)
-    return content + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 1 << 30, 0, 0)
+    """A list larger than is read at once."""
+    size = zips.LARGEST_DIRECTORY + 1
+    return bytes(size) + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, size, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -172,18 +175,22 @@ def list_that_is_too_long() -> bytes:
         (packed({"a": b"b" * 99}, zipfile.ZIP_BZIP2), "unusual way"),
         (packed({"a": b"b" * 99}, zipfile.ZIP_LZMA), "unusual way"),
         (packed({str(number): b"" for number in range(300)}), "more than 200 members"),
-        (packed({"a": bytes(2 << 20)}, zipfile.ZIP_DEFLATED), "more than 1048576 bytes"),
+        (packed({"a": bytes(33 << 20)}, zipfile.ZIP_DEFLATED), "more than 33554432 bytes"),
         (packed({"a": b"b"})[:-30], ""),
         (b"PK\1\2" * 10 + packed({"a": b"b"})[-22:], ""),
-        (list_that_is_too_long(), ""),
+        (list_that_is_too_long(), "too long"),
     ],
     ids=range(8),
 )
 async def test_a_hostile_zip_archive_is_refused_as_a_whole(
-    archive: Archive, tmp_path: Path, content: bytes, reason: str
+    archive: Archive,
+    tmp_path: Path,
+    content: bytes,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    limits = DicomwebConfig(max_store_size=1 << 20, max_store_parts=200)
-    transport = httpx.ASGITransport(application(archive, Config(dicomweb=limits)))
+    monkeypatch.setattr(upload, "_limits", lambda _: FEW)
+    transport = httpx.ASGITransport(application(archive, Config()))
     async with httpx.AsyncClient(transport=transport, base_url="http://archive") as browser:
         (told,) = await send(browser, "x.zip", content)
 

@@ -15,7 +15,7 @@ for (const place of document.querySelectorAll("[data-follow]")) {
     while (isStale) {
       isStale = false;
       await refresh(place).catch(() => {}); // what is told next brings what this did not
-      await new Promise((done) => setTimeout(done, REST));
+      await new Promise((done) => setTimeout(done, Number(place.dataset.rest ?? REST)));
     }
     isAsking = false;
   };

@@ -59,6 +59,7 @@ export class Live {
       this.#timer = setTimeout(() => this.#look(), this.#pause * (1 + Math.random()));
       this.#pause = Math.min(this.#pause * 2, LAST);
     };
+    source.addEventListener("seen", (event) => (this.#seq = event.lastEventId));
     for (const [topic, handler] of Object.entries(this.#handlers)) {
       source.addEventListener(topic, (event) => {
         if (event.lastEventId) this.#seq = event.lastEventId;

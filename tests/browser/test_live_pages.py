@@ -51,7 +51,7 @@ def test_a_new_study_is_told_of_and_shown_when_asked(tab: Tab) -> None:
 def test_a_study_that_grows_is_counted_where_it_stands(tab: Tab) -> None:
     put(tab, "Grow", "1.2.64")
     page = open_list(tab, "name=grow")
-    link = page.locator(f"{SHOWN} th a")
+    link = page.locator(f"{SHOWN} th > a")
     link.focus()
 
     put(tab, "Grow", "1.2.64", 2)
@@ -81,7 +81,7 @@ def test_keys_walk_through_the_list(tab: Tab) -> None:
     page.keyboard.press("/")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
-    expect(page.locator(f"{SHOWN} th a").nth(1)).to_be_focused()
+    expect(page.locator(f"{SHOWN} th > a").nth(1)).to_be_focused()
     page.keyboard.press("ArrowUp")
     page.keyboard.press("ArrowUp")
     assert page.evaluate("document.activeElement.name") == "name"
@@ -102,7 +102,7 @@ def test_the_list_is_sorted_by_name_on_request(tab: Tab, by: str) -> None:
     else:
         page.locator("select[name=order]").select_option("name")
 
-    expect(page.locator(f"{SHOWN} th a")).to_have_text(["Sora", "Sorb", "Sorc"])
+    expect(page.locator(f"{SHOWN} th > a")).to_have_text(["Sora", "Sorb", "Sorc"])
     expect(page.locator("th[aria-sort=ascending]")).to_have_count(1)
 
 
