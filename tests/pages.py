@@ -16,6 +16,8 @@ from made_instances import image
 SCRIPT: Final = "<script>document.title='ran'</script>"
 STUDY, SERIES, INSTANCE = "1.2.77", "1.2.77.1", "1.2.77.1.1"
 NO_JOB: Final = "987654321"
+LINK: Final = {"token": "A" * 43, "part": "rendered", "frame": "1", "share": "987654321"}
+"""Of a shared study that there is not."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Page:
     def address(self, **parts: str) -> str:
         """With what the path leaves open filled in; by itself, with what ``hostile`` has."""
         uids = {"study": STUDY, "series": SERIES, "instance": INSTANCE}
-        known = {**uids, "job": NO_JOB, "removal": NO_JOB, **parts}
+        known = {**uids, "job": NO_JOB, "removal": NO_JOB, "viewer": "slicer", **LINK, **parts}
         return self.path.format(**{name: quote(each, safe="") for name, each in known.items()})
 
 
@@ -45,6 +47,12 @@ class Form:
     address = Page.address
 
 
+MANIFEST: Final = ("patientID", "studyUID", "seriesUID", "objectUID", "accessionNumber")
+DISPLAY: Final = (
+    "requestType", "patientID", "patientName", "patientBirthDate", "lowerDateTime", "upperDateTime",
+    "mostRecentResults", "modalitiesInStudy", "viewerType", "diagnosticQuality", "keyImagesOnly",
+    "studyUID", "accessionNumber",
+)  # fmt: skip
 FILTERS: Final = (
     "name", "id", "accession", "period", "since", "until", "modality", "description",
     "institution", "order", "after",
@@ -52,11 +60,13 @@ FILTERS: Final = (
 
 PAGES: Final = (
     Page("/", FILTERS),
-    Page("/studies/{study}", ("series",)),
+    Page("/studies/{study}", ("series", "notice")),
     Page("/studies/{study}/series/{series}/instances/{instance}/attributes", ("find",)),
     Page("/upload"),
     Page("/studies/{study}/correct", ("of",)),
     Page("/studies/{study}/send", ("series",)),
+    Page("/studies/{study}/share"),
+    Page("/shares"),
     Page("/administration"),
     Page("/studies/{study}/remove", ("series",)),
     Page("/administration/removed", ("after",)),
@@ -75,6 +85,20 @@ PAGES: Final = (
 DATA: Final = (
     Page("/studies/{study}/series/{series}/images"),
     Page("/upload/studies", ("study",)),
+    Page("/studies/{study}/open/{viewer}", status=303),
+    Page("/shared/{token}", ("series",), status=404),
+    Page("/shared/{token}/download", status=404),
+    Page("/shared/{token}/series/{series}/images", status=404),
+    Page("/shared/{token}/series/{series}/thumbnail", ("viewport",), status=404),
+    Page("/shared/{token}/series/{series}/instances/{instance}/{part}", ("window",), status=404),
+    Page(
+        "/shared/{token}/series/{series}/instances/{instance}/frames/{frame}/rendered",
+        ("window", "quality"),
+        status=404,
+    ),
+    Page("/IHEInvokeImageDisplay", DISPLAY, status=400),
+    Page("/weasis/manifest", MANIFEST, status=400),
+    Page("/weasis/manifest.gz", MANIFEST, status=400),
     Page("/administration/peers/accepts.csv", ("aet",), status=404),
     Page("/ohif", status=404),
     Page("/administration/jobs/{job}", status=404),
@@ -109,6 +133,11 @@ FORMS: Final = (
     Form("/administration/peers/echo", {"aet": "NEW", "back": "list"}),
     Form("/administration/peers/accepts", {"aet": "NEW"}),
     Form("/administration/associations/abort", {"number": "1"}),
+    Form(
+        "/studies/{study}/share",
+        {"label": SCRIPT, "by": SCRIPT, "days": "7", "series": SERIES, "download": "yes"},
+    ),
+    Form("/shares/{share}/revoke", {"study": STUDY}),
 )
 """What changes something."""
 

@@ -30,8 +30,7 @@ from isocenter.dimse import status
 from isocenter.dimse.negotiation import Offer
 from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.dimse.upper_layer import STEPS, TABLE, Action, Event, State
-from isocenter.fhir import including, outcomes, patients
-from isocenter.fhir import routing as fhir
+from isocenter.fhir import including, outcomes, patients, routing as fhir
 from isocenter.fhir.releases import Release
 from isocenter.imaging import abilities
 from isocenter.services import providers, retrieve, suboperations
@@ -621,6 +620,7 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("imaging", lambda: settings("imaging.")),
         ("jobs", lambda: settings("jobs.")),
         ("viewer", lambda: settings("viewer.")),
+        ("ui", lambda: settings("ui.")),
         ("compression", lambda: settings("compression.")),
     ),
     "reference/commands.md": (("commands", commands),),

@@ -21,35 +21,18 @@ from isocenter.address import Address, ae_title
 from isocenter.errors import IsocenterError, Malformed
 from isocenter.sections import (
     ArchiveConfig as ArchiveConfig,
-)
-from isocenter.sections import (
     CompressionRule as CompressionRule,
-)
-from isocenter.sections import (
     DicomwebConfig as DicomwebConfig,
-)
-from isocenter.sections import (
     DimseConfig as DimseConfig,
-)
-from isocenter.sections import (
     FhirConfig as FhirConfig,
-)
-from isocenter.sections import (
     HttpConfig as HttpConfig,
-)
-from isocenter.sections import (
     ImagingConfig as ImagingConfig,
-)
-from isocenter.sections import (
     JobsConfig as JobsConfig,
-)
-from isocenter.sections import (
     Lossless as Lossless,
-)
-from isocenter.sections import (
     ViewerConfig as ViewerConfig,
 )
 from isocenter.setting import Port, Seconds, Text, in_words, lines_of, read
+from isocenter.viewers import UiConfig, faults_of
 
 T = TypeVar("T")
 ENVIRONMENT_PREFIX = "ISOCENTER_"
@@ -113,6 +96,7 @@ class Config:
     imaging: ImagingConfig = field(default_factory=ImagingConfig)
     jobs: JobsConfig = field(default_factory=JobsConfig)
     viewer: ViewerConfig = field(default_factory=ViewerConfig)
+    ui: UiConfig = field(default_factory=UiConfig)
     peer: tuple[Address, ...] = ()
     """The applications we know, beside those kept in the archive: where instances may be sent, and
     who may call if ``known_callers_only``."""
@@ -183,6 +167,7 @@ def load_with_places(
     if config is not None:
         faults += _http_faults(config.http, settings)
         faults += _fhir_faults(config.fhir, settings)
+        faults += [Fault(settings.place(("ui", "viewers")), x) for x in faults_of(config.ui)]
     if faults or config is None:
         raise SettingsError(faults)
     return Loaded(config, settings.places)

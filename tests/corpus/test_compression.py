@@ -12,8 +12,7 @@ from corpus_files import REASON, ROOT, name, paths
 from isocenter.archive.archive import Archive
 from isocenter.archive.candidates import is_turned
 from isocenter.archive.compression import Fate
-from isocenter.archive.importing import Fate as Import
-from isocenter.archive.importing import import_files
+from isocenter.archive.importing import Fate as Import, import_files
 from isocenter.config import ArchiveConfig
 from isocenter.dicom.syntax import EXPLICIT_LE, lookup
 from isocenter.imaging.targets import NAMES

@@ -16,8 +16,7 @@ from pydicom.valuerep import VR
 
 from corpus_files import REASON, ROOT, name, paths
 from faults_allowed import nothing_worse_than_malformed
-from isocenter.dicom import charset as charsets
-from isocenter.dicom import part10
+from isocenter.dicom import charset as charsets, part10
 from isocenter.dicom.elements import elements
 from isocenter.dicom.scanner import Scanner
 from isocenter.dicom.values import TEXT_VRS, decode

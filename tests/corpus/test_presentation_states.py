@@ -15,8 +15,7 @@ import numpy as np
 import pydicom
 import pytest
 from numpy.typing import NDArray
-from PIL import Image as Pillow
-from PIL import ImageFilter
+from PIL import Image as Pillow, ImageFilter
 
 from corpus_files import REASON, ROOT
 from isocenter.imaging.from_files import rendered, state_of

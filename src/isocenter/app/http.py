@@ -19,8 +19,7 @@ from isocenter.app.forwarded import Forwarded
 from isocenter.app.origins import Origins
 from isocenter.config import HttpConfig
 from isocenter.dicomweb import problems
-from isocenter.ohif.serving import PATHS as VIEWER_PATHS
-from isocenter.ohif.serving import Viewer
+from isocenter.ohif.serving import PATHS as VIEWER_PATHS, Viewer
 from isocenter.web.guard import Guard
 
 log = logging.getLogger(__name__)

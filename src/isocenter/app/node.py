@@ -112,7 +112,9 @@ class Node:
     def _pages_of(self, archive: Archive) -> ASGIApp:
         limits, timeouts = limits_of(self._config.dimse), timeouts_of(self._config.dimse)
         handed = running(archive, self._config, self._places, self._watch, limits, timeouts)
-        return pages.application(archive, self._config, lambda: self._viewer.is_installed, handed)
+        return pages.application(
+            archive, self._config, lambda: self._viewer.is_installed, handed, self._dicom_web
+        )
 
     def stop(self) -> None:
         """Begin to shut down."""

@@ -27,6 +27,7 @@ from isocenter.archive.metadata import Metadata
 from isocenter.archive.removals import Removals
 from isocenter.archive.rendering import Renderings
 from isocenter.archive.retrieve import Opened, close_unused
+from isocenter.archive.shares import Shares
 from isocenter.archive.upload import Expected, Upload
 from isocenter.archive.worklist import Worklist
 from isocenter.config import ArchiveConfig, ImagingConfig
@@ -82,6 +83,7 @@ class Archive:
         self.removals = Removals(self, config.removal_retention, self.ingest.limits)
         self.live = Live()
         self.jobs = Jobs(index.jobs, self.live)
+        self.shares = Shares(index)
         self._filming = Workers(
             max(1, self.imaging.count // 2), memory=imaging.memory, patience=imaging.patience
         )

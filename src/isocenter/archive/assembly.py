@@ -10,8 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 from isocenter.archive.admission import SyntaxNotTaken
-from isocenter.dicom import bulk as bulks
-from isocenter.dicom import part10
+from isocenter.dicom import bulk as bulks, part10
 from isocenter.dicom.bulk import Bulk
 from isocenter.dicom.encoding import encode_pieces
 from isocenter.dicom.layout import Buffer

@@ -9,8 +9,7 @@ from typing import Final
 from isocenter.dicom.charset import DEFAULT, Charset, of_value
 from isocenter.dicom.dictionary import ImplicitVRs
 from isocenter.dicom.dump import FRAGMENTS, Dump, plain
-from isocenter.dicom.elements import Element, elements, first_element
-from isocenter.dicom.elements import Walk as ElementWalk
+from isocenter.dicom.elements import Element, Walk as ElementWalk, elements, first_element
 from isocenter.dicom.layout import (
     DEFAULT_LIMITS,
     PIXEL_DATA_TAGS,

@@ -138,8 +138,7 @@ def verify(data: DataOption = None, config: ConfigOption = None) -> None:
 
 
 async def _verify(config: Config) -> bool:
-    from isocenter.archive.upkeep import note_verified
-    from isocenter.archive.upkeep import verify as verify_blobs
+    from isocenter.archive.upkeep import note_verified, verify as verify_blobs
 
     faults = 0
     async with archive_in(config, alone=False) as archive:
@@ -164,8 +163,7 @@ def reindex(data: DataOption = None, config: ConfigOption = None) -> None:
 
 def _reindex(config: Config) -> bool:
     from isocenter.archive.archive import INDEX_NAME
-    from isocenter.archive.upkeep import put_in_place
-    from isocenter.archive.upkeep import reindex as reindex_blobs
+    from isocenter.archive.upkeep import put_in_place, reindex as reindex_blobs
     from isocenter.dicom.layout import Limits
     from isocenter.storage.lock import FolderLock
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from isocenter.dicom import charset as charsets
-from isocenter.dicom import encoding
+from isocenter.dicom import charset as charsets, encoding
 from isocenter.dicom.layout import (
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,

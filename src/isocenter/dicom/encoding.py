@@ -13,8 +13,7 @@ from itertools import chain
 from struct import Struct, error
 from typing import Any, Final
 
-from isocenter.dicom import bulk as bulks
-from isocenter.dicom import charset as charsets
+from isocenter.dicom import bulk as bulks, charset as charsets
 from isocenter.dicom.bulk import Bulk
 from isocenter.dicom.charset import Charset
 from isocenter.dicom.decimals import decimal_string, integer

@@ -17,8 +17,13 @@ from isocenter.archive.frames import NoFrames, OpenInstance
 from isocenter.config import Config
 from isocenter.dicom import paths
 from isocenter.dicom.syntax import lookup
-from isocenter.dicomweb import addresses, frame_types, negotiation, targets
-from isocenter.dicomweb import representations as represent
+from isocenter.dicomweb import (
+    addresses,
+    frame_types,
+    negotiation,
+    representations as represent,
+    targets,
+)
 from isocenter.dicomweb.answers import answer
 from isocenter.dicomweb.negotiation import OCTET_STREAM, Chosen, Offer
 from isocenter.dicomweb.pieces import Pieces

@@ -10,8 +10,7 @@ from typing import Any, Final
 import orjson
 
 from isocenter.errors import NotFound, Unsupported
-from isocenter.fhir import demands as asked
-from isocenter.fhir import imaging_study, patient, patients
+from isocenter.fhir import demands as asked, imaging_study, patient, patients
 from isocenter.fhir.datatypes import (
     Attributes,
     Element,

@@ -11,8 +11,7 @@ from typing import Any, Final
 import orjson
 
 from isocenter.errors import Malformed, NotFound, Unsupported
-from isocenter.fhir import demands as asked
-from isocenter.fhir import endpoint, patient, patients
+from isocenter.fhir import demands as asked, endpoint, patient, patients
 from isocenter.fhir.datatypes import (
     DCM,
     Attributes,

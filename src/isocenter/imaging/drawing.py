@@ -11,8 +11,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
-from PIL import ImageDraw
+from PIL import Image as Pillow, ImageDraw
 
 from isocenter.imaging import lettering
 from isocenter.imaging.cielab import Colour

@@ -11,8 +11,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
-from PIL import ImageDraw, ImageFont
+from PIL import Image as Pillow, ImageDraw, ImageFont
 
 from isocenter.imaging.cielab import Colour
 from isocenter.imaging.graphics import Note, Point, Shadow

@@ -7,8 +7,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
-from PIL import ImageCms
+from PIL import Image as Pillow, ImageCms
 
 from isocenter.errors import Malformed
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from isocenter.dicom import charset as charsets
-from isocenter.dicom import values
+from isocenter.dicom import charset as charsets, values
 from isocenter.dicom.elements import Element, Item, elements
 from isocenter.dicom.layout import SPECIFIC_CHARACTER_SET
 from isocenter.dicom.syntax import TransferSyntax

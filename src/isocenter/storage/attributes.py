@@ -12,14 +12,14 @@ from types import MappingProxyType
 from isocenter.storage.attribute import (
     ENTITY,
     REFERENCE,
+    Attribute as Attribute,
+    Held as Held,
+    Level as Level,
     Row,
     code,
     keys_of,
     sequence,
 )
-from isocenter.storage.attribute import Attribute as Attribute
-from isocenter.storage.attribute import Held as Held
-from isocenter.storage.attribute import Level as Level
 from isocenter.storage.non_patient import BY_CATEGORY
 
 # Attributes with a column, by level. Which column: `schema.COLUMNS`.

@@ -32,6 +32,7 @@ TABLES: Final = (
     schema.job_outcome,
     schema.peer,
     schema.peer_report,
+    schema.share,
 )
 """What cannot be made anew, those first that others refer to."""
 _COUNTERS: Final = ("next_key", "next_event")

@@ -14,9 +14,7 @@ from sqlalchemy import Engine, Select
 from sqlalchemy.exc import SQLAlchemyError
 
 from isocenter.errors import NotFound, Unavailable
-from isocenter.storage import changes as feed
-from isocenter.storage import outlines, retrieving, sqlite
-from isocenter.storage import search as searching
+from isocenter.storage import changes as feed, outlines, retrieving, search as searching, sqlite
 from isocenter.storage.attributes import Level
 from isocenter.storage.commitments import CommitmentStore
 from isocenter.storage.contents import Snapshot
@@ -43,6 +41,7 @@ from isocenter.storage.records import (
 from isocenter.storage.removal_records import Order
 from isocenter.storage.removals import RemovalStore
 from isocenter.storage.removing import Forget, Remove
+from isocenter.storage.shares import ShareStore
 from isocenter.storage.sqlite import BEGIN_READ
 from isocenter.storage.storing import Store
 from isocenter.storage.tallies import Span, Tally, tallies, total
@@ -85,6 +84,7 @@ class Index:
         self.corrections = CorrectionStore(self._writer, self._readers, self._run)
         self.jobs = JobStore(self._writer, self._readers, self._run)
         self.peers = PeerStore(self._writer, self._readers, self._run)
+        self.shares = ShareStore(self._writer, self._readers, self._run)
         self.worklist = WorklistStore(
             self._writer, self._readers, self._run, Place(writing.dialect, offset)
         )

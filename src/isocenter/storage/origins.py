@@ -15,8 +15,7 @@ import orjson
 
 from isocenter.dicom import overlay as overlays
 from isocenter.dicom.overlay import Overlay
-from isocenter.storage import entry as entries
-from isocenter.storage import values
+from isocenter.storage import entry as entries, values
 from isocenter.storage.attributes import Level
 from isocenter.storage.entry import KEPT, Document, Upper, issuer_of
 from isocenter.storage.gathering import add_modality, add_sop_class, regather, set_names

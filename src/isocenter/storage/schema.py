@@ -26,51 +26,28 @@ from isocenter.storage.columns import (
     count_column,
     document_columns,
     key_column,
+    metadata as metadata,
     parent_column,
     text_column,
 )
-from isocenter.storage.columns import metadata as metadata
 from isocenter.storage.service_tables import (
     commitment as commitment,
-)
-from isocenter.storage.service_tables import (
     event_cursor as event_cursor,
-)
-from isocenter.storage.service_tables import (
     job as job,
-)
-from isocenter.storage.service_tables import (
     job_outcome as job_outcome,
-)
-from isocenter.storage.service_tables import (
     peer as peer,
-)
-from isocenter.storage.service_tables import (
     peer_report as peer_report,
-)
-from isocenter.storage.service_tables import (
+    share as share,
     workitem as workitem,
-)
-from isocenter.storage.service_tables import (
     workitem_delivery as workitem_delivery,
-)
-from isocenter.storage.service_tables import (
     workitem_event as workitem_event,
-)
-from isocenter.storage.service_tables import (
     workitem_gone as workitem_gone,
-)
-from isocenter.storage.service_tables import (
     workitem_subscription as workitem_subscription,
-)
-from isocenter.storage.service_tables import (
     workitem_value as workitem_value,
-)
-from isocenter.storage.service_tables import (
     worklist_subscription as worklist_subscription,
 )
 
-HEAD: Final = "0011"
+HEAD: Final = "0012"
 """The newest migration in ``migrations/versions``."""
 
 UNNUMBERED: Final = 2**31 - 1

@@ -37,6 +37,29 @@ commitment = Table(
     Index("commitment_requested_at_ix", "requested_at"),
 )
 
+# Links that share a study; whoever has the token whose digest this is may see it.
+share = Table(
+    "share",
+    metadata,
+    key_column(),
+    Column("token_digest", Text, nullable=False),
+    text_column("study_uid"),
+    text_column("study_handle"),
+    # Empty: the whole study.
+    text_column("series_uid"),
+    text_column("label"),
+    text_column("created_by"),
+    Column("may_download", SmallInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger, nullable=False, server_default="0"),
+    Column("used_at", BigInteger, nullable=False, server_default="0"),
+    Column("uses", BigInteger, nullable=False, server_default="0"),
+    UniqueConstraint("token_digest"),
+    Index("share_study_uid_ix", "study_uid", "created_at"),
+    Index("share_created_at_ix", "created_at"),
+)
+
 # --- the worklist (PS3.4 CC)
 
 workitem = Table(

@@ -4,7 +4,6 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from sqlalchemy import (
-    ColumnElement,
     bindparam,
     delete,
     exists,
@@ -16,15 +15,18 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 
 from isocenter.storage import schema
-from isocenter.storage.clauses import Clause as _Clause
-from isocenter.storage.clauses import counting as _count
-from isocenter.storage.clauses import deletion as _delete
-from isocenter.storage.clauses import insertion as _insert
-from isocenter.storage.clauses import selection as _select
-from isocenter.storage.clauses import updating as _update
+from isocenter.storage.clauses import (
+    Clause as _Clause,
+    counting as _count,
+    deletion as _delete,
+    insertion as _insert,
+    selection as _select,
+    updating as _update,
+)
 from isocenter.storage.contents import FINGERPRINT_MASK
 from isocenter.storage.correcting_statements import CorrectingStatements, correcting_clauses
 from isocenter.storage.engine import Statement
+from isocenter.storage.job_clauses import job_clauses
 from isocenter.storage.removal_clauses import removal_clauses
 from isocenter.storage.tallies import COLUMNS as TALLY_COLUMNS
 
@@ -78,20 +80,6 @@ RECODED_COLUMNS: Final = (
     "document",
     "compared",
     "received_digest",
-)
-JOB_COLUMNS: Final = (
-    "state",
-    "due_at",
-    "owner",
-    "is_canceled",
-    "attempts",
-    "total",
-    "done",
-    "warned",
-    "failed",
-    "bytes",
-    "error",
-    "finished_at",
 )
 WORKITEM_COLUMNS: Final = (
     "state",
@@ -195,6 +183,12 @@ class Statements(CorrectingStatements):
     finish_commitment: Statement
     expire_commitments: Statement
     delete_commitments: Statement
+
+    find_share: Statement
+    insert_share: Statement
+    use_share: Statement
+    revoke_share: Statement
+    delete_shares: Statement
 
     find_workitem: Statement
     find_gone: Statement
@@ -460,6 +454,20 @@ def _commitment_clauses() -> dict[str, _Clause]:
     }
 
 
+def _share_clauses() -> dict[str, _Clause]:
+    share = schema.share
+    return {
+        "find_share": _select(share, "uses", "revoked_at", by=("pk",)),
+        "insert_share": _insert(share, *share.columns.keys()),
+        "use_share": _update(share, "used_at", "uses"),
+        "revoke_share": _update(share, "revoked_at"),
+        "delete_shares": (
+            delete(share).where(share.c.expires_at < bindparam("before")),
+            ("before",),
+        ),
+    }
+
+
 def _workitem_clauses() -> dict[str, _Clause]:
     workitem, value, gone = schema.workitem, schema.workitem_value, schema.workitem_gone
     read = ("pk", "workitem_uid", "state", "transaction_uid", "document")
@@ -519,43 +527,6 @@ def _event_clauses() -> dict[str, _Clause]:
     }
 
 
-def _job_clauses() -> dict[str, _Clause]:
-    job, outcome = schema.job, schema.job_outcome
-    waits: ColumnElement[str] = literal_column("'waiting'")
-    runs: ColumnElement[str] = literal_column("'running'")
-    due = (
-        select(job)
-        .where(job.c.state.in_((waits, runs)), job.c.due_at <= bindparam("now"))
-        .order_by(job.c.due_at, job.c.pk)
-        .limit(literal_column("1"))
-        .offset(literal_column("0"))
-    )
-    finished = select(job.c.pk).where(
-        job.c.finished_at > literal_column("0"), job.c.finished_at <= bindparam("until")
-    )
-    # SQLite has one writer at a time and needs no locks of rows; PostgreSQL has many.
-    found = select(job).where(job.c.pk == bindparam("pk")).with_for_update()
-    return {
-        "insert_job": _insert(job, *job.columns.keys()),
-        "find_job": (found, ("pk",)),
-        "claimable_job": (due.with_for_update(skip_locked=True), ("now",)),
-        "update_job": _update(job, *JOB_COLUMNS),
-        "void_leases": (
-            update(job).where(job.c.state == runs).values(due_at=bindparam("now")),
-            ("now",),
-        ),
-        "finished_jobs": (
-            finished.limit(literal_column("100")).offset(literal_column("0")),
-            ("until",),
-        ),
-        "delete_job": _delete(job, "pk"),
-        "find_outcome": _select(outcome, "fate", by=("job_fk", "sop_instance_uid")),
-        "insert_outcome": _insert(outcome, *outcome.columns.keys()),
-        "delete_fates": _delete(outcome, "job_fk", "fate"),
-        "delete_outcomes": _delete(outcome, "job_fk"),
-    }
-
-
 def compile_statements(dialect: Dialect) -> Statements:
     """Compile everything for a dialect whose parameters are positional."""
     clauses = {
@@ -570,11 +541,12 @@ def compile_statements(dialect: Dialect) -> Statements:
         **_gathered_clauses(),
         **_name_clauses(),
         **_commitment_clauses(),
+        **_share_clauses(),
         **_workitem_clauses(),
         **_subscription_clauses(),
         **_event_clauses(),
         **correcting_clauses(),
-        **_job_clauses(),
+        **job_clauses(),
     }
     return Statements(
         **{

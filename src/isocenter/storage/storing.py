@@ -6,8 +6,7 @@ from typing import Any
 import orjson
 
 from isocenter.errors import Conflict, Unavailable
-from isocenter.storage import entry as entries
-from isocenter.storage import origins
+from isocenter.storage import entry as entries, origins
 from isocenter.storage.attributes import LEVELS, Level
 from isocenter.storage.entry import Document, Entry, Upper
 from isocenter.storage.gathering import add_modality, add_sop_class, set_names

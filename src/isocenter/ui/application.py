@@ -1,6 +1,6 @@
 """All pages as one application, and the rules that hold for each of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,15 +20,20 @@ from isocenter.ui import (
     changes,
     correction,
     dashboard,
+    display,
     events,
     images,
     jobs,
+    manifest,
+    opening,
     patterns,
     peers,
     preferences,
     removal,
     send,
     settings,
+    shared,
+    shares,
     storage,
     study,
     upload,
@@ -62,6 +67,11 @@ PAGES: Final = (
     preferences,
     patterns,
     viewers,
+    opening,
+    manifest,
+    display,
+    shares,
+    shared,
 )
 """The modules that have pages; the ``ROUTES`` of each say where."""
 ROUTES: Final = tuple(route for pages in PAGES for route in pages.ROUTES)
@@ -83,6 +93,7 @@ POLICY: Final = "; ".join(
         "frame-ancestors 'self'",
     )
 )
+USUAL: Final[Mapping[bytes, bytes]] = {b"referrer-policy": b"same-origin"}
 _LONG: Final = b"public, max-age=31536000, immutable"
 
 
@@ -91,11 +102,13 @@ def application(
     config: Config,
     has_ohif: Callable[[], bool] = lambda: False,
     running: Running | None = None,
+    web_services: ASGIApp | None = None,
 ) -> Starlette:
     """Return what is served at ``/``; pages find ``archive`` and ``config`` in the state.
 
     ``has_ohif``: says whether the viewer is installed now. ``running``: what pages ask of the
-    process, if it talks to anybody.
+    process, if it talks to anybody. ``web_services``: what answers below ``/dicom-web``, of which
+    shared studies have their pictures.
     """
     serving = Starlette(
         routes=[*ROUTES, Mount(f"/static/{__version__}", StaticFiles(directory=STATIC))],
@@ -106,6 +119,7 @@ def application(
     serving.state.config = config
     serving.state.has_ohif = has_ohif
     serving.state.running = running or alone(archive, config)
+    serving.state.web_services = web_services
     serving.state.arrivals = Arrivals(archive, has_ohif)
     serving.state.doorway = upload.Doorway()
     return serving
@@ -118,11 +132,13 @@ class _Guarded:
         self._within = within
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_static = scope.get("path", "").startswith("/static/")
+        path = scope.get("path", "")
+        is_static = path.startswith("/static/")
+        more = shared.HEADERS if path.startswith(shared.PREFIX) else USUAL
 
         async def guard(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message["headers"], (b"referrer-policy", b"same-origin")]
+                headers = [*message["headers"], *more.items()]
                 if is_static and message["status"] == 200:
                     headers.append((b"cache-control", _LONG))  # the path names the version
                 elif not any(name == b"cache-control" for name, _ in headers):

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from isocenter.archive.archive import Archive
 from isocenter.storage.attributes import Level
 from isocenter.storage.query import Key
 from isocenter.ui import asking
@@ -27,6 +28,11 @@ async def listed(request: Request) -> Response:
         Key(asking.STUDY_UID, asking.uid_of(request, "study")),
         Key(asking.SERIES_UID, asking.uid_of(request, "series")),
     )
+    return await answer(archive, keys)
+
+
+async def answer(archive: Archive, keys: tuple[Key, Key]) -> Response:
+    """What there is to see of the series that ``keys`` name, its study first. Raises: NotFound."""
     await asking.one(archive, Level.SERIES, *keys)
     found: list[dict[str, Any]] = []
     async for each in asking.every(archive, Level.IMAGE, *keys, returns=_RETURNED):

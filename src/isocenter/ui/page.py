@@ -33,6 +33,7 @@ ADMINISTRATION: Final = (
     ("/administration/storage", "Storage", "What takes how much room, and how fast it comes in"),
     ("/administration/changes", "Changes", "What came, and what was replaced or removed"),
     ("/administration/settings", "Settings", "What is in force, and where it was set"),
+    ("/shares", "Shared links", "Who may see which study by a link, and until when"),
 )
 """The pages below ``/administration``: where, what they are called, what they show."""
 
@@ -67,10 +68,12 @@ def render(
 
 def _of(request: Request) -> dict[str, Any]:
     """What every page may ask for."""
+    viewers = request.app.state.config.ui.viewers
     return {
         "request": request,
         "theme": theme_of(request),
-        "has_ohif": request.app.state.has_ohif(),
+        "has_ohif": "ohif" in viewers and request.app.state.has_ohif(),
+        "has_weasis": "weasis" in viewers,
     }
 
 

@@ -18,8 +18,10 @@ from isocenter.ui import language, patterns_of_administration
 from isocenter.ui.correction import Entry
 from isocenter.ui.formats import Formats
 from isocenter.ui.jobs import row_of
+from isocenter.ui.opening import Choice
 from isocenter.ui.page import render
 from isocenter.ui.report import Report
+from isocenter.ui.shares import STATES, ShareRow
 from isocenter.ui.study import SeriesRow
 from isocenter.ui.worklist import StudyRow
 
@@ -92,12 +94,27 @@ CORRECTION = Correction(
 CORRECTED = Entry(CORRECTION, lines(CORRECTION))
 REVOKED = replace(CORRECTION, revoked_by="127.0.0.1", revoked_at=1_709_217_301_000_000)
 UNDONE = Entry(REVOKED, lines(REVOKED))
+SHARE = ShareRow(
+    number=1,
+    study="1.2.3",
+    series="",
+    label="Second opinion <b>",
+    created_by="Dr. Roe",
+    may_download=True,
+    created="2024-02-29 12:00 UTC",
+    expires="2024-03-07 12:00 UTC",
+    used="",
+    uses=1234,
+    state="valid",
+)
 
 
 async def show(request: Request) -> Response:
     """GET /patterns."""
     context = {
         "rows": [STUDY, EMPTY, LONG],
+        "viewers": [Choice("weasis", "Weasis")],
+        "shares": [replace(SHARE, number=n, state=state) for n, state in enumerate(STATES)],
         "report": _report(),
         "corrections": [CORRECTED, UNDONE],
         "jobs": [row_of(replace(each, number=4711 + n)) for n, each in enumerate(JOBS)],

@@ -10,8 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from isocenter import config as settings
-from isocenter import setting
+from isocenter import config as settings, setting
 from isocenter.config import Config
 from isocenter.ui.page import render
 from isocenter.ui.running import running_of

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,7 +13,7 @@ from isocenter.archive.removals import may_remove
 from isocenter.errors import NotFound
 from isocenter.storage.attributes import Level
 from isocenter.storage.query import Key
-from isocenter.ui import asking, correction, jobs, removed
+from isocenter.ui import asking, correction, display, jobs, opening, removed
 from isocenter.ui.formats import text_of
 from isocenter.ui.page import is_partial, render
 from isocenter.ui.worklist import StudyRow, row_of
@@ -33,6 +34,23 @@ class SeriesRow:
     description: str
     body_part: str
     instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuickLook:
+    """Where the quick look finds what it shows: URLs without a host."""
+
+    images: str
+    series: str
+    """The pictures of its instances are below it, as PS3.18 10.4.1 names them."""
+    pages: str = ""
+    """The pages of its instances are below it, if a reader may see them."""
+
+    @classmethod
+    def of(cls, study: str, series: str) -> "QuickLook":
+        """For the reader of a study's page."""
+        path = f"/studies/{quote(study, safe='')}/series/{quote(series, safe='')}"
+        return cls(f"{path}/images", f"/dicom-web{path}", path)
 
 
 async def show(request: Request) -> Response:
@@ -61,6 +79,9 @@ async def show(request: Request) -> Response:
         "seq": seq,
         "sent": await jobs.sent(request),
         "may_remove": may_remove(request.app.state.config),
+        "viewers": opening.choices(request),
+        "notices": display.notices_of(request),
+        "look": QuickLook.of(uid, opened.uid),
         "priors": await _priors(archive, study),
         "institution": text_of(study, 0x00080080),
         "referring": text_of(study, 0x00080090),

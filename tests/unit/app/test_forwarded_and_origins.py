@@ -2,8 +2,7 @@
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse

@@ -4,8 +4,7 @@ import logging
 from dataclasses import fields
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from isocenter.address import Address
 from isocenter.app.log import LineFormatter

@@ -23,8 +23,13 @@ from isocenter.errors import Unavailable
 from isocenter.imaging.codecs import codec
 from isocenter.imaging.targets import NAMES
 from isocenter.imaging.workers import Workers
-from isocenter.storage.records import ChangeKind, InstanceRef, OnConflict, Selection
-from isocenter.storage.records import Outcome as Stored
+from isocenter.storage.records import (
+    ChangeKind,
+    InstanceRef,
+    OnConflict,
+    Outcome as Stored,
+    Selection,
+)
 from made_instances import MR, Kept, image
 from made_pictures import coloured, grey, ramp
 

@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from isocenter.archive.corrected import CorrectedBlob, _parts
 from isocenter.dicom.amending import Splice

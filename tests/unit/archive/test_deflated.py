@@ -3,8 +3,7 @@
 import gzip
 import zlib
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from isocenter.archive.deflated import GZIP_HEADER, Deflater, Sum, stored, total
 

@@ -17,8 +17,10 @@ from isocenter.config import ArchiveConfig
 from isocenter.dicom.layout import Limits
 from isocenter.dicom.procedure_step import StepState
 from isocenter.errors import NotFound, Unavailable
+from isocenter.storage.attributes import Level
 from isocenter.storage.files import FileStore
 from isocenter.storage.index import Index
+from isocenter.storage.query import Query
 from isocenter.storage.records import Selection
 from made_instances import Kept, image
 from made_workitems import TRANSACTION, UID, workitem
@@ -141,6 +143,27 @@ async def test_an_index_made_anew_is_the_one_that_was_lost(folder: Path) -> None
     assert sorted(path.name for path in folder.glob("index*") if "before" not in path.name) == [
         INDEX_NAME
     ]
+
+
+async def test_links_that_share_a_study_are_taken_over(folder: Path) -> None:
+    archive = await Archive.open(folder, ArchiveConfig())
+    (study, *_) = (await archive.answer(Query(level=Level.STUDY))).first
+    uid = study.attributes["0020000D"]["Value"][0]
+    token = await archive.shares.create(uid, lifetime=60, label="for a friend")
+    ended = await archive.shares.create(uid, lifetime=60)
+    (last, _) = await archive.shares.listed()
+    await archive.shares.revoke(last.number)
+    await archive.close()
+
+    run(folder)
+
+    archive = await Archive.open(folder, ArchiveConfig())
+    opened = await archive.shares.open(token)
+    with pytest.raises(NotFound):
+        await archive.shares.open(ended)
+    await archive.close()
+    assert opened.study.attributes["0020000D"]["Value"] == [uid]
+    assert opened.share.label == "for a friend"
 
 
 async def test_a_corrupt_index_is_no_hindrance(folder: Path) -> None:

@@ -5,8 +5,7 @@ import re
 
 import pytest
 import typer
-from hypothesis import given, settings
-from hypothesis import strategies as some
+from hypothesis import given, settings, strategies as some
 from pydicom.datadict import DicomDictionary, keyword_for_tag
 from typer.testing import CliRunner, Result
 

@@ -12,8 +12,7 @@ import numpy as np
 import pydicom
 import pytest
 import typer
-from hypothesis import given, settings
-from hypothesis import strategies as some
+from hypothesis import given, settings, strategies as some
 from PIL import Image as Pillow
 from pydicom.data import get_testdata_file
 from typer.testing import CliRunner, Result

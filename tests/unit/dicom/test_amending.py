@@ -6,8 +6,7 @@ from typing import Any
 
 import pydicom
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 

@@ -4,10 +4,8 @@ import io
 from base64 import b64encode
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pydicom.encaps import encapsulate as encapsulated_by_pydicom
-from pydicom.encaps import generate_frames
+from hypothesis import given, strategies as st
+from pydicom.encaps import encapsulate as encapsulated_by_pydicom, generate_frames
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 

@@ -1,8 +1,7 @@
 """Specific Character Set, by the examples of PS3.5 Annexes H, I, J and K."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pydicom.charset import python_encoding
 
 from isocenter.dicom import charset

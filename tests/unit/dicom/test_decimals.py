@@ -1,8 +1,7 @@
 """Numbers written as text."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pydicom.valuerep import DSfloat
 
 from isocenter.dicom.decimals import decimal_string, integer, number

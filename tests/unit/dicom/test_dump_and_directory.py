@@ -1,7 +1,6 @@
 """Dumps, and file-sets."""
 
-from hypothesis import given, settings
-from hypothesis import strategies as some
+from hypothesis import given, settings, strategies as some
 
 from datasets import Node, encode, header, marker
 from isocenter.dicom import directory, part10

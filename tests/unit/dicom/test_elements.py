@@ -3,8 +3,7 @@
 import sys
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from datasets import Node, datasets, encode, header, marker
 from faults_allowed import nothing_worse_than_malformed

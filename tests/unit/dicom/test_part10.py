@@ -4,8 +4,7 @@ import io
 
 import pydicom
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from datasets import Node, encode
 from faults_allowed import nothing_worse_than_malformed

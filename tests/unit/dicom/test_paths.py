@@ -1,8 +1,7 @@
 """Paths to attributes."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from isocenter.dicom import paths
 from isocenter.errors import Malformed

@@ -3,8 +3,7 @@
 import io
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from isocenter.dicom.restoring import read_models, sop_instance_of, syntax_named, syntax_of
 from isocenter.errors import Malformed, Unsupported

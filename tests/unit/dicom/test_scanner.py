@@ -4,8 +4,7 @@ import zlib
 from struct import pack
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from datasets import TAGS, Node, cuts, datasets, encode, header, marker, pieces, sequence_value
 from faults_allowed import nothing_worse_than_malformed

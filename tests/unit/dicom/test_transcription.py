@@ -8,8 +8,7 @@ import orjson
 import pydicom
 import pydicom.data
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import datasets
 from isocenter.dicom import part10

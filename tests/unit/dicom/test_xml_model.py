@@ -4,8 +4,7 @@ import io
 from base64 import b64encode
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from faults_allowed import nothing_worse_than_malformed
 from isocenter.dicom.xml_model import NAMESPACE, Reader, read, write

@@ -4,8 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from pydicom.dataset import Dataset
 
 from isocenter.archive.archive import Archive

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from claims import BOUNDARY, FILLED, World, body_of, resources, sow, world
 from isocenter.dicomweb.resources import ANY_METHOD, Resource

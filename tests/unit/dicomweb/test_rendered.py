@@ -10,8 +10,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from PIL import Image as Pillow
-from PIL import ImageCms
+from PIL import Image as Pillow, ImageCms
 from pydicom.dataset import Dataset
 
 from made_instances import Kept, image

@@ -8,8 +8,7 @@ from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from pydicom.dataset import Dataset
 
 from isocenter.archive.archive import Archive

@@ -3,8 +3,7 @@
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from isocenter.dicomweb.search_parameters import MAX_ALTERNATIVES, MOST, Asked, read
 from isocenter.errors import Malformed

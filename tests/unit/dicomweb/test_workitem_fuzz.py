@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from isocenter.archive.archive import Archive
 from isocenter.config import ArchiveConfig, Config

@@ -7,8 +7,7 @@ import zipfile
 import zlib
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from isocenter.dicomweb import zipping
 from isocenter.dicomweb.zipping import File, Layout

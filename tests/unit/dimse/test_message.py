@@ -1,8 +1,7 @@
 """Messages out of fragments and back."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from isocenter.dimse import pdu
 from isocenter.dimse.command import Command

@@ -5,8 +5,7 @@ import itertools
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from isocenter.dimse import pdu
 from isocenter.dimse.stream import Splitter, UnknownUnit

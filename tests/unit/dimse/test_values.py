@@ -1,8 +1,7 @@
 """Addresses, statuses, slabs."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from isocenter.address import Address
 from isocenter.dimse import status

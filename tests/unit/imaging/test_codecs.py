@@ -6,8 +6,7 @@ import numpy as np
 import openjpeg
 import pydicom
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from pydicom.data import get_testdata_file
 from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder

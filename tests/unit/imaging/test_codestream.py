@@ -4,8 +4,7 @@ from contextlib import suppress
 
 import pydicom
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pydicom.data import get_testdata_file
 from pydicom.encaps import generate_frames
 

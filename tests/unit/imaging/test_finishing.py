@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image as Pillow
-from PIL import ImageCms
+from hypothesis import given, settings, strategies as st
+from PIL import Image as Pillow, ImageCms
 from pydicom.dataset import Dataset
 
 from isocenter.dicom.syntax import EXPLICIT_LE

@@ -9,8 +9,7 @@ from struct import pack
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pydicom.encaps import generate_frames
 
 from datasets import Node, encode, header, marker

@@ -6,8 +6,7 @@ import io
 from struct import pack
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from isocenter.errors import Malformed
 from isocenter.imaging.mp4 import Playable, playable

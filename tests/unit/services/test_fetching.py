@@ -1,7 +1,6 @@
 """Presentation contexts of a C-GET: there are 128, and numbers must do (PS3.8 9.3.2.2)."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from isocenter.dicom.sop_classes import STORAGE
 from isocenter.services.fetching import COMMON, SYNTAXES, proposals

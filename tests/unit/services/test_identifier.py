@@ -4,8 +4,7 @@ import contextlib
 import struct
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 

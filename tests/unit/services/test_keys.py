@@ -1,8 +1,7 @@
 """Keys as people write them, against what PS3.6 and PS3.18 F say they mean."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pydicom.datadict import DicomDictionary
 
 from isocenter.errors import Malformed

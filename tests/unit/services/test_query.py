@@ -3,8 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from pydicom.dataset import Dataset
 
 from isocenter.archive.archive import Archive
@@ -15,8 +14,7 @@ from isocenter.services.models import BY_FIND
 from isocenter.services.query import FindProvider
 from isocenter.storage.attributes import ATTRIBUTES
 from made_instances import CT, Kept, element, image
-from made_operations import Wire, decoded, identifier, operation
-from made_operations import encoded as written
+from made_operations import Wire, decoded, encoded as written, identifier, operation
 
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 PATIENT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"

@@ -4,8 +4,7 @@ import importlib
 import pkgutil
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import isocenter
 from isocenter import errors

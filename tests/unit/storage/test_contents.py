@@ -3,8 +3,7 @@
 import asyncio
 import threading
 
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from isocenter.storage.contents import Snapshot
 from isocenter.storage.index import Index

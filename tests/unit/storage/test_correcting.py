@@ -6,8 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from isocenter.errors import Denied, NotFound
 from isocenter.storage.attributes import NON_PATIENT_STUDY, Level

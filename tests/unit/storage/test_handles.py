@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from isocenter.storage import sqlite
 from isocenter.storage.attributes import BY_KEYWORD, Level

@@ -4,8 +4,7 @@ import asyncio
 import contextlib
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import Connection
 
 from isocenter.errors import Conflict

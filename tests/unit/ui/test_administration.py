@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from isocenter.address import Address
 from isocenter.archive.archive import Archive

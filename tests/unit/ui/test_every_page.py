@@ -2,16 +2,14 @@
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from isocenter.app.http import Gate, application
 from isocenter.archive.archive import Archive
 from isocenter.config import Config
-from isocenter.ui.application import ROUTES
-from isocenter.ui.application import application as pages
+from isocenter.ui.application import ROUTES, application as pages
 from made_instances import Kept
-from pages import DATA, FORMS, PAGES, SCRIPT, STREAMS, Form, Page, hostile
+from pages import DATA, FORMS, LINK, PAGES, SCRIPT, STREAMS, Form, Page, hostile
 
 NASTY = ("\x00", "../..", "*", "'", '"', "\\", "%", "{{7*7}}", SCRIPT, "\ud800", "9" * 70, "-1",
          "é", "\r\nX: y", "0", "1.2.77", "")  # fmt: skip
@@ -56,7 +54,7 @@ async def test_no_address_makes_a_page_fail(
     await kept.store(hostile())
     parts = {
         name: data.draw(texts.filter(bool))
-        for name in ("study", "series", "instance", "job", "removal")
+        for name in ("study", "series", "instance", "job", "removal", "viewer", *LINK)
         if data.draw(st.integers(0, 3)) == 0
     }
     names = st.sampled_from([*page.parameters, "other"])

@@ -13,6 +13,7 @@ from isocenter.archive.removals import CODES
 from isocenter.ui import (
     changes,
     correction,
+    display,
     filters,
     jobs,
     language,
@@ -20,6 +21,7 @@ from isocenter.ui import (
     peers,
     removal,
     settings,
+    shares,
     spans,
     storage,
     troubles,
@@ -40,6 +42,7 @@ def texts() -> set[str]:
     found = {*TITLES.values(), *filters.PERIODS.values(), *filters.ORDERS.values()}
     found |= {*jobs.TABS.values()}
     found |= {*CODES.values(), *removal.FAULTS}
+    found |= {*display.NOTICES.values(), *shares.DURATIONS.values(), *shares.STATES}
     found |= {text for _, text in page.NAVIGATION}
     found |= {words for _, words in changes.KINDS.values()} | {*changes.WARNINGS.values()}
     found |= {words for words, _ in storage.RATES.values()} | {*spans.MEASURES.values()}

@@ -13,8 +13,7 @@ from urllib.parse import unquote
 import httpx
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from isocenter.archive import zips
 from isocenter.archive.archive import Archive
@@ -25,8 +24,7 @@ from isocenter.storage.records import Selection
 from isocenter.ui import upload
 from isocenter.ui.application import application
 from isocenter.ui.report import Report, line
-from made_instances import Kept, image
-from made_instances import part10 as file_of
+from made_instances import Kept, image, part10 as file_of
 
 
 async def send(browser: httpx.AsyncClient, name: str, content: Any) -> list[dict[str, Any]]:

@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp

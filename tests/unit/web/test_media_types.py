@@ -1,8 +1,7 @@
 """Media types as clients write them."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from isocenter.errors import Malformed
 from isocenter.web.media_types import MediaType, quoted

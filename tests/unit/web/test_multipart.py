@@ -6,8 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 import pytest
-from hypothesis import assume, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, example, given, settings, strategies as st
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
 

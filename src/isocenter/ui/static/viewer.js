@@ -63,7 +63,7 @@ export class Viewer {
       .replace("{number}", this.at + 1)
       .replace("{count}", this.frames.length);
     const attributes = this.place.querySelector(".attributes");
-    attributes.href = `${dataset.pages}/instances/${encodeURIComponent(shown.uid)}/attributes`;
+    if (attributes) attributes.href = `${dataset.pages}/instances/${encodeURIComponent(shown.uid)}/attributes`;
     if (shown.kind === "image") this.draw();
     else this.embed(shown);
   }
