@@ -4,7 +4,20 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import big, codecs, disk, give_back, index, many, receive, rendered, send, web
+from bench import (
+    big,
+    codecs,
+    disk,
+    give_back,
+    index,
+    many,
+    ohif,
+    pages,
+    receive,
+    rendered,
+    send,
+    web,
+)
 from bench.contestants import workspace
 from bench.report import Report, surroundings
 
@@ -18,8 +31,10 @@ PARTS: dict[str, Part] = {
     "big": big.measure,
     "web": web.measure,
     "rendered": rendered.measure,
+    "ohif": ohif.measure,
     "codecs": codecs.measure,
     "index": index.measure,
+    "pages": pages.measure,
 }
 
 

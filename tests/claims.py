@@ -26,19 +26,13 @@ from datasets import Node
 from isocenter.archive.archive import Archive
 from isocenter.config import ArchiveConfig, Config, DicomwebConfig
 from isocenter.dicom import xml_model
-from isocenter.dicomweb import (
-    bodies,
-    commitment,
-    documents,
-    routing,
-    targets,
-    workitem_payloads,
-)
+from isocenter.dicomweb import commitment, documents, routing, targets, workitem_payloads
 from isocenter.dicomweb.non_patient import CATEGORIES
 from isocenter.dicomweb.resources import Method, Resource, merged
 from isocenter.errors import Unavailable
 from isocenter.imaging.video import MP4
 from isocenter.storage.blobs import StorageFull
+from isocenter.web import bodies
 from isocenter.web.media_types import MediaType
 from made_instances import CT, Kept, image, part10
 from made_pixels import description, encapsulated

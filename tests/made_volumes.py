@@ -54,3 +54,8 @@ def ct_volume(study: str, slices: int, pixels: int, **attributes: str) -> Iterat
 def as_shown(value: float) -> float:
     """The brightness, 0 to 255, that the window gives a value (PS3.3 C.11.2.1.2.1)."""
     return min(max((value - (CENTER - 0.5)) / (WIDTH - 1) + 0.5, 0), 1) * 255
+
+
+def bar_of(number: int, slices: int, pixels: int) -> float:
+    """Where the middle of the bar of a slice is: 0 is the top of the picture, 1 its foot."""
+    return (number * (pixels - 4) // max(slices - 1, 1) + 2) / pixels

@@ -4,12 +4,8 @@
 demands that this changes nothing.
 """
 
-import ast
-import inspect
-import itertools
 import json
 import sys
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from importlib import import_module
@@ -18,9 +14,10 @@ from typing import Any, cast
 
 import typer
 
-from isocenter import config, errors
+from isocenter import config, errors, setting
 from isocenter.archive import commitment
 from isocenter.archive.archive import Archive
+from isocenter.archive.peers import Peers
 from isocenter.cli.main import COMMANDS
 from isocenter.config import Config
 from isocenter.dicom import procedure_step
@@ -63,25 +60,10 @@ def table(headings: Row, rows: Iterable[Row]) -> str:
 # --- settings
 
 
-def _meanings(section: type) -> Mapping[str, str]:
-    """What is said of each field or member on the line below it."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(section)))
-    body = cast(ast.ClassDef, tree.body[0]).body
-    found = {}
-    for field, below in itertools.pairwise(body):
-        match field, below:
-            case (
-                ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
-                ast.Expr(value=ast.Constant(value=str(text))),
-            ):
-                found[name] = " ".join(text.replace("``", "`").split())
-    return found
-
-
 def settings(prefix: str = "") -> str:
     """The settings of one section: name, type, default and meaning."""
     section = {**config.SECTIONS, **config.TABLES}.get(prefix.rstrip("."), Config)
-    meanings = _meanings(section)
+    meanings = setting.meanings(section)
     rows = []
     for path, kind, default in config.documented():
         name = path.removeprefix(prefix)
@@ -125,7 +107,7 @@ def _command(name: str, command: Any) -> str:
     for each in command.params:
         if each.param_type_name == "argument":
             usage.append(each.metavar or f"{each.name.upper()}…")
-            rows.append((f"`{usage[-1]}`", "required", each.help))
+            rows.append((f"`{usage[-1]}`", _given(each), each.help))
         elif each.name != "help":
             spelled = ", ".join(f"`{one}`" for one in reversed(each.opts))
             rows.append((spelled + _argument(each), _given(each), each.help))
@@ -159,7 +141,8 @@ def _offers() -> list[Offer]:
     archive = cast(Archive, None)  # nothing is called
     made = Config()
     store = StoreProvider(archive)
-    built = providers.services(archive, made, store, Limits(), Timeouts())
+    peers = cast(Peers, None)
+    built = providers.services(archive, made, peers, store, Limits(), Timeouts())
     return [service.offer for service in built]
 
 
@@ -393,7 +376,7 @@ def web_reasons() -> str:
 
 def commitment_reasons() -> str:
     """Failure Reasons of responses to requests for storage commitment."""
-    meanings = _meanings(commitment.Reason)
+    meanings = setting.meanings(commitment.Reason)
     rows = [
         (
             f"`{each.value:04X}` ({each.value})",
@@ -636,6 +619,7 @@ FRAGMENTS: Mapping[str, tuple[tuple[str, Callable[[], str]], ...]] = {
         ("dicomweb", lambda: settings("dicomweb.")),
         ("fhir", lambda: settings("fhir.")),
         ("imaging", lambda: settings("imaging.")),
+        ("jobs", lambda: settings("jobs.")),
         ("viewer", lambda: settings("viewer.")),
         ("compression", lambda: settings("compression.")),
     ),

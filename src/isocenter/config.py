@@ -9,7 +9,6 @@ import re
 import tomllib
 import types
 import typing
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
@@ -20,7 +19,7 @@ import platformdirs
 
 from isocenter.address import Address, ae_title
 from isocenter.errors import IsocenterError, Malformed
-from isocenter.setting import Count, Port, Seconds, Span, Text, read
+from isocenter.setting import Count, Port, Seconds, Span, Text, in_words, lines_of, read
 
 T = TypeVar("T")
 ENVIRONMENT_PREFIX = "ISOCENTER_"
@@ -203,6 +202,26 @@ class ImagingConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobsConfig:
+    """What is done in the background, such as sending to a peer."""
+
+    workers: Annotated[int, Span(1, 64)] = 2
+    """Jobs that run at once."""
+
+    attempts: Annotated[int, Span(1, 10_000)] = 20
+    """How often in a row a job may get nowhere before it has failed."""
+
+    pause: Seconds = 10.0
+    """Before a job is tried a second time; twice as long before each further time."""
+
+    longest_pause: Seconds = 1800.0
+    """Before a job is tried again, at most."""
+
+    retention: Annotated[float, Span(0, 10 * 366 * 24 * 3600)] = 30 * 24 * 3600.0
+    """How long a job that is done, failed or canceled stays in the list."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ViewerConfig:
     """The viewer OHIF, served at ``/ohif`` where it is installed."""
 
@@ -286,9 +305,11 @@ class Config:
     dicomweb: DicomwebConfig = DicomwebConfig()
     fhir: FhirConfig = FhirConfig()
     imaging: ImagingConfig = ImagingConfig()
+    jobs: JobsConfig = JobsConfig()
     viewer: ViewerConfig = field(default_factory=ViewerConfig)
     peer: tuple[Address, ...] = ()
-    """The applications we know: C-MOVE destinations, and who may call if ``known_callers_only``."""
+    """The applications we know: where instances may be sent, and who may call if
+    ``known_callers_only``."""
 
     compression: tuple[CompressionRule, ...] = ()
     """What is to be compressed without loss. Without a rule, everything stays as it came."""
@@ -304,6 +325,15 @@ class Config:
         return self.dimse.known_callers_only
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings, and where those that are not defaults were set."""
+
+    config: Config
+    places: Mapping[str, str]
+    """By dotted name: ``FILE:LINE``, the environment's variable, or ``--option``."""
+
+
 def load(
     file: Path | None = None,
     *,
@@ -314,6 +344,16 @@ def load(
 
     Raises: SettingsError, with every fault there is.
     """
+    return load_with_places(file, options=options, environ=environ).config
+
+
+def load_with_places(
+    file: Path | None = None,
+    *,
+    options: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Loaded:
+    """As ``load``."""
     faults: list[Fault] = []
     settings = _Settings(faults)
     if file is not None:
@@ -339,7 +379,7 @@ def load(
         faults += _fhir_faults(config.fhir, settings)
     if faults or config is None:
         raise SettingsError(faults)
-    return config
+    return Loaded(config, settings.places)
 
 
 def _http_faults(http: HttpConfig, settings: "_Settings") -> Iterator[Fault]:
@@ -375,6 +415,11 @@ class _Settings:
         self._values: dict[tuple[str, ...], object] = {}
         self._places: dict[tuple[str, ...], str] = {}
 
+    @property
+    def places(self) -> dict[str, str]:
+        """Where each setting that was set was set, by dotted name."""
+        return {".".join(path): self._places[path] for path in self._values}
+
     def place(self, path: tuple[str, ...]) -> str:
         return self._places.get(path, ".".join(path))
 
@@ -397,7 +442,7 @@ class _Settings:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             self.fault(str(file), str(error))
             return
-        lines = _lines_of(text)
+        lines = lines_of(text)
 
         def where(path: tuple[str, ...]) -> str:
             line = next(
@@ -539,26 +584,6 @@ TABLES: Mapping[str, type] = types.MappingProxyType(
 )
 """What there may be several of, each with a table of its own."""
 
-_HEADER = re.compile(r"^\s*\[{1,2}\s*([A-Za-z0-9_.\- ]+?)\s*\]{1,2}")
-_KEY = re.compile(r"^\s*([A-Za-z0-9_.\-]+)\s*=")
-
-
-def _lines_of(text: str) -> dict[tuple[str, ...], int]:
-    """Where each setting stands; tomllib does not tell."""
-    lines: dict[tuple[str, ...], int] = {}
-    section: tuple[str, ...] = ()
-    entries = Counter[tuple[str, ...]]()
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := _HEADER.match(line):
-            section = tuple(part.strip() for part in header[1].split("."))
-            lines.setdefault(section, number)
-            if line.lstrip().startswith("[["):
-                lines[(*section, str(entries[section]))] = number
-                entries[section] += 1
-        elif key := _KEY.match(line):
-            lines[(*section, *key[1].split("."))] = number
-    return lines
-
 
 def documented() -> Iterator[tuple[str, str, str]]:
     """Every setting: its dotted name, its type in words and its default, for the reference page."""
@@ -569,19 +594,4 @@ def documented() -> Iterator[tuple[str, str, str]]:
             if hasattr(hints[each.name], "__dataclass_fields__"):
                 continue
             default = "" if each.default is MISSING else str(each.default)
-            yield f"{prefix}{each.name}", _in_words(hints[each.name]), default
-
-
-def _in_words(hint: Any) -> str:
-    if typing.get_origin(hint) is Annotated:
-        kind, span = typing.get_args(hint)
-        return f"{kind.__name__}, {span}"
-    if typing.get_origin(hint) is Literal:
-        return " or ".join(map(repr, typing.get_args(hint)))
-    if hint == tuple[str, ...]:
-        return "list of texts"
-    if hint == tuple[CompressionRule, ...]:
-        return "list of tables"
-    if isinstance(hint, types.GenericAlias):
-        return "list of AET@HOST:PORT"
-    return str(hint.__name__).lower()
+            yield f"{prefix}{each.name}", in_words(hints[each.name]), default

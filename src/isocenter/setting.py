@@ -1,11 +1,20 @@
-"""One setting: the kinds of values there are, and reading them from a file or from text."""
+"""One setting: the kinds of values there are, reading them from a file or from text, and what is
+said of them."""
 
+import ast
+import inspect
+import itertools
+import re
+import textwrap
 import types
 import typing
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+
+from isocenter.address import Address
 
 HIGHEST_PORT: Final = 65535
 _KINDS: Final[Mapping[type, str]] = types.MappingProxyType(
@@ -84,3 +93,53 @@ def _from_text(text: str, hint: type) -> Any:
         return hint(text)
     except ValueError:
         raise ValueError(f"expected a number, not {str(text)!r}") from None
+
+
+_HEADER = re.compile(r"^\s*\[{1,2}\s*([A-Za-z0-9_.\- ]+?)\s*\]{1,2}")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_.\-]+)\s*=")
+
+
+def lines_of(text: str) -> dict[tuple[str, ...], int]:
+    """Where each setting stands; tomllib does not tell."""
+    lines: dict[tuple[str, ...], int] = {}
+    section: tuple[str, ...] = ()
+    entries = Counter[tuple[str, ...]]()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.match(line):
+            section = tuple(part.strip() for part in header[1].split("."))
+            lines.setdefault(section, number)
+            if line.lstrip().startswith("[["):
+                lines[(*section, str(entries[section]))] = number
+                entries[section] += 1
+        elif key := _KEY.match(line):
+            lines[(*section, *key[1].split("."))] = number
+    return lines
+
+
+def meanings(section: type) -> Mapping[str, str]:
+    """What is said of each field of a section, or member, on the line below it."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(section)))
+    body = typing.cast(ast.ClassDef, tree.body[0]).body
+    found = {}
+    for each, below in itertools.pairwise(body):
+        match each, below:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                found[name] = " ".join(text.replace("``", "`").split())
+    return found
+
+
+def in_words(hint: Any) -> str:
+    """What kind of value a setting has."""
+    if typing.get_origin(hint) is Annotated:
+        kind, span = typing.get_args(hint)
+        return f"{kind.__name__}, {span}"
+    if typing.get_origin(hint) is Literal:
+        return " or ".join(map(repr, typing.get_args(hint)))
+    if hint == tuple[str, ...]:
+        return "list of texts"
+    if isinstance(hint, types.GenericAlias):
+        return f"list of {'AET@HOST:PORT' if Address in typing.get_args(hint) else 'tables'}"
+    return str(hint.__name__).lower()

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from isocenter.app.http import Gate, HttpListener, application
 from isocenter.config import HttpConfig
-from isocenter.dicomweb.bodies import LONG_BODY
+from isocenter.web.bodies import LONG_BODY
 from isocenter.web.delivery import Stream
 
 QUICK = HttpConfig(header_timeout=0.4, network_timeout=0.4, idle_timeout=1, max_header_size=4096)

@@ -16,9 +16,9 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from isocenter.app.long_bodies import LongBody
-from isocenter.dicomweb import bodies
 from isocenter.dicomweb.problems import RETRY_AFTER, problem
 from isocenter.dimse.slabs import SlabPool
+from isocenter.web import bodies
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from typing import Final, Protocol
 
 from starlette.requests import ClientDisconnect
 
-from isocenter.dicomweb.bodies import Piece
 from isocenter.dimse.slabs import SMALLEST_TAIL, Slab, SlabPool
+from isocenter.web.bodies import Piece
 
 READ_SIZE: Final = 1 << 18
 """Bytes read at a time: more would leave the cache before they are looked at."""

@@ -6,13 +6,19 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from starlette.types import ASGIApp
+
 from isocenter.app.http import Gate, HttpListener, application
+from isocenter.app.runner import Runner
+from isocenter.app.running import running
+from isocenter.archive import send_requests
 from isocenter.archive.archive import Archive
 from isocenter.archive.compression_policy import CompressionPolicy
+from isocenter.archive.peers import Peers
 from isocenter.config import Config, DimseConfig
 from isocenter.dicomweb import routing
 from isocenter.dimse import pdu
@@ -20,11 +26,13 @@ from isocenter.dimse.association import Peer
 from isocenter.dimse.pdu import AssociateReject
 from isocenter.dimse.server import Admission, DimseServer
 from isocenter.dimse.settings import Limits, Timeouts
+from isocenter.dimse.watching import Watch
 from isocenter.errors import Unavailable
 from isocenter.fhir import routing as fhir
 from isocenter.imaging.workers import Workers
 from isocenter.ohif.serving import Viewer
 from isocenter.services import providers
+from isocenter.services.send_jobs import SendJobs
 from isocenter.services.status import response_of
 from isocenter.services.store import StoreProvider
 from isocenter.storage.lock import FolderLock
@@ -37,11 +45,14 @@ SWITCH_INTERVAL = 0.001
 event loop for long."""
 
 
-def serve(config: Config) -> None:
-    """Serve until told to stop. Raises: Unavailable, if a port or the data folder cannot be had."""
+def serve(config: Config, places: Mapping[str, str] | None = None) -> None:
+    """Serve until told to stop; ``places`` say where settings were set.
+
+    Raises: Unavailable, if a port or the data folder cannot be had.
+    """
     sys.setswitchinterval(SWITCH_INTERVAL)
     with FolderLock(config.data):
-        run(Node(config).run())
+        run(Node(config, places or {}).run())
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -57,8 +68,10 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 class Node:
     """The parts of one process, and the order in which they start and stop."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, places: Mapping[str, str] | None = None) -> None:
         self._config = config
+        self._places = places or {}
+        self._watch = Watch()
         self._stop = asyncio.Event()
         self._dicom_web = Gate()
         self._pages = Gate()
@@ -87,7 +100,7 @@ class Node:
         try:
             archive = await Archive.open(config.data, config.archive, config.imaging)
             self._dicom_web.open(routing.application(archive, config))
-            self._pages.open(pages.application(archive, config, lambda: self._viewer.is_installed))
+            self._pages.open(self._pages_of(archive))
             self._fhir.open(fhir.application(archive, config))
             try:
                 await self._serve(archive, f"{config.host}:{bound.getsockname()[1]}")
@@ -96,13 +109,19 @@ class Node:
         finally:
             await http.close()
 
+    def _pages_of(self, archive: Archive) -> ASGIApp:
+        limits, timeouts = limits_of(self._config.dimse), timeouts_of(self._config.dimse)
+        handed = running(archive, self._config, self._places, self._watch, limits, timeouts)
+        return pages.application(archive, self._config, lambda: self._viewer.is_installed, handed)
+
     def stop(self) -> None:
         """Begin to shut down."""
         self._stop.set()
 
     async def _serve(self, archive: Archive, http_address: str) -> None:
         config = self._config
-        server = _dimse_server(archive, config)
+        peers = Peers(archive.index.peers, config.peer)
+        server = _dimse_server(archive, config, peers, self._watch)
         await server.start(config.host, config.dicom_port)
         try:
             gc.collect()
@@ -117,8 +136,8 @@ class Node:
                     "data": config.data,
                 },
             )
-            await archive.worklist.start(peer.ae_title for peer in config.peer)
-            async with _compressing(archive, config):
+            await archive.worklist.start([each.address.ae_title for each in await peers.all()])
+            async with _compressing(archive, config), self._running_jobs(archive, peers):
                 await self._stop.wait()
         finally:
             self.state = "draining"
@@ -137,6 +156,21 @@ class Node:
                 *(each.drain(config.shutdown_timeout) for each in gates),
             )
         log.info("stopped")
+
+    @asynccontextmanager
+    async def _running_jobs(self, archive: Archive, peers: Peers) -> AsyncIterator[None]:
+        """Run jobs, beginning with those that the process before us left."""
+        config = self._config
+        limits, timeouts = limits_of(config.dimse), timeouts_of(config.dimse)
+        sending = SendJobs(archive, peers, config.aet, limits, timeouts, self._watch)
+        runner = Runner(archive.jobs, {send_requests.KIND: sending}, config.jobs)
+        # We hold the lock of the folder: nobody else can be running any.
+        await archive.jobs.take_back()
+        await runner.start()
+        try:
+            yield
+        finally:
+            await runner.close()
 
 
 @asynccontextmanager
@@ -158,17 +192,18 @@ async def _compressing(archive: Archive, config: Config) -> AsyncIterator[None]:
         await asyncio.to_thread(codecs.close)
 
 
-def _dimse_server(archive: Archive, config: Config) -> DimseServer:
+def _dimse_server(archive: Archive, config: Config, peers: Peers, watch: Watch) -> DimseServer:
     limits, timeouts = limits_of(config.dimse), timeouts_of(config.dimse)
     store = StoreProvider(archive)
     return DimseServer(
-        providers.services(archive, config, store, limits, timeouts),
+        providers.services(archive, config, peers, store, limits, timeouts, watch),
         ae_titles=(config.aet,),
-        admit=_Admission(config),
+        admit=_Admission(config, peers),
         unknown=store.unknown,
         status_of=response_of,
         limits=limits,
         timeouts=timeouts,
+        watch=watch,
     )
 
 
@@ -197,9 +232,9 @@ def timeouts_of(config: DimseConfig) -> Timeouts:
 class _Admission:
     """Decides who may open an association."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, peers: Peers) -> None:
         self._is_open = not config.dimse.known_callers_only
-        self._known = {(peer.ae_title, peer.host) for peer in config.peer}
+        self._peers = peers
 
     async def __call__(self, peer: Peer) -> Admission | AssociateReject:
         if self._is_open or await self._is_known(peer):
@@ -207,8 +242,7 @@ class _Admission:
         return pdu.CALLING_AE_TITLE_NOT_RECOGNIZED
 
     async def _is_known(self, peer: Peer) -> bool:
-        hosts = [host for title, host in self._known if title == peer.ae_title]
-        for host in hosts:
+        for host in {each.host for each in await self._peers.called(peer.ae_title)}:
             if host == peer.host or peer.host in await _addresses_of(host):
                 return True
         return False

@@ -16,6 +16,7 @@ from isocenter.archive.films import Films, group_of
 from isocenter.archive.frame_conversion import FrameConversions
 from isocenter.archive.frames import OpenInstances
 from isocenter.archive.ingest import Announced, Ingest, Reception
+from isocenter.archive.jobs import Jobs
 from isocenter.archive.live import Live
 from isocenter.archive.metadata import Metadata
 from isocenter.archive.rendering import Renderings
@@ -69,6 +70,7 @@ class Archive:
         self.renderings = Renderings(index, self.opened, self.imaging)
         self.anonymizer = Anonymizer(folder, self.opened, workers)
         self.live = Live()
+        self.jobs = Jobs(index.jobs, self.live)
         self._filming = Workers(
             max(1, self.imaging.count // 2), memory=imaging.memory, patience=imaging.patience
         )

@@ -108,8 +108,8 @@ def _unreadable(error: OSError) -> Unreadable:
 def _file(path: Path) -> Iterator[Found | Unreadable]:
     if reason := _irregularity(path):
         yield Unreadable(str(path), reason)
-    elif path.suffix.lower() == ".zip" and zipfile.is_zipfile(path):
-        yield from _members(path)
+    elif is_named_zip(path.name) and is_zip(path):
+        yield from members(str(path), path, path.stat().st_mtime_ns)
     else:
         status = path.stat()
         yield Found(str(path), status.st_size, status.st_mtime_ns, lambda: path.open("rb"), path)
@@ -120,30 +120,44 @@ def _irregularity(path: Path) -> str:
     return "" if stat.S_ISREG(path.stat().st_mode) else "not a file"
 
 
-def _members(path: Path) -> Iterator[Found | Unreadable]:
+def is_named_zip(name: str) -> bool:
+    """Whether a file of that name is looked into for members."""
+    return name[-4:].lower() == ".zip"
+
+
+def is_zip(source: Path | BinaryIO) -> bool:
+    """Whether that is a zip archive, perhaps a broken one."""
     try:
-        with _zip_faults():
+        return zipfile.is_zipfile(source)
+    except BROKEN_ZIP:
+        return True
+
+
+def members(name: str, source: Path | BinaryIO, modified: int) -> Iterator[Found | Unreadable]:
+    """Yield what is in a zip archive, known as ``name``."""
+    try:
+        with zip_faults():
             # Not closed here: it is read from after the last member was named. It closes itself
             # when the last member lets go of it.
-            archive = zipfile.ZipFile(path)
-            modified = path.stat().st_mtime_ns
-            members = sorted(archive.infolist(), key=lambda each: each.filename)
+            archive = zipfile.ZipFile(source)
+            listed = sorted(archive.infolist(), key=lambda each: each.filename)
     except Malformed as error:
-        yield Unreadable(str(path), str(error))
+        yield Unreadable(name, str(error))
         return
-    for member in members:
-        name = f"{path}/{member.filename}"
+    for member in listed:
+        place = f"{name}/{member.filename}"
         # Of a folder the name ends in a slash; of some broken archives there is none at all.
         if member.filename.rpartition("/")[2].upper() in ("", DIRECTORY_NAME):
             continue
         if member.flag_bits & 1:
-            yield Unreadable(name, "encrypted")
+            yield Unreadable(place, "encrypted")
             continue
-        yield Found(name, member.file_size, modified, _Member(archive, member))
+        yield Found(place, member.file_size, modified, _Member(archive, member))
 
 
 @contextmanager
-def _zip_faults() -> Iterator[None]:
+def zip_faults() -> Iterator[None]:
+    """Raises: Malformed, for what the standard library raises within."""
     try:
         yield
     except BROKEN_ZIP as error:
@@ -159,7 +173,7 @@ class _Member:
 
     def __call__(self) -> BinaryIO:
         """Raises: Malformed."""
-        with _zip_faults():
+        with zip_faults():
             return cast(BinaryIO, _Unpacked(self.archive.open(self.member)))
 
 
@@ -170,11 +184,11 @@ class _Unpacked(io.BufferedIOBase):
         self._packed = packed
 
     def read(self, size: int | None = -1, /) -> bytes:
-        with _zip_faults():
+        with zip_faults():
             return self._packed.read(-1 if size is None else size)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        with _zip_faults():
+        with zip_faults():
             return self._packed.seek(offset, whence)
 
     def close(self) -> None:

@@ -77,6 +77,11 @@ class Upload:
         return self._failure is not None
 
     @property
+    def is_dicom(self) -> bool:
+        """Whether it is a DICOM file, as far as is known: it has what one begins with."""
+        return self._header is not None
+
+    @property
     def identity(self) -> Identity | None:
         """All its UIDs, known of what was stored."""
         return self._reception.identity if self._reception else None

@@ -180,7 +180,7 @@ async def _verify(config: Config) -> bool:
 
 
 def reindex(data: DataOption = None, config: ConfigOption = None) -> None:
-    """Make the index anew from the blobs alone; the worklist is taken over."""
+    """Make the index anew from the blobs alone; worklist and jobs are taken over."""
     if not _reindex(load_settings(config, data=data)):
         sys.exit(1)
 
@@ -206,7 +206,7 @@ def _reindex(config: Config) -> bool:
                     complain(f"{checked.fault.value}: {checked.key} {checked.reason}".rstrip())
         is_whole = put_in_place(made, config.data / INDEX_NAME)
     if not is_whole:
-        complain("the worklist could not be read: it is left in the former index")
+        complain("worklist and jobs could not be read: they are left in the former index")
     say(f"{steps.count - faults} entered, {faults} faulty")
     return is_whole and not faults
 

@@ -19,6 +19,8 @@ COMMANDS = {
     "verify": ("holdings", "verify"),
     "reindex": ("holdings", "reindex"),
     "compress": ("compress", "compress"),
+    "peers": ("peers", "peers"),
+    "jobs": ("jobs", "jobs"),
     "echo": ("network", "echo"),
     "send": ("send", "send"),
     "find": ("find", "find"),

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from isocenter import config as settings
-from isocenter.config import Config
+from isocenter.config import Config, Loaded
 
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="The folder that holds blobs and index.")
@@ -17,8 +17,13 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", help="A TOML file
 
 def load_settings(config: Path | None, **options: object) -> Config:
     """Return the settings; what was not given on the command line comes from elsewhere."""
+    return load_with_places(config, **options).config
+
+
+def load_with_places(config: Path | None, **options: object) -> Loaded:
+    """As ``load_settings``, and where each was set."""
     given = {name: value for name, value in options.items() if value is not None and value != []}
-    return settings.load(config, options=given, environ=os.environ)
+    return settings.load_with_places(config, options=given, environ=os.environ)
 
 
 def quiet_log() -> None:
@@ -44,7 +49,7 @@ def serve(
     config: ConfigOption = None,
 ) -> None:
     """Receive, keep, find and give back, until SIGTERM or Ctrl-C."""
-    loaded = load_settings(
+    loaded = load_with_places(
         config,
         data=data,
         aet=aet,
@@ -56,5 +61,5 @@ def serve(
     )
     from isocenter.app import log, node
 
-    log.configure(loaded.log_level)
-    node.serve(loaded)
+    log.configure(loaded.config.log_level)
+    node.serve(loaded.config, loaded.places)

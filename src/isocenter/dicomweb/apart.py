@@ -12,12 +12,13 @@ from urllib.parse import urljoin
 
 from isocenter.archive.assembly import OPAQUE, BulkData, Dataset, Piece, assemble, names_of
 from isocenter.dicom.layout import Buffer
-from isocenter.dicomweb import bodies, metadata_bodies, multipart
+from isocenter.dicomweb import metadata_bodies
 from isocenter.dicomweb.intake import Intake, fault_of_coding, too_many
 from isocenter.dicomweb.metadata_bodies import MODELS
 from isocenter.dicomweb.negotiation import DICOM_JSON, DICOM_XML
 from isocenter.errors import IsocenterError, Malformed
 from isocenter.storage.blobs import Scratch
+from isocenter.web import bodies, multipart
 from isocenter.web.media_types import MediaType
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from isocenter.archive.frames import NoFrames, OpenInstance
 from isocenter.config import Config
 from isocenter.dicom import paths
 from isocenter.dicom.syntax import lookup
-from isocenter.dicomweb import addresses, frame_types, multipart, negotiation, targets
+from isocenter.dicomweb import addresses, frame_types, negotiation, targets
 from isocenter.dicomweb import representations as represent
 from isocenter.dicomweb.answers import answer
 from isocenter.dicomweb.negotiation import OCTET_STREAM, Chosen, Offer
@@ -26,6 +26,7 @@ from isocenter.dicomweb.representations import Representation
 from isocenter.dicomweb.resources import Endpoint, Method, Parameter, Resource
 from isocenter.errors import NotFound
 from isocenter.storage.records import InstanceRef
+from isocenter.web import multipart
 from isocenter.web.conditional import etag
 from isocenter.web.delivery import Buffer
 

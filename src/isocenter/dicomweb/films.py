@@ -16,7 +16,7 @@ from isocenter import __version__
 from isocenter.archive.archive import Archive
 from isocenter.archive.films import Film, Kept
 from isocenter.archive.not_rendered import NotRendered
-from isocenter.dicomweb import addresses, multipart
+from isocenter.dicomweb import addresses
 from isocenter.dicomweb.answers import answer
 from isocenter.dicomweb.files import Body
 from isocenter.dicomweb.negotiation import Chosen, Offer
@@ -27,7 +27,7 @@ from isocenter.imaging.pictures import WRITERS
 from isocenter.imaging.video import MP4
 from isocenter.storage.made_files import MadeFile
 from isocenter.storage.records import InstanceRef
-from isocenter.web import conditional
+from isocenter.web import conditional, multipart
 from isocenter.web.conditional import Validator, etag
 from isocenter.web.delivery import Buffer, Stream
 

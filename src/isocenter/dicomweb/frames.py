@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from isocenter.archive.archive import Archive
 from isocenter.dicom.syntax import lookup
-from isocenter.dicomweb import addresses, frame_types, multipart, targets
+from isocenter.dicomweb import addresses, frame_types, targets
 from isocenter.dicomweb.answers import answer
 from isocenter.dicomweb.files import Body
 from isocenter.dicomweb.negotiation import Chosen
@@ -28,6 +28,7 @@ from isocenter.imaging.frame_bytes import Frame
 from isocenter.imaging.frames import is_video
 from isocenter.imaging.transcoding import Conversion
 from isocenter.storage.records import InstanceRef
+from isocenter.web import multipart
 from isocenter.web.conditional import etag
 from isocenter.web.delivery import Buffer
 

@@ -14,11 +14,12 @@ from starlette.exceptions import HTTPException
 from isocenter.archive.archive import Archive
 from isocenter.archive.backpressure import Owner
 from isocenter.archive.upload import Expected, Upload
-from isocenter.dicomweb import bodies, multipart, reasons
-from isocenter.dicomweb.bodies import Piece
+from isocenter.dicomweb import reasons
 from isocenter.dicomweb.negotiation import DICOM
 from isocenter.dicomweb.receipt import Receipt, Refused, Taken
 from isocenter.errors import IsocenterError, Malformed
+from isocenter.web import bodies, multipart
+from isocenter.web.bodies import Piece
 from isocenter.web.media_types import MediaType
 
 log = logging.getLogger(__name__)

@@ -26,11 +26,11 @@ from isocenter.dicom.paths import AttributePath
 from isocenter.dicom.syntax import TransferSyntax
 from isocenter.dicom.transcription import Transcriber
 from isocenter.dicom.windowed import Reader
-from isocenter.dicomweb import addresses, bulkdata, multipart, targets
+from isocenter.dicomweb import addresses, bulkdata, targets
 from isocenter.dicomweb.negotiation import DICOM_JSON, DICOM_XML, Chosen, Offer, choose
 from isocenter.dicomweb.resources import Endpoint, Method, Parameter, Resource
 from isocenter.storage.records import InstanceRef
-from isocenter.web import conditional
+from isocenter.web import conditional, multipart
 from isocenter.web.compression import accepts_gzip
 from isocenter.web.conditional import Validator
 from isocenter.web.delivery import Stream

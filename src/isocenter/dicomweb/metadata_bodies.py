@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from isocenter.dicom import xml_model
 from isocenter.dicom.json_model import Dataset
-from isocenter.dicomweb import bodies, multipart
 from isocenter.dicomweb.negotiation import DICOM_JSON, DICOM_XML, Chosen
 from isocenter.errors import Malformed
+from isocenter.web import bodies, multipart
 from isocenter.web.media_types import MediaType
 
 # Peer quirk: clients older than PS3.18 2016, and many scripts, use the plain names.

@@ -13,11 +13,12 @@ from urllib.parse import quote
 from isocenter.archive.archive import Archive
 from isocenter.archive.retrieve import Buffer, each
 from isocenter.dicom.syntax import TransferSyntax, lookup
-from isocenter.dicomweb import addresses, multipart
+from isocenter.dicomweb import addresses
 from isocenter.dicomweb.files import content_type as type_of
 from isocenter.dicomweb.files import each_opened, file_of
 from isocenter.dicomweb.syntaxes import Plan
 from isocenter.storage.records import InstanceRef
+from isocenter.web import multipart
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,15 +20,7 @@ from starlette.responses import Response
 from isocenter import __version__
 from isocenter.archive.archive import Archive
 from isocenter.archive.states import Shown
-from isocenter.dicomweb import (
-    addresses,
-    documents,
-    films,
-    multipart,
-    negotiation,
-    presented,
-    targets,
-)
+from isocenter.dicomweb import addresses, documents, films, negotiation, presented, targets
 from isocenter.dicomweb.negotiation import Chosen, Offer
 from isocenter.dicomweb.rendering_parameters import (
     OF_RENDERED,
@@ -42,7 +34,7 @@ from isocenter.imaging.looks import GIF, Look
 from isocenter.imaging.pictures import WRITERS
 from isocenter.imaging.states import State
 from isocenter.storage.records import InstanceRef
-from isocenter.web import conditional
+from isocenter.web import conditional, multipart
 from isocenter.web.conditional import Validator, etag
 from isocenter.web.delivery import Buffer, Stream
 

@@ -15,7 +15,6 @@ from isocenter.archive.exporting import name_of
 from isocenter.dicomweb import addresses, bulkdata, metadata, negotiation, targets
 from isocenter.dicomweb.answers import answer
 from isocenter.dicomweb.files import DICOM, Body, Single, content_type
-from isocenter.dicomweb.multipart import content_type as multipart_type
 from isocenter.dicomweb.negotiation import AS_KEPT, OCTET_STREAM, Chosen, Offer
 from isocenter.dicomweb.non_patient import CATEGORIES
 from isocenter.dicomweb.parts import Parts
@@ -26,6 +25,7 @@ from isocenter.errors import Unavailable
 from isocenter.storage.records import InstanceRef
 from isocenter.web.conditional import etag
 from isocenter.web.delivery import Stream
+from isocenter.web.multipart import content_type as multipart_type
 
 ZIP: Final = "application/zip"
 

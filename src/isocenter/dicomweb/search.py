@@ -13,7 +13,7 @@ from starlette.responses import Response
 from isocenter.archive.archive import Archive
 from isocenter.config import Config
 from isocenter.dicom import xml_model
-from isocenter.dicomweb import addresses, multipart
+from isocenter.dicomweb import addresses
 from isocenter.dicomweb.negotiation import DICOM_JSON, DICOM_XML, Chosen, Offer, choose
 from isocenter.dicomweb.non_patient import CATEGORIES
 from isocenter.dicomweb.resources import Endpoint, Method, Parameter, Resource
@@ -29,6 +29,7 @@ from isocenter.dicomweb.search_parameters import PARAMETERS, Asked, read
 from isocenter.storage.attributes import ATTRIBUTES, Attribute, Level
 from isocenter.storage.query import Key, Query
 from isocenter.storage.records import Answer, Match
+from isocenter.web import multipart
 from isocenter.web.delivery import Stream
 
 Document = dict[str, Any]

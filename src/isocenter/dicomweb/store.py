@@ -12,13 +12,15 @@ from starlette.responses import Response
 from isocenter.archive.archive import Archive
 from isocenter.archive.upload import Expected
 from isocenter.config import Config
-from isocenter.dicomweb import addresses, apart, bodies, intake, metadata_bodies, non_patient
+from isocenter.dicomweb import addresses, apart, intake, metadata_bodies, non_patient
 from isocenter.dicomweb.intake import Intake
 from isocenter.dicomweb.metadata_bodies import MODELS
 from isocenter.dicomweb.negotiation import DICOM, DICOM_JSON, DICOM_XML, Chosen, Offer, choose
 from isocenter.dicomweb.receipt import Receipt
 from isocenter.dicomweb.resources import Method, Resource
 from isocenter.errors import IsocenterError, Malformed
+from isocenter.web import bodies
+from isocenter.web.addresses import sender
 from isocenter.web.media_types import MediaType
 
 log = logging.getLogger(__name__)
@@ -28,7 +30,6 @@ TAKES: Final = (
     *(f'multipart/related; type="{kind}"' for kind in (DICOM, DICOM_JSON, DICOM_XML)),
     *(DICOM, DICOM_JSON, DICOM_XML),
 )
-LONGEST_AE_TITLE: Final = 16
 
 
 async def studies(request: Request) -> Response:
@@ -49,7 +50,7 @@ async def _store(request: Request, expected: Expected) -> Response:
     config: Config = request.app.state.config
     content_type = _content_type(request)
     answer = choose(request, ANSWERS)
-    coming = Intake(archive, expected, sent_by=_sender(request), received_by=config.aet)
+    coming = Intake(archive, expected, sent_by=sender(request), received_by=config.aet)
     broken: Exception | None = None
     try:
         await _take(request, coming, content_type, config)
@@ -110,12 +111,6 @@ def _unsupported(why: str) -> HTTPException:
         f"{why}; to be stored: {', '.join(TAKES)}",
         bodies.CLOSING,
     )
-
-
-def _sender(request: Request) -> str:
-    """Who is said to have sent it, in the Source Application Entity Title: an address that fits."""
-    address = request.client.host if request.client else ""
-    return address if len(address) <= LONGEST_AE_TITLE else ""
 
 
 async def _response(

@@ -18,10 +18,10 @@ from isocenter.dicom.dictionary import dictionary_vr
 from isocenter.dicom.encoding import encode
 from isocenter.dicom.layout import DEFAULT_LIMITS, LONG_VRS, SHORT_VRS
 from isocenter.dicom.syntax import EXPLICIT_LE
-from isocenter.dicomweb import bodies, multipart
 from isocenter.dicomweb.negotiation import DICOM_JSON, DICOM_XML, Chosen, Offer
 from isocenter.errors import Malformed
 from isocenter.storage.workitem_records import Dataset
+from isocenter.web import bodies, multipart
 from isocenter.web.delivery import Stream
 from isocenter.web.media_types import MULTIPART, MediaType
 

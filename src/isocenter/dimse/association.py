@@ -53,6 +53,10 @@ def processing_failure(error: Exception) -> Response:
     return Response(PROCESSING_FAILURE)
 
 
+def _nothing() -> None:
+    """Nobody looks."""
+
+
 class Association:
     """Made by ``server`` and ``client``; ends by release, abort or loss, and then for good."""
 
@@ -84,6 +88,10 @@ class Association:
         self.extended: Mapping[str, bytes] = {}
         self.window = Window()
         self.failure: Aborted | None = None
+        self.messages_in = self.messages_out = 0
+        self.on_message: Callable[[], None] = _nothing
+        """Called when a message begins."""
+        self._latest = ""
         self._performer = Performer(
             self,
             find_service,
@@ -115,6 +123,11 @@ class Association:
     def is_busy(self) -> bool:
         """Whether a message or an operation is under way, in either direction."""
         return self._performer.is_busy or self._assembler.is_amid or bool(self._outstanding)
+
+    @property
+    def doing(self) -> str:
+        """The operation that was begun last, as the standard calls it, while any is under way."""
+        return self._latest if self.is_busy else ""
 
     @property
     def performing(self) -> tuple[asyncio.Task[None], ...]:
@@ -325,12 +338,15 @@ class Association:
         self, context_id: int, command: Command, datasets: Iterable[bytes]
     ) -> None:
         """Send one command set with each of some small data sets. Raises: Aborted."""
+        datasets = list(datasets)
+        self.messages_out += len(datasets)
         await self._sender.send_all(context_id, command, datasets)
 
     async def send_message(
         self, context_id: int, command: Command, dataset: bytes | None = None
     ) -> None:
         """Send a command set, and a data set that is in memory. Raises: Aborted."""
+        self.messages_out += 1
         await self._sender.send(context_id, command, None if dataset is None else (dataset,))
 
     # Invoking.
@@ -360,6 +376,8 @@ class Association:
         try:
             if self.failure:
                 raise self._over()
+            self.messages_out += 1
+            self._note(verb)
             await self._sender.send(context.context_id, command, pieces)
         except BaseException:
             self._end(invocation)
@@ -417,9 +435,16 @@ class Association:
         failure = self.failure or Aborted("the association is over")
         return type(failure)(str(failure), failure.abort)
 
+    def _note(self, verb: Verb | None) -> None:
+        if verb is not None:
+            self._latest = verb.name.replace("_", "-")
+        self.on_message()
+
     # What the assembler calls.
 
     def command(self, context_id: int, command: Command) -> None:
+        self.messages_in += 1
+        self._note(None if command.is_response else command.verb)
         context = self.contexts.get(context_id)
         if context is None:
             raise Malformed(f"presentation context {context_id} was not accepted")

@@ -27,6 +27,8 @@ from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.dimse.slabs import SlabPool
 from isocenter.dimse.status import Response
 from isocenter.dimse.user_information import Extended, UserIdentity, UserInformation, Window
+from isocenter.dimse.watching import Watch
+from isocenter.errors import Unavailable
 
 CLOSE_GRACE = 1.0  # seconds
 
@@ -48,6 +50,7 @@ async def associate(
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
     ssl: tls.SSLContext | None = None,
+    watch: Watch | None = None,
 ) -> AsyncIterator[Association]:
     """An association with ``address``, released at the end, aborted if an error ends it.
 
@@ -67,6 +70,7 @@ async def associate(
         limits=limits,
         timeouts=timeouts,
         ssl=ssl,
+        watch=watch,
     )
     try:
         yield association
@@ -95,6 +99,7 @@ async def connect(
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
     ssl: tls.SSLContext | None = None,
+    watch: Watch | None = None,
 ) -> Association:
     """As ``associate``; whoever calls it releases or aborts."""
     limits, timeouts = limits or Limits(), timeouts or Timeouts()
@@ -104,12 +109,15 @@ async def connect(
         agreement = conclude(request, answer)
         peer = _peer(address, answer)
         association.establish(agreement, peer, invoked=agreement.window.invoked)
+        if watch is not None:
+            watch.began(association, calling=calling_ae_title, is_ours=True)
 
     association = Association(
         is_requestor=True,
         find_service=_serve_with(receive, perform),
         request=request,
         accepted=accepted,
+        ended=watch.ended if watch is not None else None,
         status_of=status_of,
         limits=limits,
         timeouts=timeouts,
@@ -121,9 +129,20 @@ async def connect(
     except BaseException as error:
         association.abort()
         await association.wait_closed(CLOSE_GRACE)
+        failure = error
         if isinstance(error, TimeoutError):
-            raise TimedOut(f"{address} does not answer") from None
-        raise
+            failure = TimedOut(f"{address} does not answer")
+        if watch is not None and isinstance(failure, Unavailable):
+            watch.refused(
+                calling=calling_ae_title,
+                called=address.ae_title,
+                host=address.host,
+                reason=str(failure),
+                is_ours=True,
+            )
+        if failure is error:
+            raise
+        raise failure from None
     return association
 
 

@@ -19,6 +19,7 @@ from isocenter.dimse.pdu import AssociateAccept, AssociateReject, AssociateReque
 from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.dimse.slabs import SlabPool
 from isocenter.dimse.user_information import CommonExtended, UserInformation
+from isocenter.dimse.watching import Watch
 from isocenter.errors import Denied, OutOfTurn, Unavailable
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class DimseServer:
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
         implementation: tuple[str, str] = (IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME),
+        watch: Watch | None = None,
     ) -> None:
         """Without ``ae_titles`` any called AE title will do.
 
@@ -70,6 +72,7 @@ class DimseServer:
         self._limits = limits or Limits()
         self._timeouts = timeouts or Timeouts()
         self._implementation = implementation
+        self._watch = watch or Watch()
         self._pool = SlabPool()
         self._servers: list[asyncio.Server] = []
         self._connections: set[Association] = set()
@@ -173,6 +176,7 @@ class DimseServer:
 
     def _ended(self, association: Association) -> None:
         self._connections.discard(association)
+        self._watch.ended(association)
         for task in association.performing:  # what is being finished yet
             self._performing.add(task)
             task.add_done_callback(self._performing.discard)
@@ -254,6 +258,13 @@ class DimseServer:
 
     def _reject(self, association: Association, rejection: AssociateReject, peer: Peer) -> None:
         log.warning("association %s", rejection, extra={"peer": peer.ae_title, "host": peer.host})
+        self._watch.refused(
+            calling=peer.ae_title,
+            called=peer.called_ae_title,
+            host=peer.host,
+            reason=str(rejection),
+            is_ours=False,
+        )
         association.connection.reject(rejection)
 
     def _accept(
@@ -284,6 +295,7 @@ class DimseServer:
         window = negotiated.agreement.window
         association.establish(negotiated.agreement, peer, invoked=window.performed)
         association.connection.accept(answer)
+        self._watch.began(association, calling=peer.ae_title, is_ours=False)
 
 
 MOST_SERVICES = 4096  # abstract syntaxes remembered; what is made up beyond them is asked anew

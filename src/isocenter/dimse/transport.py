@@ -108,6 +108,7 @@ class Connection(asyncio.BufferedProtocol):
         self._heard = self._loop.time()
         self._unwritten = 0  # bytes at the last tick
         self._progressed = self._heard
+        self.bytes_in = self.bytes_out = 0
         self._at_once = 0  # bytes written past the event loop since others had their turn
         self._abort_reason = 0
         self.is_unwanted = False  # there are too many: closed unheard
@@ -157,6 +158,7 @@ class Connection(asyncio.BufferedProtocol):
         if slab is None:
             return
         self._heard = self._loop.time()
+        self.bytes_in += nbytes
         start = slab.filled
         slab.filled = stop = start + nbytes
         if not self._splitter.stopped:
@@ -359,6 +361,7 @@ class Connection(asyncio.BufferedProtocol):
 
         The event loop would begin only after whatever else is due, while the peer waits.
         """
+        self.bytes_out += sum(map(len, parts))
         if self._socket is not None and HAS_SENDMSG and not transport.get_write_buffer_size():
             with contextlib.suppress(OSError):  # no room, or gone: the transport finds out
                 sent = self._socket.sendmsg(parts[:MOST_PARTS])

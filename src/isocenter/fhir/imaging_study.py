@@ -36,7 +36,7 @@ from isocenter.fhir.registry import Found, ResourceType, SearchParameter, Wanted
 from isocenter.fhir.releases import R4, R5
 from isocenter.storage.attributes import Level
 from isocenter.storage.outlines import Part
-from isocenter.storage.query import Key, Query
+from isocenter.storage.query import Key, Order, Query
 from isocenter.storage.records import Match
 
 TYPE: Final = "ImagingStudy"
@@ -132,7 +132,7 @@ async def find(here: Here, demands: Demands, wanted: Wanted) -> Found:
         returns=_RETURNED,
         limit=wanted.count,
         after=wanted.place.after or None,
-        oldest_first=wanted.sort == "started",
+        order=Order.OLDEST if wanted.sort == "started" else Order.NEWEST,
     )
     page = await gather(here.archive, demands.query(query))
     known = wanted.place.shown + len(page.matches) + page.behind

@@ -18,6 +18,9 @@ def script(prefix: str) -> bytes:
             # What the package's own page has within itself: ours has no script in it.
             b'window.PUBLIC_URL = new URL(".", document.baseURI).pathname;\n',
             b"window.browserImportFunction = (name) => import(name);\n",
+            # Peer quirk: OHIF 3.12.10, whose runtime for models asks for this name when it is
+            # started by anything but its own element, and otherwise ends on an empty page.
+            b"window.__filename = window.PUBLIC_URL;\n",
         )
     )
 

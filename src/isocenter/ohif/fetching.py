@@ -59,6 +59,8 @@ def fetch(package: Pinned, registry: str, into: Path, step: Step) -> None:
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310 - as above
             _keep(answer, into, start if answer.status == 206 else 0, package.size, step)
     except urllib.error.HTTPError as error:
+        if error.code == 416:  # what has come was never the beginning of what is there
+            into.unlink()
         raise Unavailable(f"the registry answers {error.code} for {PATH}") from error
     except (OSError, http.client.HTTPException) as error:
         raise Unavailable(f"the registry cannot be asked: {error}; try again") from error
@@ -83,3 +85,5 @@ def _keep(answer: http.client.HTTPResponse, into: Path, start: int, size: int, s
             file.write(piece)
             left -= len(piece)
             step(len(piece))
+    if left > 0:
+        raise Unavailable("the package broke off; try again: what has come is kept")

@@ -1,4 +1,4 @@
-"""Sending files to a peer: over one association or several, again where one is lost."""
+"""Sending files or instances to a peer: over one association or several, again if one is lost."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ from isocenter.dimse.failures import Aborted, NoConnection, Rejected
 from isocenter.dimse.negotiation import MOST_CONTEXTS, Proposal
 from isocenter.dimse.status import Category, Response
 from isocenter.errors import IsocenterError, Unavailable
-from isocenter.services.feed import Feed, Prepared, Ready, Refused, Skipped
+from isocenter.services.feed import Prepared, Ready, Refused, Skipped, Supply
 from isocenter.services.sending import Kind, proposals_of, send
 
 LONGEST_PAUSE: Final = 30.0  # seconds
@@ -43,6 +43,12 @@ class Outcome:
     """Empty, unless it failed or the peer warned."""
     found: Found | None = None
     sop_instance: str = ""
+    status: int | None = None
+    """What the peer answered, if it did."""
+    error: IsocenterError | None = None
+    """Why it was not sent, if it was not."""
+    size: int = 0
+    """Bytes of the data set as it is kept."""
 
     @property
     def is_acknowledged(self) -> bool:
@@ -58,7 +64,7 @@ class Delivery:
 
     def __init__(
         self,
-        feed: Feed,
+        feed: Supply,
         connect: Connect,
         report: Report,
         *,
@@ -125,21 +131,21 @@ class Delivery:
         while (entry := await self._feed.next()) is not None:
             if isinstance(entry, Ready):
                 entry.opened.close()
-                entry = Refused(entry.outgoing.found.name, "not sent: the association was lost")
+                entry = Refused(entry.name, "not sent: the association was lost")
             self._report(_unsent(entry))
 
 
 def _unsent(entry: Refused | Skipped) -> Outcome:
     if isinstance(entry, Skipped):
         return Outcome(Fate.SKIPPED, entry.found.name, found=entry.found)
-    return Outcome(Fate.FAILED, entry.name, entry.reason)
+    return Outcome(Fate.FAILED, entry.name, entry.reason, error=entry.error)
 
 
 class _Lane:
     """One association after the other, and the files that go by them."""
 
     def __init__(
-        self, feed: Feed, connect: Connect, report: Report, retries: int, pause: float
+        self, feed: Supply, connect: Connect, report: Report, retries: int, pause: float
     ) -> None:
         self.has_opened = False
         self.is_through = False
@@ -201,13 +207,16 @@ class _Lane:
     async def _deal_with(self, entry: Prepared) -> Outcome:
         if not isinstance(entry, Ready):
             return _unsent(entry)
-        found, uid = entry.outgoing.found, entry.outgoing.instance.sop_instance_uid
+        opened = entry.opened
+        uid = opened.instance.sop_instance_uid
         try:
             response = await self._deliver(entry)
         except IsocenterError as error:
-            return Outcome(Fate.FAILED, found.name, str(error), found, uid)
+            reason = str(error)
+            return Outcome(Fate.FAILED, entry.name, reason, entry.found, uid, error=error)
         fate, reason = _fate(response)
-        return Outcome(fate, found.name, reason, found, uid)
+        status, size = response.status, opened.size
+        return Outcome(fate, entry.name, reason, entry.found, uid, status, size=size)
 
     async def _deliver(self, ready: Ready) -> Response:
         """Send a file, on another association where one is lost over it.

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from isocenter.archive.media import Found, Unreadable
 from isocenter.archive.retrieve import Opened
@@ -36,24 +36,27 @@ Entry = Found | Unreadable
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A file that can be sent. Close ``opened`` when done."""
+    """What can be sent. Close ``opened`` when done."""
 
-    outgoing: Outgoing
+    name: str
     opened: Opened
+    found: Found | None = None
+    """The file, if it is one."""
 
     @property
     def kind(self) -> Kind:
         """What a context must have been proposed for."""
-        instance = self.outgoing.instance
+        instance = self.opened.instance
         return instance.sop_class_uid, instance.transfer_syntax
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A file that cannot be sent, and why."""
+    """What cannot be sent, and why."""
 
     name: str
     reason: str
+    error: IsocenterError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,31 @@ class Skipped:
 
 
 Prepared = Ready | Refused | Skipped
+
+
+class Supply(Protocol):
+    """Gives out what is to be sent one by one; whoever takes it closes it."""
+
+    @property
+    def kinds(self) -> dict[Kind, None]:
+        """Kinds that are known of so far, the latest last."""
+
+    async def scout(self) -> None:
+        """Get to know kinds."""
+
+    async def next(self) -> Prepared | None:
+        """Return the next, or None after the last."""
+
+    def prepare(self) -> None:
+        """Have one ready for the next who asks."""
+
+    def give_up(self, reason: str) -> None:
+        """From now on, nothing can be sent any more."""
+
+    async def close(self) -> None:
+        """Let go of what was opened and not given out."""
+
+
 Pulled = Entry | Outgoing | Prepared
 
 
@@ -158,12 +186,12 @@ class Feed:
         assert isinstance(found, Found)
         try:
             if outgoing is not None:
-                return Ready(outgoing, outgoing.open(self._workers, self._codecs))
+                return Ready(found.name, outgoing.open(self._workers, self._codecs), found)
             outgoing, opened = examine_and_open(found, self._workers, self._codecs)
         except IsocenterError as error:
             return Refused(found.name, str(error))
         self._note(outgoing)
-        return Ready(outgoing, opened)
+        return Ready(found.name, opened, found)
 
     def _excused(self, entry: Entry) -> Refused | Skipped | None:
         """What will not be sent, whatever is in it."""

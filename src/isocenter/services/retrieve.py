@@ -1,12 +1,13 @@
 """Retrieval: C-MOVE to peers we know, C-GET on the same association (PS3.4 C.4.2, C.4.3)."""
 
 import logging
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 from isocenter.address import Address
 from isocenter.archive.archive import Archive
+from isocenter.archive.peers import Peers
 from isocenter.archive.retrieve import Opened
 from isocenter.config import DimseConfig
 from isocenter.dicom.syntax import lookup
@@ -18,6 +19,7 @@ from isocenter.dimse.negotiation import Offer, Proposal
 from isocenter.dimse.operation import Operation, Service
 from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.dimse.status import UNRECOGNIZED_OPERATION, Response
+from isocenter.dimse.watching import Watch
 from isocenter.errors import Conflict, IsocenterError, Mismatch, Unavailable
 from isocenter.services import identifier as identifiers
 from isocenter.services.models import (
@@ -47,14 +49,16 @@ class RetrieveProvider:
         self,
         archive: Archive,
         aet: str,
-        peers: Iterable[Address],
+        peers: Peers,
         config: DimseConfig,
         limits: Limits,
         timeouts: Timeouts,
+        watch: Watch | None = None,
     ) -> None:
+        self._watch = watch
         self._archive = archive
         self._aet = aet
-        self._peers = {peer.ae_title: peer for peer in peers}
+        self._peers = peers
         self._config = config
         self._limits = limits
         self._timeouts = timeouts
@@ -84,7 +88,7 @@ class RetrieveProvider:
             return Response(UNRECOGNIZED_OPERATION)
         selection = self._selection(operation, BY_MOVE)
         title = command.text("MoveDestination")
-        destination = self._peers.get(title)
+        destination = await self._peers.destination(title)
         if destination is None:
             reason = comment(f"move destination {title} is not known here")
             return Response(UNKNOWN_DESTINATION, elements={"ErrorComment": reason})
@@ -144,6 +148,7 @@ class RetrieveProvider:
             proposals=proposals,
             limits=self._limits,
             timeouts=self._timeouts,
+            watch=self._watch,
         )
 
     def _selection(self, operation: Operation, models: Mapping[str, Model]) -> Selection:

@@ -191,10 +191,15 @@ def when(study: Attributes) -> tuple[str, str]:
     )
 
 
+def modality_of(series: Document) -> str:
+    """The modality of a series, empty where it does not say."""
+    return values.first_text(series, "00080060")
+
+
 def series_columns(series: Document) -> tuple[str, int, bytes, str]:
     """``modality, series_number, document, compared`` of a series."""
     return (
-        values.first_text(series, "00080060"),
+        modality_of(series),
         values.first_integer(series, "00200011", UNNUMBERED),
         *documents(series, offset_of(series)),
     )

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, Select
 from sqlalchemy.exc import SQLAlchemyError
 
 from isocenter.errors import NotFound, Unavailable
+from isocenter.storage import changes as feed
 from isocenter.storage import outlines, retrieving, sqlite
 from isocenter.storage import search as searching
 from isocenter.storage.attributes import Level
@@ -21,7 +22,9 @@ from isocenter.storage.commitments import CommitmentStore
 from isocenter.storage.contents import Snapshot
 from isocenter.storage.engine import open_schema
 from isocenter.storage.entry import entry_of
+from isocenter.storage.jobs import JobStore
 from isocenter.storage.outlines import Part
+from isocenter.storage.peers import PeerStore
 from isocenter.storage.query import Query
 from isocenter.storage.recoding import Recode, Remember
 from isocenter.storage.records import (
@@ -39,6 +42,7 @@ from isocenter.storage.records import (
 from isocenter.storage.removing import Forget, Remove
 from isocenter.storage.sqlite import BEGIN_READ
 from isocenter.storage.storing import Store
+from isocenter.storage.tallies import Span, Tally, tallies, total
 from isocenter.storage.workitems import Place
 from isocenter.storage.worklist import WorklistStore
 from isocenter.storage.writer import Writer
@@ -73,6 +77,8 @@ class Index:
         self.on_change = self._writer.on_noted
         """Called, from any thread, when the change feed has grown."""
         self.commitments = CommitmentStore(self._writer, self._readers, self._run)
+        self.jobs = JobStore(self._writer, self._readers, self._run)
+        self.peers = PeerStore(self._writer, self._readers, self._run)
         self.worklist = WorklistStore(
             self._writer, self._readers, self._run, Place(writing.dialect, offset)
         )
@@ -251,7 +257,12 @@ class Index:
 
     async def last_change(self) -> int:
         """The number of the newest change in the feed."""
-        return await self._read(lambda: retrieving.last_change(self._run))
+        return await self._read(lambda: feed.last_change(self._run))
+
+    async def newest(self) -> tuple[int, int]:
+        """The number of the newest change in the feed; the key of the study that arrived last."""
+        last_change, last_study = feed.last_change, retrieving.last_study
+        return await self._read(lambda: (last_change(self._run), last_study(self._run)))
 
     async def recall(self, name: str) -> str | None:
         """What was kept by `remember`."""
@@ -273,7 +284,29 @@ class Index:
 
     async def changes(self, since: int = 0, limit: int = 1_000) -> list[Change]:
         """The change feed behind the change numbered ``since``, oldest first."""
-        return await self._read(lambda: retrieving.changes(self._run, since, limit))
+        return await self._read(lambda: feed.changes(self._run, since, limit))
+
+    async def changes_before(
+        self, before: int | None, limit: int, wanted: feed.ChangeFilter
+    ) -> list[Change]:
+        """The change feed, newest first: what is ``wanted`` and has a number below ``before``."""
+        return await self._read(lambda: feed.changes_before(self._run, before, limit, wanted))
+
+    async def first_change(self) -> Change | None:
+        """The oldest change in the feed."""
+        return await self._read(lambda: feed.first_change(self._run))
+
+    async def study_dates(self) -> tuple[str, str]:
+        """The oldest and the newest date of a study; empty, where none has one."""
+        return await self._read(lambda: retrieving.study_dates(self._run))
+
+    async def tallies(self, span: Span, since: int) -> list[Tally]:
+        """What came and went in the spans numbered ``since`` and after, oldest first."""
+        return await self._read(lambda: tallies(self._run, span, since))
+
+    async def total(self, before: int | None = None) -> Tally:
+        """The sums of all days; ``before``: only of those numbered below."""
+        return await self._read(lambda: total(self._run, before))
 
     async def within_snapshot(self, work: Callable[[Snapshot], Result]) -> Result:
         """Have a reader thread do ``work`` on the index as it is at one moment.

@@ -11,6 +11,7 @@ from isocenter.storage.contents import FINGERPRINT_MASK, fingerprint_of
 from isocenter.storage.engine import Statement
 from isocenter.storage.records import ChangeKind, Warned
 from isocenter.storage.statements import Statements
+from isocenter.storage.tallies import Tallies
 
 KEY_BLOCK: Final = 4096
 """How many keys are taken from the database at a time."""
@@ -30,6 +31,7 @@ class Place:
     demographics: tuple[str, str, str]
     shared_study: bool
     """Whether another patient has a study of the same Study Instance UID."""
+    modality: str = ""
 
 
 class Ledger:
@@ -45,6 +47,7 @@ class Ledger:
         self.writes = 0
         self.has_detached = False
         """Whether this transaction takes away an instance, or its place in search."""
+        self.tallies = Tallies()
         self.has_noted = False
         """Whether this transaction adds to the change feed."""
         self._cursor = cursor
@@ -66,6 +69,7 @@ class Ledger:
     def commit(self) -> None:
         """Write the counters and commit."""
         self.flush()
+        self.tallies.flush(self)
         self._cursor.execute("COMMIT")
 
     def roll_back(self) -> None:
@@ -77,6 +81,7 @@ class Ledger:
         self.places.clear()
         self._next_key = self._end_of_keys = 0
         self._removed = None
+        self.tallies.forget()
         for counters in (self._patients, self._studies, self._series):
             counters.clear()
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, FromClause, Select, exists, select, true, 
 from isocenter.storage import schema
 from isocenter.storage.attributes import NON_PATIENT_STUDY, Level
 from isocenter.storage.conditions import TABLES, Condition
-from isocenter.storage.query import Query
+from isocenter.storage.query import Order, Query
 
 ORDERS: Final[dict[Level, tuple[str, ...]]] = {
     Level.PATIENT: ("sort_name", "pk"),
@@ -17,6 +17,17 @@ ORDERS: Final[dict[Level, tuple[str, ...]]] = {
     Level.SERIES: ("study_fk", "series_number", "pk"),
     Level.IMAGE: ("series_fk", "instance_number", "pk"),
 }
+_BY_NAME: Final = (schema.patient.c.sort_name, schema.patient.c.pk, schema.study.c.pk)
+_BY_ARRIVAL: Final = (schema.study.c.pk,)
+"""Keys are made one after the other."""
+_STUDY_ORDERS: Final[dict[Order, tuple[ColumnElement[Any], ...]]] = {
+    Order.NAME: _BY_NAME,
+    Order.NAME_BACKWARDS: _BY_NAME,
+    Order.ARRIVED_FIRST: _BY_ARRIVAL,
+    Order.ARRIVED_LAST: _BY_ARRIVAL,
+}
+_DESCENDING: Final = frozenset({Order.NEWEST, Order.NAME_BACKWARDS, Order.ARRIVED_LAST})
+BY_DATE: Final = frozenset({Order.NEWEST, Order.OLDEST})
 _NAMES_OF_NONE: Final = {
     Level.PATIENT: "lone_study_uid",
     Level.STUDY: "study_uid",
@@ -40,6 +51,11 @@ class Plan:
         return above and self.query.level is Level.IMAGE
 
     @property
+    def is_usual(self) -> bool:
+        """Whether the order is that of the level's own index."""
+        return self.query.level is not Level.STUDY or self.query.order in BY_DATE
+
+    @property
     def counts_quickly(self) -> bool:
         """Whether a count reads an index and no rows, or few."""
         level = self.query.level
@@ -52,9 +68,12 @@ def page_of(plan: Plan, after: tuple[Any, ...] | None) -> Select[Any]:
     """The positions of what matches, in order."""
     level, lead, rest = plan.query.level, plan.lead, plan.rest
     table = TABLES[level]
-    statement = select(*(table.c[name] for name in ORDERS[level]))
+    order = _order(plan.query)
+    statement = select(*order)
     if after is not None:
-        statement = statement.where(comes_behind(plan.query, after))
+        statement = statement.where(_is_behind(plan.query, order, after))
+    if order is _BY_NAME:
+        statement = _with_patients(plan, statement, after)
     if lead is not None:
         statement = statement.where(led(level, lead))
         if lead.level >= level:
@@ -62,11 +81,30 @@ def page_of(plan: Plan, after: tuple[Any, ...] | None) -> Select[Any]:
             statement = statement.with_hint(table, gathered, "sqlite")
         return ordered(plan.query, statement.where(*filters_of(plan.query, rest)))
     for each in rest:
-        if each.in_order_of is not None and each.level is level:
+        if plan.is_usual and each.in_order_of is not None and each.level is level:
             others = [other for other in rest if other is not each]
             return _walk_by(plan.query, each, others, after)
-    statement = statement.with_hint(table, f"INDEXED BY {table.name}_order_ix", "sqlite")
+    if order is not _BY_NAME:  # for that there is but one way
+        walked = "study_when_ix" if order is _BY_ARRIVAL else f"{table.name}_order_ix"
+        statement = statement.with_hint(table, f"INDEXED BY {walked}", "sqlite")
     return ordered(plan.query, statement.where(*filters_of(plan.query, rest)))
+
+
+def _with_patients(
+    plan: Plan, statement: Select[Any], after: tuple[Any, ...] | None
+) -> Select[Any]:
+    """Studies as they follow the patients' names: those of a patient stand together."""
+    patient, study = schema.patient, schema.study
+    statement = statement.where(study.c.patient_fk == patient.c.pk)
+    if plan.lead is not None:
+        return statement.with_hint(patient, "NOT INDEXED", "sqlite")
+    statement = statement.with_hint(patient, "INDEXED BY patient_order_ix", "sqlite")
+    if after is None:
+        return statement
+    # The place is one of patient and study together: where to begin, an index knows of patients.
+    of_patient, place = tuple_(*_BY_NAME[:2]), tuple_(*after[:2])
+    descends = _descends(plan.query)
+    return statement.where(of_patient <= place if descends else of_patient >= place)
 
 
 def _walk_by(
@@ -110,19 +148,22 @@ def _walk_modality(
 
 
 def ordered(query: Query, statement: Select[Any]) -> Select[Any]:
-    return _sorted(query, _order(query.level), statement)
+    return _sorted(query, _order(query), statement)
 
 
 def comes_behind(query: Query, after: tuple[Any, ...]) -> ColumnElement[bool]:
-    return _is_behind(query, _order(query.level), after)
+    return _is_behind(query, _order(query), after)
 
 
-def _order(level: Level) -> tuple[ColumnElement[Any], ...]:
+def _order(query: Query) -> tuple[ColumnElement[Any], ...]:
+    level = query.level
+    if level is Level.STUDY and query.order in _STUDY_ORDERS:
+        return _STUDY_ORDERS[query.order]
     return tuple(TABLES[level].c[name] for name in ORDERS[level])
 
 
 def _descends(query: Query) -> bool:
-    return query.level is Level.STUDY and not query.oldest_first
+    return query.level is Level.STUDY and query.order in _DESCENDING
 
 
 def _sorted(

@@ -4,9 +4,24 @@ Source: PS3.4 C.2.2.2 (matching), C.4.1 (C-FIND), C.5.1.1 (extended negotiation)
 """
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from isocenter.storage.attributes import ATTRIBUTES, NEVER_MATCHED, Attribute, Held, Level
+
+
+class Order(Enum):
+    """What studies are sorted by; each is served by an index, walked forwards or backwards."""
+
+    NEWEST = "newest"
+    """By date and time, against it."""
+    OLDEST = "oldest"
+    NAME = "name"
+    """By the patient's name, then in the order of arrival."""
+    NAME_BACKWARDS = "name-backwards"
+    ARRIVED_LAST = "arrived-last"
+    """By when the first instance of the study arrived, the latest first."""
+    ARRIVED_FIRST = "arrived-first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +78,8 @@ class Query:
     """Only of these patients, by their handles."""
     studies: frozenset[str] | None = None
     """Only of these studies, by their handles."""
-    oldest_first: bool = False
-    """Studies in the order of their dates, not against it."""
+    order: Order = Order.NEWEST
+    """Of studies; everything else has an order of its own."""
     limit: int | None = None
     """Matches, at most."""
     after: tuple[Any, ...] | None = None

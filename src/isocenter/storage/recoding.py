@@ -44,6 +44,10 @@ class Recode:
         )
         ledger.count_out(above.keys, self.former, size)
         ledger.count_in(above.keys, incoming.blob_key, incoming.size)
+        if incoming.size < size:
+            ledger.tallies.went(above.modality, size=size - incoming.size)
+        else:
+            ledger.tallies.came(above.modality, size=incoming.size - size)
         due_at = ledger.now + round(self.grace * 1_000_000)
         list(list_for_deletion(ledger, uids, {self.former: size}, due_at=due_at))
         ledger.note(ChangeKind.RECODED, uids, incoming.blob_key, ())

@@ -55,6 +55,7 @@ class Above:
     keys: tuple[int, int, int]
     study_uid: str
     series_uid: str
+    modality: str
 
 
 def detach(ledger: Ledger, uids: Sequence[str], *, keep_versions: bool) -> Removed:
@@ -77,7 +78,7 @@ def detach(ledger: Ledger, uids: Sequence[str], *, keep_versions: bool) -> Remov
             above[series_pk] = above_of(ledger, series_pk)
         blob_keys += _detach_one(ledger, above[series_pk], uid, found, keep_versions)
     ledger.flush()
-    _prune(ledger, [each.keys for each in above.values()])
+    _prune(ledger, above.values())
     return Removed(len(uids), tuple(blob_keys))
 
 
@@ -87,7 +88,7 @@ def above_of(ledger: Ledger, series_pk: int) -> Above:
     study = ledger.one(ledger.statements.read_study, series[0]) if series else None
     if series is None or study is None:
         raise OutOfTurn("a row's parent is not there")
-    return Above((study[3], series[0], series_pk), study[4], series[2])
+    return Above((study[3], series[0], series_pk), study[4], series[2], series[3])
 
 
 def _detach_one(
@@ -100,6 +101,7 @@ def _detach_one(
     uids = (above.study_uid, above.series_uid, uid)
     ledger.write(statements.delete_instance, pk)
     ledger.count_out(above.keys, blob_key, size)
+    ledger.tallies.went(above.modality, instances=1, size=size)
     if keep_versions:
         ledger.write(
             statements.insert_version,
@@ -140,12 +142,15 @@ def list_for_deletion(
             yield blob_key
 
 
-def _prune(ledger: Ledger, touched: Iterable[tuple[int, int, int]]) -> None:
+def _prune(ledger: Ledger, touched: Iterable[Above]) -> None:
     """Delete the parents that have become empty; gather anew what the others are made of."""
     statements = ledger.statements
     studies: dict[int, int] = {}
-    for patient_pk, study_pk, series_pk in touched:
+    modalities: dict[int, str] = {}
+    for above in touched:
+        patient_pk, study_pk, series_pk = above.keys
         studies[study_pk] = patient_pk
+        modalities[study_pk] = above.modality
         series = ledger.one(statements.read_series, series_pk)
         if series is not None and series[1] == 0:
             ledger.write(statements.delete_series, series_pk)
@@ -156,6 +161,7 @@ def _prune(ledger: Ledger, touched: Iterable[tuple[int, int, int]]) -> None:
         if study is not None and study[2] == 0:
             _delete_study(ledger, study_pk)
             ledger.count_studies(patient_pk, -1)
+            ledger.tallies.went(modalities[study_pk], studies=1)
         else:
             regather(ledger, study_pk)
     ledger.flush()

@@ -7,15 +7,11 @@ from sqlalchemy import Column, Connection, Row, Select, bindparam, func, select,
 
 from isocenter.errors import Conflict
 from isocenter.storage.records import (
-    Change,
-    ChangeKind,
     InstanceRef,
     Selection,
     SeriesOutline,
-    Warned,
 )
 from isocenter.storage.schema import (
-    change,
     instance,
     instance_version,
     meta,
@@ -228,22 +224,15 @@ def _all(run: Run, statement: Select[Any], key: Column[int]) -> Iterator[list[In
         after = rows[-1][-1]
 
 
-def changes(run: Run, since: int, limit: int) -> list[Change]:
-    """Up to ``limit`` changes with a number above ``since``, oldest first."""
-    statement = select(change).where(change.c.seq > since).order_by(change.c.seq).limit(limit)
-    return [
-        Change(
-            row.seq,
-            ChangeKind(row.kind),
-            row.study_uid,
-            row.series_uid,
-            row.sop_instance_uid,
-            row.blob_key,
-            row.at,
-            tuple(Warned[name] for name in row.warnings.split(",") if name),
-        )
-        for row in run(statement)
+def study_dates(run: Run) -> tuple[str, str]:
+    """The oldest and the newest date of a study; empty, where none has one."""
+    dated = select(study.c.study_date).where(study.c.study_date > "").limit(1)
+    found = [
+        run(dated.order_by(direction))
+        for direction in (study.c.study_date, study.c.study_date.desc())
     ]
+    first, last = ((rows[0][0] if rows else "") for rows in found)
+    return first, last
 
 
 def blobs_to_delete(run: Run, limit: int, now: int) -> list[str]:
@@ -263,6 +252,6 @@ def remembered(run: Run, name: str) -> str | None:
     return rows[0][0] if rows else None
 
 
-def last_change(run: Run) -> int:
-    """The number of the newest change, 0 if there was none."""
-    return run(select(func.max(change.c.seq)))[0][0] or 0
+def last_study(run: Run) -> int:
+    """The key of the study that arrived last, 0 if there is none."""
+    return run(select(func.max(study.c.pk)))[0][0] or 0

@@ -19,9 +19,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
-HEAD: Final = "0007"
+HEAD: Final = "0009"
 """The newest migration in ``migrations/versions``."""
 
 UNNUMBERED: Final = 2**31 - 1
@@ -264,6 +265,31 @@ change = Table(
     _text("blob_key"),
     Column("at", BigInteger, nullable=False),
     _text("warnings"),
+    Index("change_study_uid_ix", "study_uid", "seq"),
+    # Of nearly all rows the kind is 1 (stored): they need no index to be found.
+    Index(
+        "change_kind_ix",
+        "kind",
+        "seq",
+        sqlite_where=text("kind <> 1"),
+        postgresql_where=text("kind <> 1"),
+    ),
+)
+
+# What came and what went, by day and modality and by minute: `tallies`.
+tally = Table(
+    "tally",
+    metadata,
+    Column("span", SmallInteger, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("modality", Text, primary_key=True),
+    _count("instances"),
+    _count("bytes"),
+    _count("studies"),
+    _count("removed_instances"),
+    _count("removed_bytes"),
+    _count("removed_studies"),
+    sqlite_with_rowid=False,
 )
 
 # Blobs nothing refers to any more, until their bytes are deleted.
@@ -389,4 +415,71 @@ event_cursor = Table(
     Column("ae", Text, primary_key=True),
     Column("seq", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# --- jobs
+
+job = Table(
+    "job",
+    metadata,
+    _key(),
+    _text("kind"),
+    _text("state"),
+    # JSON.
+    Column("request", LargeBinary, nullable=False),
+    _text("asked_by"),
+    Column("created_at", BigInteger, nullable=False),
+    # When a waiting one may be run; when the lease of a running one ends.
+    Column("due_at", BigInteger, nullable=False),
+    _text("owner"),
+    Column("is_canceled", SmallInteger, nullable=False, server_default="0"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    _count("total"),
+    _count("done"),
+    _count("warned"),
+    _count("failed"),
+    _count("bytes"),
+    _text("error"),
+    # 0 until it is done, failed or canceled.
+    _count("finished_at"),
+    Index("job_due_ix", "state", "due_at"),
+    Index("job_order_ix", "created_at", "pk"),
+    Index("job_state_ix", "state", "created_at", "pk"),
+    Index("job_finished_at_ix", "finished_at"),
+)
+
+# What became of the instances of a job.
+job_outcome = Table(
+    "job_outcome",
+    metadata,
+    Column("job_fk", _KEY, ForeignKey("job.pk"), primary_key=True),
+    Column("sop_instance_uid", Text, primary_key=True),
+    Column("fate", SmallInteger, nullable=False),
+    _text("reason"),
+    sqlite_with_rowid=False,
+)
+
+# --- the applications we know, beside those of the settings
+
+peer = Table(
+    "peer",
+    metadata,
+    Column("ae_title", Text, primary_key=True),
+    _text("host"),
+    Column("port", Integer, nullable=False),
+    _text("note"),
+    Column("changed_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What an application answered when it was last asked something.
+peer_report = Table(
+    "peer_report",
+    metadata,
+    Column("ae_title", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    _text("address"),
+    Column("at", BigInteger, nullable=False),
+    # JSON.
+    Column("document", LargeBinary, nullable=False),
 )

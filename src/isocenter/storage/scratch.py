@@ -4,6 +4,7 @@ import mmap
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import BinaryIO
 
 from isocenter.errors import Unavailable
 from isocenter.storage.blobs import NO_ROOM, Buffer, StorageFull
@@ -51,6 +52,15 @@ class FileScratch:
         except (OSError, ValueError) as error:
             raise Unavailable(f"storage: scratch file cannot be read: {error}") from error
         return memoryview(mapped)[start - aligned :]
+
+    def file(self) -> BinaryIO:
+        """Return it as a file of its own to read, from its beginning. Raises: Unavailable."""
+        try:
+            descriptor = os.dup(self._descriptor)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            return os.fdopen(descriptor, "rb")
+        except OSError as error:
+            raise Unavailable(f"storage: scratch file cannot be read: {error}") from error
 
     def close(self) -> None:
         """Let go of it. Closing again is no error."""

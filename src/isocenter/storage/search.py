@@ -17,8 +17,17 @@ from sqlalchemy import ColumnElement, Select, and_, func, select
 from isocenter.storage import schema
 from isocenter.storage.attributes import Level
 from isocenter.storage.conditions import TABLES, Condition, conditions_of
-from isocenter.storage.paging import ORDERS, Plan, comes_behind, filters_of, led, ordered, page_of
-from isocenter.storage.query import Query
+from isocenter.storage.paging import (
+    BY_DATE,
+    ORDERS,
+    Plan,
+    comes_behind,
+    filters_of,
+    led,
+    ordered,
+    page_of,
+)
+from isocenter.storage.query import Order, Query
 from isocenter.storage.records import Match
 from isocenter.storage.rows import fetch
 
@@ -91,7 +100,10 @@ def begin(reader: Reader, query: Query) -> Begun:
         return Begun(first, pages, 0, len(first) < wanted)
     is_quick = plan.counts_quickly or reader.size(query.level) <= SCANNED
     bound = query.limit - len(first) + (COUNTED if is_quick else 1)
-    behind = _count_behind(reader.run, plan, first[-1].position, bound)
+    if query.after is None and not query.skip:
+        behind = _count_all(reader.run, plan, bound + len(first)) - len(first)
+    else:
+        behind = _count_behind(reader.run, plan, first[-1].position, bound)
     return Begun(first, pages, behind, behind < bound)
 
 
@@ -132,7 +144,7 @@ def place_of(run: Run, level: Level, pk: int) -> tuple[Any, ...] | None:
 
 def _plan(reader: Reader, query: Query) -> Plan:
     conditions = conditions_of(query, reader.offset)
-    lead = _lead(reader, query.level, conditions)
+    lead = _lead(reader, query, conditions)
     return Plan(query, lead, _rest(query.level, lead, conditions))
 
 
@@ -194,6 +206,16 @@ def _skipped(run: Run, plan: Plan) -> tuple[Any, ...] | None:
     return after
 
 
+def _count_all(run: Run, plan: Plan, bound: int) -> int:
+    """How many match, counted no further than ``bound``: in whatever order that is quickest."""
+    if plan.is_by_series:
+        statement = _instances_of_series(plan)
+    else:
+        statement = page_of(replace(plan, query=replace(plan.query, order=Order.NEWEST)), None)
+    bounded = statement.limit(bound).subquery()
+    return int(run(select(func.count()).select_from(bounded))[0][0])
+
+
 def _count_behind(run: Run, plan: Plan, after: tuple[Any, ...], bound: int) -> int:
     """How many match behind a position, counted no further than ``bound``."""
     statement = _instances_of_series(plan, after) if plan.is_by_series else page_of(plan, after)
@@ -221,8 +243,9 @@ def _fewest(counted: list[tuple[int, Condition]]) -> Condition | None:
     return lead if hits <= FEW else None
 
 
-def _lead(reader: Reader, level: Level, conditions: list[Condition]) -> Condition | None:
+def _lead(reader: Reader, query: Query, conditions: list[Condition]) -> Condition | None:
     """The condition whose hits are gathered and sorted; None if it is quicker to walk the order."""
+    level = query.level
     counted = _counted(reader.run, conditions)
     lead = _fewest(counted)
     if level is Level.PATIENT and lead is None:
@@ -231,7 +254,7 @@ def _lead(reader: Reader, level: Level, conditions: list[Condition]) -> Conditio
         return next(named, None)
     if lead is None or lead.is_unique or level is not Level.STUDY:
         return lead
-    if lead.is_in_order and lead.level is level:
+    if lead.is_in_order and lead.level is level and query.order in BY_DATE:
         return None
     if len(counted) < len(conditions):
         return lead  # how many meet the others is not known: a walk may be long
@@ -302,13 +325,14 @@ def _of_instances(plan: Plan) -> list[ColumnElement[bool]]:
     return [each.where(schema.instance) for each in plan.rest if each.level is Level.IMAGE]
 
 
-def _instances_of_series(plan: Plan, after: tuple[Any, ...]) -> Select[Any]:
-    """All that `_by_series` finds behind a position, in no order."""
+def _instances_of_series(plan: Plan, after: tuple[Any, ...] | None = None) -> Select[Any]:
+    """All that `_by_series` finds, or finds behind a position, in no order."""
     series, instance = schema.series, schema.instance
-    wanted = _series_of(plan, series.c.pk).where(series.c.pk >= after[0])
-    return select(instance.c.pk).where(
-        instance.c.series_fk.in_(wanted), comes_behind(_OF_INSTANCES, after), *_of_instances(plan)
-    )
+    wanted = _series_of(plan, series.c.pk)
+    if after is not None:
+        wanted = wanted.where(series.c.pk >= after[0])
+    found = select(instance.c.pk).where(instance.c.series_fk.in_(wanted), *_of_instances(plan))
+    return _from(found, after)
 
 
 def _in_series(chunk: list[int], filters: list[ColumnElement[bool]]) -> Select[Any]:

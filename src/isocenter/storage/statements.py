@@ -5,6 +5,7 @@ from typing import Final
 
 from sqlalchemy import (
     ClauseElement,
+    ColumnElement,
     Table,
     bindparam,
     delete,
@@ -20,6 +21,7 @@ from sqlalchemy.engine import Dialect
 from isocenter.storage import schema
 from isocenter.storage.contents import FINGERPRINT_MASK
 from isocenter.storage.engine import Statement
+from isocenter.storage.tallies import COLUMNS as TALLY_COLUMNS
 
 STUDY_COLUMNS: Final = (
     "study_date",
@@ -71,6 +73,20 @@ RECODED_COLUMNS: Final = (
     "compared",
     "received_digest",
 )
+JOB_COLUMNS: Final = (
+    "state",
+    "due_at",
+    "owner",
+    "is_canceled",
+    "attempts",
+    "total",
+    "done",
+    "warned",
+    "failed",
+    "bytes",
+    "error",
+    "finished_at",
+)
 WORKITEM_COLUMNS: Final = (
     "state",
     "transaction_uid",
@@ -90,6 +106,10 @@ class Statements:
     insert_meta: Statement
     update_meta: Statement
     insert_change: Statement
+    find_tally: Statement
+    insert_tally: Statement
+    count_tally: Statement
+    delete_tallies: Statement
     pending: Statement
     insert_removed: Statement
     delete_removed: Statement
@@ -186,6 +206,26 @@ class Statements:
     insert_cursor: Statement
     update_cursor: Statement
 
+    insert_job: Statement
+    find_job: Statement
+    claimable_job: Statement
+    update_job: Statement
+    void_leases: Statement
+    finished_jobs: Statement
+    delete_job: Statement
+    find_outcome: Statement
+    insert_outcome: Statement
+    delete_fates: Statement
+    delete_outcomes: Statement
+
+    find_peer: Statement
+    count_peers: Statement
+    insert_peer: Statement
+    delete_peer: Statement
+    insert_peer_report: Statement
+    delete_peer_report: Statement
+    delete_peer_reports: Statement
+
 
 _Clause = tuple[ClauseElement, tuple[str, ...]]
 
@@ -253,6 +293,37 @@ def _ledger_clauses() -> dict[str, _Clause]:
     }
 
 
+def _tally_clauses() -> dict[str, _Clause]:
+    tally = schema.tally
+    key = ("span", "number", "modality")
+    same = [tally.c[each] == bindparam(f"of_{each}") for each in key]
+    counted = {each: tally.c[each] + bindparam(f"d_{each}") for each in TALLY_COLUMNS}
+    names = (*(f"d_{each}" for each in TALLY_COLUMNS), *(f"of_{each}" for each in key))
+    of_span = tally.c.span == bindparam("span")
+    return {
+        "find_tally": _select(tally, "number", by=key),
+        "insert_tally": _insert(tally, *key),
+        "count_tally": (update(tally).where(*same).values(counted), names),
+        "delete_tallies": (
+            delete(tally).where(of_span, tally.c.number < bindparam("before")),
+            ("span", "before"),
+        ),
+    }
+
+
+def _peer_clauses() -> dict[str, _Clause]:
+    peer, report = schema.peer, schema.peer_report
+    return {
+        "find_peer": _select(peer, "ae_title", by=("ae_title",)),
+        "count_peers": (select(func.count()).select_from(peer), ()),
+        "insert_peer": _insert(peer, *peer.columns.keys()),
+        "delete_peer": _delete(peer, "ae_title"),
+        "insert_peer_report": _insert(report, *report.columns.keys()),
+        "delete_peer_report": _delete(report, "ae_title", "kind"),
+        "delete_peer_reports": _delete(report, "ae_title"),
+    }
+
+
 def _patient_clauses() -> dict[str, _Clause]:
     patient = schema.patient
     key = ("patient_id", "issuer", "lone_study_uid")
@@ -294,7 +365,9 @@ def _series_clauses() -> dict[str, _Clause]:
     return {
         "find_series": _select(series, "pk", "document", by=("study_fk", "series_uid")),
         "insert_series": _insert(series, "pk", "study_fk", "series_uid", *SERIES_COLUMNS),
-        "read_series": _select(series, "study_fk", "instances", "series_uid", by=("pk",)),
+        "read_series": _select(
+            series, "study_fk", "instances", "series_uid", "modality", by=("pk",)
+        ),
         "update_series": _update(series, *SERIES_COLUMNS),
         "count_series": _count_series(),
         "delete_series": _delete(series, "pk"),
@@ -461,10 +534,49 @@ def _event_clauses() -> dict[str, _Clause]:
     }
 
 
+def _job_clauses() -> dict[str, _Clause]:
+    job, outcome = schema.job, schema.job_outcome
+    waits: ColumnElement[str] = literal_column("'waiting'")
+    runs: ColumnElement[str] = literal_column("'running'")
+    due = (
+        select(job)
+        .where(job.c.state.in_((waits, runs)), job.c.due_at <= bindparam("now"))
+        .order_by(job.c.due_at, job.c.pk)
+        .limit(literal_column("1"))
+        .offset(literal_column("0"))
+    )
+    finished = select(job.c.pk).where(
+        job.c.finished_at > literal_column("0"), job.c.finished_at <= bindparam("until")
+    )
+    # SQLite has one writer at a time and needs no locks of rows; PostgreSQL has many.
+    found = select(job).where(job.c.pk == bindparam("pk")).with_for_update()
+    return {
+        "insert_job": _insert(job, *job.columns.keys()),
+        "find_job": (found, ("pk",)),
+        "claimable_job": (due.with_for_update(skip_locked=True), ("now",)),
+        "update_job": _update(job, *JOB_COLUMNS),
+        "void_leases": (
+            update(job).where(job.c.state == runs).values(due_at=bindparam("now")),
+            ("now",),
+        ),
+        "finished_jobs": (
+            finished.limit(literal_column("100")).offset(literal_column("0")),
+            ("until",),
+        ),
+        "delete_job": _delete(job, "pk"),
+        "find_outcome": _select(outcome, "fate", by=("job_fk", "sop_instance_uid")),
+        "insert_outcome": _insert(outcome, *outcome.columns.keys()),
+        "delete_fates": _delete(outcome, "job_fk", "fate"),
+        "delete_outcomes": _delete(outcome, "job_fk"),
+    }
+
+
 def compile_statements(dialect: Dialect) -> Statements:
     """Compile everything for a dialect whose parameters are positional."""
     clauses = {
         **_ledger_clauses(),
+        **_tally_clauses(),
+        **_peer_clauses(),
         **_patient_clauses(),
         **_study_clauses(),
         **_series_clauses(),
@@ -475,6 +587,7 @@ def compile_statements(dialect: Dialect) -> Statements:
         **_workitem_clauses(),
         **_subscription_clauses(),
         **_event_clauses(),
+        **_job_clauses(),
     }
     return Statements(
         **{

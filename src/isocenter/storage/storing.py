@@ -73,6 +73,7 @@ def _attach(ledger: Ledger, entry: Entry, kind: ChangeKind) -> tuple[Warned, ...
     uids = (entry.upper.study_uid, entry.upper.series_uid, entry.sop_instance_uid)
     ledger.note(kind, uids, entry.incoming.blob_key, warnings)
     ledger.count_in(place.keys, entry.incoming.blob_key, entry.incoming.size)
+    ledger.tallies.came(place.modality, instances=1, size=entry.incoming.size)
     return warnings
 
 
@@ -137,6 +138,7 @@ def _place(ledger: Ledger, entry: Entry) -> Place:
         {row[0] for row in ledger.all(ledger.statements.sop_classes, study_pk)},
         entries.demographics(study_patient),
         elsewhere is not None,
+        entries.modality_of(held_series),
     )
 
 
@@ -162,6 +164,7 @@ def _study(ledger: Ledger, entry: Entry, patient_pk: int) -> tuple[int, Document
     handle = study_handle(entry.upper.patient_key, study_uid)
     ledger.write(ledger.statements.insert_study, pk, patient_pk, study_uid, handle, *columns)
     ledger.count_studies(patient_pk, 1)
+    ledger.tallies.came(entries.modality_of(entry.upper.series), studies=1)
     set_names(ledger, "study", pk, entries.name_parts(patient, study))
     return pk, patient, study
 

@@ -15,27 +15,40 @@ from isocenter.archive.archive import Archive
 from isocenter.config import Config
 from isocenter.ui import (
     administration,
+    associations,
     attributes,
     events,
     images,
+    jobs,
     patterns,
+    peers,
     preferences,
+    send,
+    settings,
     study,
+    upload,
     viewers,
     worklist,
 )
 from isocenter.ui.arrivals import Arrivals
 from isocenter.ui.faults import HANDLERS
+from isocenter.ui.running import Running, alone
 
 STATIC: Final = Path(__file__).parent / "static"
 
 PAGES: Final = (
     worklist,
     administration,
+    peers,
+    associations,
+    settings,
     events,
+    upload,
     study,
     images,
     attributes,
+    send,
+    jobs,
     preferences,
     patterns,
     viewers,
@@ -64,11 +77,15 @@ _LONG: Final = b"public, max-age=31536000, immutable"
 
 
 def application(
-    archive: Archive, config: Config, has_ohif: Callable[[], bool] = lambda: False
+    archive: Archive,
+    config: Config,
+    has_ohif: Callable[[], bool] = lambda: False,
+    running: Running | None = None,
 ) -> Starlette:
     """Return what is served at ``/``; pages find ``archive`` and ``config`` in the state.
 
-    ``has_ohif``: says whether the viewer is installed now.
+    ``has_ohif``: says whether the viewer is installed now. ``running``: what pages ask of the
+    process, if it talks to anybody.
     """
     serving = Starlette(
         routes=[*ROUTES, Mount(f"/static/{__version__}", StaticFiles(directory=STATIC))],
@@ -78,7 +95,9 @@ def application(
     serving.state.archive = archive
     serving.state.config = config
     serving.state.has_ohif = has_ohif
-    serving.state.arrivals = Arrivals(archive)
+    serving.state.arrivals = Arrivals(archive, has_ohif)
+    serving.state.doorway = upload.Doorway()
+    serving.state.running = running or alone(archive, config)
     return serving
 
 

@@ -5,7 +5,7 @@ Those who look at the same list in the same language share one search and one re
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -20,7 +20,7 @@ from isocenter.ui import asking, language
 from isocenter.ui.filters import Filters
 from isocenter.ui.language import Language
 from isocenter.ui.page import made
-from isocenter.ui.worklist import query_of, row_of
+from isocenter.ui.worklist import StudyRow, query_of, row_of
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ WORKLIST, STUDY = "worklist", "study"
 
 def worklist_topic(filters: Filters, tongue: Language) -> str:
     """The topic of those who look at such a list."""
-    return f"{WORKLIST}:{tongue.code}:{filters.parameters}"
+    return f"{WORKLIST}:{tongue.code}:{filters.in_any_order.parameters}"
 
 
 def study_topic(uid: str) -> str:
@@ -52,8 +52,9 @@ def study_topic(uid: str) -> str:
 class Arrivals:
     """Follows the change feed while somebody listens. Belongs to one event loop."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, has_ohif: Callable[[], bool]) -> None:
         self._archive = archive
+        self._has_ohif = has_ohif
         self._live = archive.live
         self._listening = 0
         self._following: asyncio.Task[None] | None = None
@@ -167,17 +168,19 @@ class Arrivals:
         wanted = Key(asking.STUDY_UID, any_of=tuple(studies))
         query: Query = query_of(filters, wanted)
         assert query.level is Level.STUDY
-        rows = [
-            row_of(match.attributes) async for page in self._archive.search(query) for match in page
-        ]
-        shown = {row.uid for row in rows}
+        found = [match async for page in self._archive.search(query) for match in page]
+        rows = [(row_of(match.attributes), match.position[-1]) for match in found]
+        shown = {row.uid for row, _ in rows}
         return {
             "rows": [
-                {"study": row.uid, "row": made("_study_row.html", tongue, {"row": row})}
-                for row in rows
+                {"study": row.uid, "key": key, "row": self._made(row, tongue)} for row, key in rows
             ],
             "others": [each for each in studies if each not in shown],
         }
+
+    def _made(self, row: StudyRow, tongue: Language) -> str:
+        """A row as the list has it."""
+        return made("_study_row.html", tongue, {"row": row, "has_ohif": self._has_ohif()})
 
 
 def _studies(changes: Sequence[Change]) -> list[str]:

@@ -51,7 +51,10 @@ async def of_ours(request: Request, error: Exception) -> Response:
     status = next(STATUSES[each] for each in type(error).__mro__ if each in STATUSES)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, Unavailable):
         log.error("a page failed", exc_info=error)
-    return _told(request, status, str(error))
+    answer = _told(request, status, str(error))
+    if isinstance(error, Unavailable):
+        answer.headers["retry-after"] = "5"
+    return answer
 
 
 async def of_http(request: Request, error: Exception) -> Response:

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from typing import Final
 from urllib.parse import urlencode
 
-from isocenter.storage.query import Key
+from isocenter.storage.query import Key, Order
 
 PERIODS: Final[Mapping[str, str]] = {
     "": "Any date",
@@ -18,6 +18,15 @@ PERIODS: Final[Mapping[str, str]] = {
     "year": "Last 12 months",
 }
 """Presets of dates and what they are called."""
+ORDERS: Final[Mapping[str, str]] = {
+    "": "Newest first",
+    Order.OLDEST.value: "Oldest first",
+    Order.NAME.value: "Patient, A to Z",
+    Order.NAME_BACKWARDS.value: "Patient, Z to A",
+    Order.ARRIVED_LAST.value: "Latest arrival first",
+    Order.ARRIVED_FIRST.value: "First arrival first",
+}
+"""What the list may be sorted by."""
 _DAYS: Final = {"today": (0, 0), "yesterday": (1, 1), "week": (6, 0), "month": (29, 0),
                 "year": (364, 0)}  # fmt: skip
 LONGEST: Final = 64
@@ -41,6 +50,7 @@ class Filters:
     modality: str = ""
     description: str = ""
     institution: str = ""
+    order: str = ""
 
     @classmethod
     def read(cls, parameters: Mapping[str, str]) -> "Filters":
@@ -48,6 +58,8 @@ class Filters:
         given = {each.name: _cleaned(parameters.get(each.name, "")) for each in fields(cls)}
         if given["period"] not in PERIODS:
             given["period"] = ""
+        if given["order"] not in ORDERS:
+            given["order"] = ""
         for name in ("since", "until"):
             if not _is_day(given[name]):
                 given[name] = ""
@@ -56,7 +68,12 @@ class Filters:
     @property
     def is_any(self) -> bool:
         """Whether something is demanded."""
-        return bool(self.parameters)
+        return bool(self.in_any_order.parameters)
+
+    @property
+    def in_any_order(self) -> "Filters":
+        """The same demands."""
+        return replace(self, order="")
 
     @property
     def has_more(self) -> bool:
@@ -68,6 +85,15 @@ class Filters:
         """As the query of a URL."""
         pairs = [(each.name, getattr(self, each.name)) for each in fields(self)]
         return urlencode([(name, value) for name, value in pairs if value])
+
+    def by(self, order: Order) -> str:
+        """The query of a URL of the same list in another order."""
+        return replace(self, order="" if order is Order.NEWEST else order.value).parameters
+
+    @property
+    def sorted_by(self) -> Order:
+        """The order of the list."""
+        return Order(self.order) if self.order else Order.NEWEST
 
     @property
     def by_words(self) -> bool:

@@ -5,7 +5,7 @@ Source: PS3.5 6.2 (DA, TM, PN).
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from isocenter.ui.language import Language
@@ -13,6 +13,7 @@ from isocenter.ui.language import Language
 _DATES: Final = {"en": "{0:%Y-%m-%d}", "de": "{0:%d.%m.%Y}"}
 _DATE: Final = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
 _TIME: Final = re.compile(r"(\d{2}):?(\d{2})")
+EPOCH: Final = date(1970, 1, 1).toordinal()
 _UNITS: Final = ("bytes", "KB", "MB", "GB", "TB", "PB")
 
 
@@ -45,6 +46,36 @@ class Formats:
         titled = ", ".join(filter(None, (family.strip(), first)))
         added = ", ".join(filter(None, (prefix.strip(), suffix.strip())))
         return f"{titled} ({added})" if added else titled
+
+    def moment(self, at: int) -> str:
+        """A moment of our own, in microseconds since 1970: the day and the time, in UTC."""
+        moment = datetime.fromtimestamp(at / 1_000_000, UTC)
+        return f"{_DATES[self.language.code].format(moment)} {moment:%H:%M:%S}"
+
+    def iso(self, at: int) -> str:
+        """The same as machines read it (RFC 3339)."""
+        return datetime.fromtimestamp(at / 1_000_000, UTC).isoformat(timespec="seconds")
+
+    def day(self, number: int) -> str:
+        """A day, numbered from 1970."""
+        return _DATES[self.language.code].format(date.fromordinal(EPOCH + number))
+
+    def milliseconds(self, seconds: float) -> str:
+        """A short time."""
+        return f"{self.decimal(seconds * 1000)} ms"
+
+    def duration(self, seconds: float) -> str:
+        """How long something took."""
+        if seconds < 60:
+            return f"{self.decimal(seconds)} s"
+        minutes, rest = divmod(round(seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
+
+    def decimal(self, value: float) -> str:
+        """A number with one decimal place, where it is small."""
+        text = f"{value:.0f}" if value >= 100 else f"{value:.1f}"
+        return text.replace(".", ",") if self.language.code == "de" else text
 
     def number(self, value: int) -> str:
         """A count, its thousands apart."""

@@ -17,10 +17,15 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 THEMES: Final = ("dark", "light")
 """The first is the default: reading rooms are dark."""
 
-NAVIGATION: Final = (("/", "Studies"), ("/administration", "Administration"))
+NAVIGATION: Final = (("/", "Studies"), ("/upload", "Upload"), ("/administration", "Administration"))
 """The pages that every page links to, and what they are called."""
 
-ADMINISTRATION: Final[tuple[tuple[str, str, str], ...]] = ()
+ADMINISTRATION: Final = (
+    ("/administration/peers", "Peers", "Who we talk to, whether they are there, what they take"),
+    ("/administration/associations", "Associations", "Who is connected now, and who was lately"),
+    ("/administration/jobs", "Jobs", "What is done in the background, and how far it is"),
+    ("/administration/settings", "Settings", "What is in force, and where it was set"),
+)
 """The pages below ``/administration``: where, what they are called, what they show."""
 
 _environment = Environment(

@@ -11,9 +11,9 @@ from isocenter.archive.archive import Archive
 from isocenter.errors import NotFound
 from isocenter.storage.attributes import Level
 from isocenter.storage.query import Key
-from isocenter.ui import asking
+from isocenter.ui import asking, jobs
 from isocenter.ui.formats import text_of
-from isocenter.ui.page import render
+from isocenter.ui.page import is_partial, render
 from isocenter.ui.worklist import StudyRow, row_of
 
 MOST_PRIORS: Final = 50
@@ -35,20 +35,24 @@ class SeriesRow:
 
 
 async def show(request: Request) -> Response:
-    """GET /studies/{study}: the page; with ``series``, that one opened."""
+    """GET /studies/{study}: the page, with ``series`` that one opened; or only the series."""
     archive = asking.archive_of(request)
     uid = asking.uid_of(request, "study")
     of_study = Key(asking.STUDY_UID, uid)
+    seq = await archive.index.last_change()
     study = await asking.one(archive, Level.STUDY, of_study)
-    series = [_series_of(each) async for each in asking.every(archive, Level.SERIES, of_study)]
+    series = [series_of(each) async for each in asking.every(archive, Level.SERIES, of_study)]
     named = request.query_params.get("series", series[0].uid if series else "")
     opened = next((each for each in series if each.uid == named), None)
     if opened is None:
         raise NotFound("the study has no such series")
+    shown = {"study": row_of(study), "series": series, "opened": opened}
+    if is_partial(request):
+        return render(request, "_series.html", shown)
     context = {
-        "study": row_of(study),
-        "series": series,
-        "opened": opened,
+        **shown,
+        "seq": seq,
+        "sent": await jobs.sent(request),
         "priors": await _priors(archive, study),
         "institution": text_of(study, 0x00080080),
         "referring": text_of(study, 0x00080090),
@@ -56,7 +60,8 @@ async def show(request: Request) -> Response:
     return render(request, "study.html", context)
 
 
-def _series_of(attributes: dict[str, Any]) -> SeriesRow:
+def series_of(attributes: dict[str, Any]) -> SeriesRow:
+    """Read what is shown of a series."""
     return SeriesRow(
         uid=text_of(attributes, asking.SERIES_UID),
         number=text_of(attributes, 0x00200011),

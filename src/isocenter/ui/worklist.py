@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
@@ -15,9 +14,9 @@ from starlette.routing import Route
 
 from isocenter.archive.archive import Archive
 from isocenter.storage.attributes import Level
-from isocenter.storage.query import Key, Query
+from isocenter.storage.query import Key, Order, Query
 from isocenter.storage.records import Match
-from isocenter.ui.filters import PERIODS, Filters
+from isocenter.ui.filters import ORDERS, PERIODS, Filters
 from isocenter.ui.formats import text_of
 from isocenter.ui.page import is_partial, render
 
@@ -33,6 +32,8 @@ _SHOWN: Final = frozenset(
     (0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040, 0x00080020, 0x00080030,
      0x00080050, 0x00080061, 0x00081030, 0x0020000D, 0x00201206, 0x00201208)
 )  # fmt: skip
+
+_UNREADABLE: Final = "the place in the list cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,59 +72,99 @@ def row_of(attributes: dict[str, Any]) -> StudyRow:
     )
 
 
+_POSITIONS: Final[dict[Order, tuple[type, ...]]] = {
+    Order.NEWEST: (str, str, int),
+    Order.OLDEST: (str, str, int),
+    Order.NAME: (str, int, int),
+    Order.NAME_BACKWARDS: (str, int, int),
+    Order.ARRIVED_LAST: (int,),
+    Order.ARRIVED_FIRST: (int,),
+}
+"""What a position in each order is made of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a page of the list begins."""
 
     shown: int = 0
     """Studies on the pages before."""
+    total: int = 0
+    """Studies of the list, as they were counted for its first page."""
+    is_counted: bool = True
+    """Whether they were counted to the end."""
     after: tuple[Any, ...] | None = None
     """The position of the last of them."""
 
     @classmethod
-    def read(cls, text: str) -> "Place":
+    def read(cls, text: str, order: Order) -> "Place":
         """Read what ``written`` gave. Raises: HTTPException 400."""
         if not text:
             return cls()
         try:
-            shown, *after = orjson.loads(base64.b64decode(text, b"-_", validate=True))
-            date, time, pk = after
-        except (binascii.Error, ValueError, TypeError) as error:
-            raise HTTPException(400, "the place in the list cannot be read") from error
-        kinds = (int, str, str, int)
-        if not all(type(each) is kind for each, kind in zip((shown, *after), kinds, strict=True)):
-            raise HTTPException(400, "the place in the list cannot be read")
-        if not (0 <= shown < 1 << 60 and abs(pk) < 1 << 63):
-            raise HTTPException(400, "the place in the list cannot be read")
-        return cls(shown, (date, time, pk))
+            found = orjson.loads(base64.b64decode(text, b"-_", validate=True))
+        except (binascii.Error, ValueError) as error:
+            raise HTTPException(400, _UNREADABLE) from error
+        kinds = (int, int, bool, *_POSITIONS[order])
+        if not isinstance(found, list) or [type(each) for each in found] != list(kinds):
+            raise HTTPException(400, _UNREADABLE)
+        if any(type(each) is int and not 0 <= each < 1 << 60 for each in found):
+            raise HTTPException(400, _UNREADABLE)
+        shown, total, is_counted, *after = found
+        return cls(shown, total, is_counted, tuple(after))
 
     @property
     def written(self) -> str:
         """As a parameter of a URL."""
-        return base64.urlsafe_b64encode(orjson.dumps([self.shown, *(self.after or ())])).decode()
+        told = [self.shown, self.total, self.is_counted, *(self.after or ())]
+        return base64.urlsafe_b64encode(orjson.dumps(told)).decode()
 
 
 async def show(request: Request) -> Response:
     """GET /: the page; or only its rows, for a filter or what follows."""
     archive: Archive = request.app.state.archive
     filters = Filters.read(request.query_params)
-    place = Place.read(request.query_params.get("after", ""))
-    query = replace(query_of(filters), limit=PAGE, after=place.after)
-    found = await archive.answer(query)
-    shown = place.shown + len(found.first)
+    place = Place.read(request.query_params.get("after", ""), filters.sorted_by)
+    seq, newest = await archive.index.newest()
+    rows, following = await _page(archive, filters, place)
     context = {
         "filters": filters,
-        "rows": [row_of(match.attributes) for match in found.first],
-        "total": shown + found.behind,
-        "is_counted": found.is_counted,
-        "following": _following(found.first, shown) if found.behind else "",
+        "rows": [row_of(match.attributes) for match in rows],
+        "first": place.shown + 1,
+        "last": place.shown + len(rows),
+        "total": following.total,
+        "is_counted": following.is_counted,
+        "following": following.written if following.after is not None else "",
         "is_first": place.after is None,
+        "seq": seq,
+        "newest": newest,
         "periods": PERIODS,
+        "orders": ORDERS,
+        "Order": Order,
         "modalities": MODALITIES,
     }
     if not is_partial(request):
         return render(request, "studies.html", context)
     return render(request, "_studies.html" if place.after is None else "_study_rows.html", context)
+
+
+async def _page(archive: Archive, filters: Filters, place: Place) -> tuple[list[Match], Place]:
+    """The studies of a page; and where the next begins, if it has an ``after``.
+
+    All is counted once, for the first page: so the total stays while somebody reads on.
+    """
+    query = query_of(filters)
+    if place.after is None:
+        found = await archive.answer(replace(query, limit=PAGE))
+        rows, has_more = found.first, found.behind > 0
+        total, is_counted = len(rows) + found.behind, found.is_counted
+    else:
+        one_more = replace(query, after=place.after, limit=PAGE + 1)
+        several = [match async for page in archive.search(one_more) for match in page]
+        rows, has_more = several[:PAGE], len(several) > PAGE
+        total, is_counted = place.total, place.is_counted
+    after = rows[-1].position if has_more else None
+    return rows, Place(place.shown + len(rows), total, is_counted, after)
 
 
 def query_of(filters: Filters, *more: Key) -> Query:
@@ -134,11 +175,8 @@ def query_of(filters: Filters, *more: Key) -> Query:
         returns=_SHOWN,
         fuzzy=filters.by_words,
         any_case=True,
+        order=filters.sorted_by,
     )
-
-
-def _following(rows: Sequence[Match], shown: int) -> str:
-    return Place(shown, rows[-1].position).written
 
 
 ROUTES = (Route("/", show, name="studies"),)

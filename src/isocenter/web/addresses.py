@@ -7,6 +7,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 
 USUAL_PORTS: Final = {"http": 80, "https": 443}
+LONGEST_AE_TITLE: Final = 16
 PORT: Final = re.compile(r":[0-9]+$")
 OF_PROXIES: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
                      "x-real-ip")  # fmt: skip
@@ -37,3 +38,9 @@ def _lacks_port(request: Request, host: str) -> bool:
     A proxy that is asked at a usual port leaves it out, too, and rightly: it is told by its fields.
     """
     return not PORT.search(host) and not any(name in request.headers for name in OF_PROXIES)
+
+
+def sender(request: Request) -> str:
+    """Who is said to have sent it, in the Source Application Entity Title: an address that fits."""
+    address = request.client.host if request.client else ""
+    return address if len(address) <= LONGEST_AE_TITLE else ""

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from isocenter.address import Address
 from isocenter.app.log import LineFormatter
 from isocenter.app.node import _Admission, limits_of, timeouts_of
+from isocenter.archive.archive import Archive
+from isocenter.archive.peers import Peers
 from isocenter.config import Config, DimseConfig, documented
 from isocenter.dimse.association import Peer
 from isocenter.dimse.server import Admission
@@ -47,16 +49,30 @@ def peer(title: str, host: str) -> Peer:
     ],
 )
 async def test_only_known_callers_get_in_where_that_is_wanted(
-    title: str, host: str, is_let_in: bool
+    archive: Archive, title: str, host: str, is_let_in: bool
 ) -> None:
     known = (Address("CT", "10.0.0.1", 104), Address("HERE", "localhost", 104))
     config = Config(dimse=DimseConfig(known_callers_only=True), peer=known)
 
-    closed = await _Admission(config)(peer(title, host))
-    opened = await _Admission(Config(peer=known))(peer(title, host))
+    peers = Peers(archive.index.peers, known)
+    closed = await _Admission(config, peers)(peer(title, host))
+    opened = await _Admission(Config(peer=known), peers)(peer(title, host))
 
     assert isinstance(closed, Admission) == is_let_in
     assert isinstance(opened, Admission)
+
+
+async def test_a_peer_added_while_we_run_may_call_at_once(archive: Archive) -> None:
+    admit = _Admission(
+        Config(dimse=DimseConfig(known_callers_only=True)), Peers(archive.index.peers, ())
+    )
+    before = await admit(peer("US", "10.0.0.3"))
+    # As another process of the same index would: through a store of its own.
+    await Peers(archive.index.peers, ()).add(Address("US", "10.0.0.3", 104))
+
+    assert not isinstance(before, Admission)
+    assert isinstance(await admit(peer("US", "10.0.0.3")), Admission)
+    assert not isinstance(await admit(peer("Ü\ud800", "10.0.0.3")), Admission)
 
 
 def test_every_limit_and_timeout_comes_from_the_settings() -> None:

@@ -355,3 +355,15 @@ def test_a_true_uid_is_its_own_name() -> None:
     path = path_of(ref("1.2.840", "1.2", "2.25.7"), Path("/out"))
 
     assert path == Path("/out/1.2.840/1.2/2.25.7.dcm")
+
+
+async def test_a_part_of_a_zip_archive_that_spans_disks_is_refused(
+    archive: Archive, tmp_path: Path
+) -> None:
+    # APPNOTE 4.3.15, 4.4.19: the locator says that there are two disks.
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 46, 0, 0)
+    (tmp_path / "x.zip").write_bytes(bytes(99) + struct.pack("<4sLQL", b"PK\6\7", 0, 0, 2) + end)
+
+    (told,) = await take(archive, tmp_path / "x.zip")
+
+    assert told.fate is Fate.REFUSED

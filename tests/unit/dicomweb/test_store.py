@@ -17,8 +17,9 @@ from isocenter.archive.archive import Archive
 from isocenter.config import ArchiveConfig, Config, DicomwebConfig
 from isocenter.dicom.layout import Limits
 from isocenter.dicom.part10 import header
-from isocenter.dicomweb import bodies, routing
+from isocenter.dicomweb import routing
 from isocenter.storage.blobs import StorageFull
+from isocenter.web import bodies
 from made_instances import CT, Kept, encoded, image, part10
 
 BOUNDARY = "a-boundary"

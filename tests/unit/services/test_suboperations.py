@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isocenter.archive.archive import Archive
+from isocenter.archive.peers import Peers
 from isocenter.archive.retrieve import Opened
 from isocenter.config import DimseConfig
 from isocenter.dimse.association import Association
@@ -314,7 +315,9 @@ async def test_an_association_we_aborted_is_opened_anew() -> None:
 
 
 def provider(archive: Archive, **settings: Any) -> RetrieveProvider:
-    return RetrieveProvider(archive, "ISOCENTER", (), DimseConfig(**settings), Limits(), Timeouts())
+    peers = Peers(archive.index.peers, ())
+    config = DimseConfig(**settings)
+    return RetrieveProvider(archive, "ISOCENTER", peers, config, Limits(), Timeouts())
 
 
 def get_wire(sop_classes: Iterable[str] = (CT,)) -> Wire:

@@ -12,7 +12,7 @@ from isocenter.storage.attributes import BY_KEYWORD, Level
 from isocenter.storage.engine import alembic_config
 from isocenter.storage.handles import patient_handle, study_handle
 from isocenter.storage.index import Index
-from isocenter.storage.query import Key, Query
+from isocenter.storage.query import Key, Order, Query
 from unit.storage.made import MR, found, incoming, query, store, values
 from unit.storage.test_plans import plans_of, studies
 
@@ -153,7 +153,7 @@ async def test_studies_come_in_both_orders_and_pages(index: Index, asked: dict[s
 
     oldest = []
     after = None
-    while page := await found(index, query(**asked, oldest_first=True, after=after, limit=3)):
+    while page := await found(index, query(**asked, order=Order.OLDEST, after=after, limit=3)):
         oldest += [each.position for each in page]
         after = oldest[-1]
 

@@ -10,7 +10,8 @@ from sqlalchemy import Select
 from isocenter.storage import search
 from isocenter.storage.attributes import Level
 from isocenter.storage.index import Index
-from isocenter.storage.query import Query
+from isocenter.storage.query import Order, Query
+from isocenter.storage.records import Match
 from unit.storage.made import MR, incoming, query
 
 STUDIES = 400
@@ -143,6 +144,75 @@ def test_what_many_match_is_walked_in_order_and_never_sorted(
 
     assert any(index in step for step in explainer.plans)
     assert not any("ORDER BY" in step for step in explainer.plans)
+
+
+@pytest.mark.parametrize(
+    ("order", "index"),
+    [
+        (Order.NAME, "patient_order_ix"),
+        (Order.NAME_BACKWARDS, "patient_order_ix"),
+        (Order.ARRIVED_LAST, "study_when_ix"),
+        (Order.ARRIVED_FIRST, "study_when_ix"),
+        (Order.OLDEST, "study_order_ix"),
+    ],
+)
+@pytest.mark.parametrize("asked", [{}, {"ModalitiesInStudy": "CT"}])
+def test_every_order_of_studies_is_walked_and_at_most_a_patients_own_are_sorted(
+    studies: Index,
+    order: Order,
+    index: str,
+    asked: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(search, "FEW", -1)
+
+    number, explainer = plans_of(studies, query(**asked, order=order, limit=100))
+
+    if order is Order.OLDEST and asked:
+        index = "sqlite_autoindex_study_modality_1"  # newest first, so oldest last
+        explainer.plans = [each.replace("PRIMARY KEY", index) for each in explainer.plans]
+    sorts = [step for step in explainer.plans if "ORDER BY" in step]
+    assert number == 100
+    assert any(index in step for step in explainer.plans)
+    assert all("LAST TERM" in step or "RIGHT PART" in step for step in sorts)
+
+
+@pytest.mark.parametrize("few", [-1, search.FEW])
+@pytest.mark.parametrize("order", Order)
+@pytest.mark.parametrize("asked", [{}, {"PatientName": "*name1*"}, {"ModalitiesInStudy": "PT"}])
+async def test_studies_come_in_the_order_that_is_asked_for_page_by_page(
+    studies: Index,
+    order: Order,
+    few: int,
+    asked: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(search, "FEW", few)
+    everything = [match async for page in studies.search(query(**asked)) for match in page]
+
+    matches: list[Match] = []
+    wanted = query(**asked, order=order, limit=7)
+    while (page := await studies.answer(wanted)).first:
+        behind = len(everything) - len(matches) - len(page.first)
+        assert page.behind == (behind if page.is_counted else min(behind, 1))
+        matches += page.first
+        wanted = query(**asked, order=order, limit=7, after=matches[-1].position)
+
+    keys = [_sorting(order, match) for match in matches]
+    assert sorted(each.study for each in matches) == sorted(each.study for each in everything)
+    assert keys == sorted(keys, reverse=order in BACKWARDS)
+
+
+BACKWARDS = {Order.NEWEST, Order.NAME_BACKWARDS, Order.ARRIVED_LAST}
+
+
+def _sorting(order: Order, match: Match) -> Any:
+    if order in (Order.NAME, Order.NAME_BACKWARDS):
+        return match.attributes["00100010"]["Value"][0]["Alphabetic"].lower()
+    if order in (Order.ARRIVED_LAST, Order.ARRIVED_FIRST):
+        # They were stored in the order of their numbers.
+        return int(match.attributes["0020000D"]["Value"][0].removeprefix("1."))
+    return match.attributes["00080020"]["Value"][0]
 
 
 def test_a_dense_modality_is_walked_newest_first_within_its_dates(

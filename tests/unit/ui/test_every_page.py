@@ -56,7 +56,7 @@ async def test_no_address_makes_a_page_fail(
     await kept.store(hostile())
     parts = {
         name: data.draw(texts.filter(bool))
-        for name in ("study", "series", "instance")
+        for name in ("study", "series", "instance", "job")
         if data.draw(st.integers(0, 3)) == 0
     }
     names = st.sampled_from([*page.parameters, "other"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
-from isocenter.ui import filters, language, page
+from isocenter.ui import filters, jobs, language, page, peers, settings
 from isocenter.ui.faults import TITLES
 from isocenter.ui.page import TEMPLATES
 
@@ -18,8 +18,14 @@ CATALOGS = sorted(language.LOCALES.glob("*.json"))
 
 def texts() -> set[str]:
     """All that templates say, and what code gives them to say."""
-    found = {*TITLES.values(), *filters.PERIODS.values()}
+    found = {
+        *TITLES.values(),
+        *filters.PERIODS.values(),
+        *filters.ORDERS.values(),
+        *jobs.TABS.values(),
+    }
     found |= {text for _, text in page.NAVIGATION}
+    found |= {*peers.OUTCOMES.values(), *peers.ADVICE.values(), *settings.SOURCES.values()}
     found |= {text for _, *texts in page.ADMINISTRATION for text in texts}
     for path in TEMPLATES.glob("*.html"):
         found |= {ast.literal_eval(text) for text in SAID.findall(path.read_text("utf-8"))}

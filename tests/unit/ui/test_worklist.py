@@ -1,8 +1,11 @@
 """The worklist: what is typed finds what is meant."""
 
+import base64
+import json
 import re
 from contextlib import suppress
 from datetime import date, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -10,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
+from isocenter.storage.query import Order
 from isocenter.ui.filters import Filters
 from isocenter.ui.worklist import PAGE, Place
 from made_instances import Kept, image
@@ -115,16 +119,70 @@ async def test_script_in_a_patients_name_stays_text(browser: httpx.AsyncClient, 
     assert page.headers["cache-control"] == "no-store"
 
 
-@given(text=st.text() | st.binary().map(lambda data: data.hex()))
-def test_no_place_is_a_surprise(text: str) -> None:
+@given(
+    text=st.text()
+    | st.binary().map(lambda data: data.hex())
+    | st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists).map(
+        lambda told: base64.urlsafe_b64encode(json.dumps(told).encode()).decode()
+    ),
+    order=st.sampled_from(Order),
+)
+def test_no_place_is_a_surprise(text: str, order: Order) -> None:
     with suppress(HTTPException):
-        assert text == "" or Place.read(text).after is not None
+        assert text == "" or Place.read(text, order).after is not None
 
 
-def test_a_place_can_be_found_again() -> None:
-    place = Place(50, ("20240101", "", 7))
+@pytest.mark.parametrize(
+    ("order", "after"),
+    [
+        (Order.NEWEST, ("20240101", "", 7)),
+        (Order.NAME, ("doe^jane", 3, 7)),
+        (Order.ARRIVED_LAST, (7,)),
+    ],
+)
+def test_a_place_can_be_found_again(order: Order, after: tuple[Any, ...]) -> None:
+    place = Place(50, 100, False, after)
 
-    assert Place.read(place.written) == place
+    assert Place.read(place.written, order) == place
+
+
+def test_a_place_of_another_order_is_refused() -> None:
+    with pytest.raises(HTTPException):
+        Place.read(Place(50, 100, True, (7,)).written, Order.NEWEST)
+
+
+@pytest.mark.parametrize(
+    ("order", "first", "last"),
+    [
+        ("", "9.51", "9.0"),
+        ("oldest", "9.0", "9.51"),
+        ("name", "9.51", "9.0"),
+        ("name-backwards", "9.0", "9.51"),
+        ("arrived-last", "9.51", "9.0"),
+        ("arrived-first", "9.0", "9.51"),
+        ("nothing", "9.51", "9.0"),
+    ],
+)
+async def test_the_list_is_sorted_as_asked_page_by_page(
+    browser: httpx.AsyncClient, kept: Kept, order: str, first: str, last: str
+) -> None:
+    for number in range(PAGE + 2):
+        name = f"Doe^{PAGE + 2 - number:03}"
+        await put(
+            kept,
+            number,
+            StudyDate=f"2024{number // 28 + 1:02}{number % 28 + 1:02}",
+            PatientName=name,
+        )
+
+    page = await browser.get(f"/?order={order}&name=doe")
+    (more,) = re.findall(r'hx-get="(/\?[^"]*after=[^"]+)"', page.text)
+    rest = await browser.get(more.replace("&amp;", "&"))
+
+    assert f"{PAGE + 2} studies" in page.text
+    assert f"{PAGE + 1} to {PAGE + 2} of {PAGE + 2} studies" in rest.text
+    shown = studies(page) + studies(rest)
+    assert (shown[0], shown[-1], len(set(shown))) == (first, last, PAGE + 2)
 
 
 @given(st.dictionaries(st.sampled_from(["name", "id", "since", "period", "modality"]), st.text()))

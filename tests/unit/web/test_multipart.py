@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
 
-from isocenter.dicomweb import multipart
-from isocenter.dicomweb.multipart import Limits, Parser, PartBegin, PartData, PartEnd
 from isocenter.errors import Malformed, OutOfTurn
+from isocenter.web import multipart
+from isocenter.web.multipart import Limits, Parser, PartBegin, PartData, PartEnd
 
 Part = tuple[dict[str, str], bytes]
 

@@ -1,4 +1,4 @@
-"""What a user agent sends, piece by piece: unpacked, bounded, and not waited for without end."""
+"""What a client sends, piece by piece: unpacked, bounded, and not waited for without end."""
 
 import asyncio
 import zlib
