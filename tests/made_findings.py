@@ -8,7 +8,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from instances import new_uid
-from made_study import CT, INSIDE, PIXELS, SPACING, code, described
+from made_study import INSIDE, PIXELS, SPACING, code, described
 from slides import item
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
