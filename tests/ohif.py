@@ -22,8 +22,12 @@ WAIT = 60_000
 ARGUMENTS = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 """What Chromium needs to draw in three dimensions without a graphics card."""
 
+WITHIN = ("blob:", "data:", "chrome:", "chrome-extension:")
+"""What is asked of no server; Chromium shows documents by an extension of its own."""
+
 # As if its tour and its notice had been seen; and when was there something to see?
 PREPARED = """() => {
+    if (!window.localStorage) return;  // in the browser's own page for documents
     localStorage.setItem("shownTours", JSON.stringify(["basicViewerTour"]));
     sessionStorage.setItem("investigationalUseDialog", "hidden");
     const small = document.createElement("canvas");
@@ -138,7 +142,7 @@ def opened(chromium: Browser, server: Isocenter) -> Iterator[Ohif]:
 def _watch(ohif: Ohif) -> None:
     def request(made: Request) -> None:
         ohif.requests.append(made)
-        if not made.url.startswith((f"{ohif.server.url}/", "blob:", "data:")):
+        if not made.url.startswith((f"{ohif.server.url}/", *WITHIN)):
             ohif.faults.append(f"asked for {made.url}")
 
     def told(text: str) -> None:

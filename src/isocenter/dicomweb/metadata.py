@@ -29,6 +29,8 @@ from isocenter.dicom.windowed import Reader
 from isocenter.dicomweb import addresses, bulkdata, targets
 from isocenter.dicomweb.negotiation import DICOM_JSON, DICOM_XML, Chosen, Offer, choose
 from isocenter.dicomweb.resources import Endpoint, Method, Parameter, Resource
+from isocenter.dicomweb.search_answers import AVAILABLE_TRANSFER_SYNTAXES
+from isocenter.imaging.frames import is_video
 from isocenter.storage.records import InstanceRef
 from isocenter.web import conditional, multipart
 from isocenter.web.compression import accepts_gzip
@@ -67,12 +69,20 @@ class JsonForm:
         data_set: Reader,
         syntax: TransferSyntax,
     ) -> bytes:
-        return transcriber.text(data_set, syntax, partial(self._uri, instance))
+        text = transcriber.text(data_set, syntax, partial(self._uri, instance))
+        return _saying_its_syntax(text, syntax) if is_video(syntax.uid) else text
 
     def _uri(self, instance: InstanceRef, path: AttributePath) -> str:
         study, series = instance.study_instance_uid, instance.series_instance_uid
         uri = bulkdata.uri_of(study, series, instance.sop_instance_uid, path)
         return self.base + quote(uri)
+
+
+def _saying_its_syntax(text: bytes, syntax: TransferSyntax) -> bytes:
+    # Peer quirk: OHIF knows a video by this alone, and otherwise asks for its frames.
+    model = orjson.loads(text)
+    model[AVAILABLE_TRANSFER_SYNTAXES] = {"vr": "UI", "Value": [syntax.uid]}
+    return orjson.dumps(model, option=orjson.OPT_SORT_KEYS)
 
 
 async def study_or_series(request: Request) -> Response:

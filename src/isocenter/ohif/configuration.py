@@ -5,6 +5,11 @@ from typing import Any, Final
 import orjson
 
 SOURCE: Final = "isocenter"
+# OHIF asks for its viewer of slides at the root of the host; that stands beside the page.
+_IMPORT: Final = (
+    b"window.browserImportFunction = (name) =>"
+    b' import(name.startsWith("/") ? window.PUBLIC_URL + name.slice(1) : name);\n'
+)
 
 
 def script(prefix: str) -> bytes:
@@ -17,7 +22,7 @@ def script(prefix: str) -> bytes:
             b";\n",
             # What the package's own page has within itself: ours has no script in it.
             b'window.PUBLIC_URL = new URL(".", document.baseURI).pathname;\n',
-            b"window.browserImportFunction = (name) => import(name);\n",
+            _IMPORT,
             # Peer quirk: OHIF 3.12.10, whose runtime for models asks for this name when it is
             # started by anything but its own element, and otherwise ends on an empty page.
             b"window.__filename = window.PUBLIC_URL;\n",

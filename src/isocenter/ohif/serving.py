@@ -35,11 +35,8 @@ _COMMON: Final = (
     "frame-ancestors 'self'",
 )
 # It talks to nobody but us: no other origin stands in it.
-POLICY: Final = "; ".join((*_COMMON, "script-src 'self' blob: 'wasm-unsafe-eval'"))
-OF_WORKERS: Final = "; ".join(
-    (*_COMMON, "script-src 'self' blob: 'wasm-unsafe-eval' 'unsafe-eval'")
-)
-"""Its decoders make functions from text when they start; in workers, which see no page."""
+POLICY: Final = "; ".join((*_COMMON, "script-src 'self' blob: 'wasm-unsafe-eval' 'unsafe-eval'"))
+"""Its decoders make functions from text when they start, and so does what reads segmentations."""
 
 _HASHED: Final = re.compile(r"(?:.*[./])?[0-9a-f]{20}\.[a-z0-9]+")
 _ASSET: Final = re.compile(r".*\.(?:js|css|wasm|map|json|png|svg|ico|woff2?|txt)")
@@ -140,7 +137,7 @@ def _file(request: Request, path: Path, name: str, file: File) -> Response:
     if _HASHED.fullmatch(name):
         headers["cache-control"] = "public, max-age=31536000, immutable"
     if name.endswith(".js"):
-        headers["content-security-policy"] = OF_WORKERS  # of no effect but where a worker is it
+        headers["content-security-policy"] = POLICY  # of no effect but where a worker is it
     validator = Validator(etag=f'"{tag}"')
     if (known := conditional.check(request, validator)) is not None:
         known.headers.update({key: headers[key] for key in headers if key != "content-encoding"})

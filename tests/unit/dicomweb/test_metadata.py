@@ -25,6 +25,8 @@ from isocenter.config import DicomwebConfig
 from isocenter.storage.attributes import NON_PATIENT_STUDY
 from isocenter.storage.records import Selection
 from made_instances import EXPLICIT, Kept, encoded, image
+from made_videos import H264, video
+from made_videos import store as store_video
 from multiparts import parts
 
 STUDY = "/studies/1.2"
@@ -403,3 +405,15 @@ async def test_instances_of_no_patient_have_metadata_too(
     assert "InlineBinary" in answer.json()[0]["7FE00010"]
     assert len(parts(in_xml)) == 1
     assert as_file.headers["content-type"].startswith("application/dicom")
+
+
+async def test_only_a_video_says_its_transfer_syntax(web: httpx.AsyncClient, kept: Kept) -> None:
+    await store_video(kept, video(b"of no matter", SOPInstanceUID="1.2.3.4"))
+    await kept.store(image("1.2.3.5"))
+
+    answer = await web.get("/studies/1.2/metadata")
+
+    told = {each["00080018"]["Value"][0]: each for each in answer.json()}
+    assert told["1.2.3.4"]["00083002"] == {"vr": "UI", "Value": [H264]}
+    assert list(told["1.2.3.4"]) == sorted(told["1.2.3.4"])
+    assert "00083002" not in told["1.2.3.5"]

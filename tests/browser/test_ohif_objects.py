@@ -1,0 +1,218 @@
+"""What OHIF shows of objects that are not plain slices: looked at, colour by colour."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, expect
+
+from instances import new_uid
+from made_findings import CONTOURED, LENGTH, SEGMENTS, measurements, segmentation, structures
+from made_pictures import seen
+from made_slides import picture
+from made_study import (
+    CENTER,
+    CODERS,
+    COLOURS,
+    DRAWN_IN_PDF,
+    FILM_GREYS,
+    GROUND,
+    SQUARE,
+    WIDTH,
+    as_file,
+    cine,
+    compressed,
+    document,
+    electrocardiogram,
+    enhanced,
+    film,
+    slide,
+    stack,
+)
+from ohif import Ohif, opened
+from peers import Isocenter, find_program
+from programs import ServerFactory, skipping
+from tabs import store
+
+NEAR = 12
+"""Of 255: pictures are drawn in three dimensions, and between pixels."""
+PATIENCE = 40
+"""Seconds to wait for a picture: it shares the machine."""
+Colour = tuple[float, float, float]
+
+
+def grey_of(value: float) -> Colour:
+    """What the window makes of a value (PS3.3 C.11.2.1.2.1)."""
+    shown = min(max((value - (CENTER - 0.5)) / (WIDTH - 1) + 0.5, 0), 1) * 255
+    return (shown, shown, shown)
+
+
+def await_colour(ohif: Ohif, *wanted: Colour, across: float = 0.5, down: float = 0.5) -> None:
+    """Wait until a place of the viewport has one of the colours."""
+    found: tuple[float, ...] = ()
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        whole = ohif.page.locator("[data-cy='viewport-pane']").first.screenshot()
+        pixels = seen(whole)
+        rows, columns = pixels.shape[:2]
+        found = tuple(pixels[int(rows * down), int(columns * across), :3].astype(float))
+        if any(np.abs(np.subtract(found, each)).max() <= NEAR for each in wanted):
+            return
+        ohif.page.wait_for_timeout(200)
+    raise AssertionError(f"{found} is shown, not {wanted}")
+
+
+def show(ohif: Ohif, description: str) -> None:
+    """Put a series of the study into the viewport."""
+    browser = ohif.page.locator("[data-cy^='study-browser-thumbnail']")
+    browser.filter(has_text=description).first.dblclick()
+
+
+def test_the_objects_are_valid(tmp_path: Path) -> None:
+    with skipping():
+        judge = find_program("dciodvfy")
+    study = new_uid()
+    slices = stack(study)
+    made = [
+        slices[0],
+        segmentation(slices, 2),
+        structures(slices, 3),
+        measurements(slices, 4),
+        enhanced(study, 5),
+        cine(study, 6),
+        document(study, 7),
+        electrocardiogram(study, 8),
+        *slide(study, 9, picture(512, 384)),
+    ]
+    file = tmp_path / "made.dcm"
+    for content in (*map(as_file, made), film(study, 10)):
+        file.write_bytes(content)
+        done = subprocess.run([judge, file], capture_output=True, text=True, check=False)
+        told = (done.stdout + done.stderr).splitlines()
+        assert [each for each in told if each.startswith("Error")] == []
+
+
+@pytest.fixture(scope="module")
+def images(start_module_server: ServerFactory) -> tuple[Isocenter, str]:
+    """A server, and a study of images in many forms on it."""
+    server, study = start_module_server(), new_uid()
+    for number, coder in enumerate(CODERS, 1):
+        for file in compressed(stack(study, number, 4), coder):
+            store(server, file)
+    store(server, as_file(enhanced(study, 4)))
+    store(server, as_file(cine(study, 5)))
+    return server, study
+
+
+@pytest.fixture
+def on_images(drawing_chromium: Browser, images: tuple[Isocenter, str]) -> Iterator[Ohif]:
+    server, study = images
+    with opened(drawing_chromium, server) as page:
+        page.open(study)
+        yield page
+
+
+def test_images_are_shown_whatever_form_they_have(on_images: Ohif) -> None:
+    for description in ("stack 1", "stack 2", "stack 3", "enhanced"):
+        show(on_images, description)
+        expect(on_images.page.locator("[data-cy='viewport-pane']").first).to_contain_text(
+            description
+        )
+        await_colour(on_images, grey_of(SQUARE))
+        await_colour(on_images, grey_of(GROUND), down=0.8)
+    show(on_images, "cine")
+    for colour in COLOURS:
+        await_colour(on_images, colour, down=0.3)
+        on_images.page.locator("canvas.cornerstone-canvas").first.hover()
+        on_images.page.mouse.wheel(0, 100)
+
+
+def test_documents_are_shown_and_it_is_said_what_cannot_be(
+    drawing_chromium: Browser, images: tuple[Isocenter, str]
+) -> None:
+    server, study = images[0], new_uid()
+    store(server, as_file(document(study, 1)))
+    store(server, film(study, 2))
+    store(server, as_file(electrocardiogram(study, 3)))
+
+    with opened(drawing_chromium, server) as ohif:
+        ohif.visit(study)
+        await_colour(ohif, DRAWN_IN_PDF, across=0.65)
+        show(ohif, "film")
+        await_colour(ohif, *[(each, each, each) for each in FILM_GREYS])
+        # OHIF 3.12 has nothing for waveforms: it says so, and goes on showing what it showed.
+        show(ohif, "electrocardiogram")
+        expect(ohif.page.get_by_text("could not be added to the viewport")).to_be_visible()
+
+
+@pytest.fixture(scope="module")
+def findings(images: tuple[Isocenter, str]) -> tuple[Isocenter, str]:
+    """A stack, and what was found in it."""
+    server, study = images[0], new_uid()
+    slices = stack(study)
+    found = (segmentation(slices, 2), structures(slices, 3), measurements(slices, 4))
+    for each in (*slices, *found):
+        store(server, as_file(each))
+    return server, study
+
+
+@pytest.fixture
+def on_findings(drawing_chromium: Browser, findings: tuple[Isocenter, str]) -> Iterator[Ohif]:
+    server, study = findings
+    with opened(drawing_chromium, server) as page:
+        page.open(study)
+        yield page
+
+
+def test_contours_and_measurements_are_drawn(on_findings: Ohif) -> None:
+    drawn = on_findings.page.locator(".svg-layer")
+
+    show(on_findings, "contours")
+    line = drawn.locator("path").first
+    expect(line).to_have_attribute("stroke", f"rgba{(*CONTOURED[1], 1)}", timeout=PATIENCE * 1000)
+    square, height = line.bounding_box(), on_findings.page.locator("canvas.cornerstone-canvas")
+    whole = height.first.bounding_box()
+    assert square
+    assert whole
+    # The outline of 24 of 64 pixels, from the middle of the first to the last, with its line.
+    assert square["height"] / whole["height"] == pytest.approx(24 / 64, abs=0.015)
+    show(on_findings, "measurements")
+    expect(drawn.first).to_contain_text(f"{LENGTH:.2f} mm", timeout=PATIENCE * 1000)
+
+
+def test_segments_are_laid_over_the_slices(on_findings: Ohif) -> None:
+    show(on_findings, "segments")
+
+    for place, (_, (red, _, blue)) in zip((0.45, 0.55), SEGMENTS, strict=True):
+        await_tint(on_findings, place, is_red=red > blue)
+
+
+def await_tint(ohif: Ohif, across: float, *, is_red: bool) -> None:
+    """Wait until a place in the middle row is more red than blue, or the other way round."""
+    deadline = time.monotonic() + PATIENCE
+    difference = 0.0
+    while time.monotonic() < deadline:
+        if ohif.page.locator("canvas.cornerstone-canvas").count():
+            pixels = ohif.picture().astype(float)
+            spot = pixels[pixels.shape[0] // 2, int(pixels.shape[1] * across)]
+            difference = float(spot[0] - spot[2])
+            if abs(difference) > 2 * NEAR and (difference > 0) is is_red:
+                return
+        ohif.page.wait_for_timeout(200)
+    raise AssertionError(f"red is {difference} more than blue")
+
+
+def test_a_whole_slide_is_shown(drawing_chromium: Browser, images: tuple[Isocenter, str]) -> None:
+    server, study = images[0], new_uid()
+    whole = np.full((384, 512, 3), (200, 40, 160), np.uint8)
+    for each in slide(study, 1, whole):
+        store(server, as_file(each))
+
+    with opened(drawing_chromium, server) as ohif:
+        ohif.visit(study, "microscopy")
+        await_colour(ohif, (200, 40, 160))
