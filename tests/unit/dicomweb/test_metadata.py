@@ -25,8 +25,7 @@ from isocenter.config import DicomwebConfig
 from isocenter.storage.attributes import NON_PATIENT_STUDY
 from isocenter.storage.records import Selection
 from made_instances import EXPLICIT, Kept, encoded, image
-from made_videos import H264, video
-from made_videos import store as store_video
+from made_videos import H264, store as store_video, video
 from multiparts import parts
 
 STUDY = "/studies/1.2"
