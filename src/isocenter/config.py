@@ -20,6 +20,7 @@ import platformdirs
 from isocenter.address import Address, ae_title
 from isocenter.errors import IsocenterError, Malformed
 from isocenter.sections import (
+    Allowed as Allowed,
     ArchiveConfig as ArchiveConfig,
     CompressionRule as CompressionRule,
     DicomwebConfig as DicomwebConfig,
@@ -108,6 +109,10 @@ class Config:
     def is_exposed(self) -> bool:
         """Callers from other machines can reach us."""
         return self.host not in LOOPBACK_HOSTS
+
+    def permits(self, policy: Allowed) -> bool:
+        """Whether who calls over HTTP may do what ``policy`` is about."""
+        return policy == "always" or (policy == "local" and not self.is_exposed)
 
     @property
     def is_authenticated(self) -> bool:

@@ -8,6 +8,9 @@ import platformdirs
 
 from isocenter.setting import Count, Seconds, Span
 
+Allowed = Literal["local", "always", "never"]
+"""What people may do who call over HTTP; ``local``: only while we listen on loopback alone."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveConfig:
@@ -119,8 +122,12 @@ class HttpConfig:
     network_timeout: Seconds = 60.0
     """Wait for a client to send more of a body, or to take more of an answer."""
 
-    correction: Literal["local", "always", "never"] = "local"
+    correction: Allowed = "local"
     """Whether patient data is corrected by the pages; as ``removal`` of the web services."""
+
+    administration: Allowed = "local"
+    """Whether peers are added, changed and removed, and associations ended, by the pages. Who may
+    add a peer lets it call us, and send to it; as ``removal`` of the web services."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +140,7 @@ class DicomwebConfig:
     max_store_parts: Count = 100_000
     """Instances, or other parts, that one request to store may bring."""
 
-    removal: Literal["local", "always", "never"] = "local"
+    removal: Allowed = "local"
     """Whether DELETE and pages remove, put back and delete for good. ``local``: only while we
     listen on loopback alone, so that no stranger on the network can."""
 

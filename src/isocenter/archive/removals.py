@@ -61,8 +61,7 @@ def refuse_if_forbidden(config: Config) -> None:
 
 def may_remove(config: Config) -> bool:
     """Whether who calls over HTTP may remove, put back, and delete for good."""
-    policy = config.dicomweb.removal
-    return policy == "always" or (policy == "local" and not config.is_exposed)
+    return config.permits(config.dicomweb.removal)
 
 
 @dataclass(frozen=True, slots=True)

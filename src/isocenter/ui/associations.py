@@ -7,6 +7,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from isocenter.ui import forms
+from isocenter.ui.administration import refuse_if_forbidden
 from isocenter.ui.page import is_partial, render
 from isocenter.ui.running import running_of
 
@@ -26,6 +27,7 @@ async def show(request: Request) -> Response:
 
 async def abort(request: Request) -> Response:
     """POST /administration/associations/abort: end one at once (A-ABORT, PS3.8 7.3)."""
+    refuse_if_forbidden(request)
     number = dict(await forms.fields(request)).get("number", "")
     if number.isascii() and number.isdigit() and len(number) < 19:
         running_of(request).watch.abort(int(number))  # one that is over needs no more

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from isocenter import __version__
+from isocenter.config import Config
 from isocenter.ui import formats, language
 from isocenter.ui.language import Language
 
@@ -68,12 +69,14 @@ def render(
 
 def _of(request: Request) -> dict[str, Any]:
     """What every page may ask for."""
-    viewers = request.app.state.config.ui.viewers
+    config: Config = request.app.state.config
+    viewers = config.ui.viewers
     return {
         "request": request,
         "theme": theme_of(request),
         "has_ohif": "ohif" in viewers and request.app.state.has_ohif(),
         "has_weasis": "weasis" in viewers,
+        "may_administer": config.permits(config.http.administration),
     }
 
 

@@ -22,6 +22,7 @@ from isocenter.dicom.syntax import TRANSFER_SYNTAXES
 from isocenter.errors import Conflict, Malformed
 from isocenter.storage.peers import Report
 from isocenter.ui import forms
+from isocenter.ui.administration import refuse_if_forbidden
 from isocenter.ui.page import render
 from isocenter.ui.running import Running, running_of
 
@@ -204,6 +205,7 @@ async def _one(
 
 async def add(request: Request) -> Response:
     """POST /administration/peers: keep another."""
+    refuse_if_forbidden(request)
     given = _given(await forms.fields(request))
     try:
         address = address_of(given.aet, given.host, given.port)
@@ -215,6 +217,7 @@ async def add(request: Request) -> Response:
 
 async def change(request: Request) -> Response:
     """POST /administration/peers/change: another title, host, port or note."""
+    refuse_if_forbidden(request)
     fields = await forms.fields(request)
     given, former = _given(fields), dict(fields).get("former", "")
     try:
@@ -227,6 +230,7 @@ async def change(request: Request) -> Response:
 
 async def remove(request: Request) -> Response:
     """POST /administration/peers/remove."""
+    refuse_if_forbidden(request)
     await running_of(request).peers.remove(await _aet(request))
     return RedirectResponse(PATH, 303)
 

@@ -16,7 +16,7 @@ from isocenter.archive.ingest import Announced
 from isocenter.archive.peer_reports import Accepted, Echoed, Outcome
 from isocenter.archive.peers import Peers
 from isocenter.archive.upkeep import note_verified
-from isocenter.config import Config, DimseConfig
+from isocenter.config import Config, DimseConfig, HttpConfig
 from isocenter.dimse.watching import Watch
 from isocenter.errors import Malformed
 from isocenter.storage.records import ChangeKind, Selection
@@ -411,3 +411,18 @@ def test_an_area_has_a_point_for_each_value(values: list[int]) -> None:
     assert len(drawn.rows) == len(values)
     if len(values) > 1 and any(values):
         assert drawn.area.count("L") == len(values) + 1
+
+
+async def test_who_may_not_administer_changes_no_peer(archive: Archive) -> None:
+    config = Config(http=HttpConfig(administration="never"))
+    transport = httpx.ASGITransport(application(archive, config), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://archive") as client:
+        page = await client.get("/administration/peers")
+        added = await client.post(
+            "/administration/peers", data={"aet": "NEW", "host": "10.0.0.5", "port": "104"}
+        )
+        aborted = await client.post("/administration/associations/abort", data={"number": "1"})
+
+    assert "Add a peer" not in page.text
+    assert (added.status_code, aborted.status_code) == (403, 403)
+    assert "[http] administration" in added.text
