@@ -159,7 +159,7 @@ def test_dicomweb_client_removes(server: Isocenter) -> None:
 
     with pytest.raises(Exception, match="404"):
         client.retrieve_study(one.study)
-    assert not list((server.data / "blobs").glob("*/*/*"))
+    assert client.search_for_studies(search_filters={"StudyInstanceUID": one.study}) == []
 
 
 # --- curl, unzip

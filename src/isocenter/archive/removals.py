@@ -120,6 +120,8 @@ class Removals:
             return removed
         told = {"instances": removed.instances, "removal": removed.removal, "by": who}
         log.warning("removed", extra=told)
+        async for page in self._pages(removed.removal):
+            self._archive.opened.drop([blob.blob_key for blob in page])
         if is_final or not self._retention:
             await self.purge(removed.removal)
         else:

@@ -423,7 +423,7 @@ async def test_one_instance_alone(archive: Archive, kept: Kept, form: Form) -> N
     Path(archive.store.path(other.blob_key)).unlink()
     with pytest.raises(Unavailable):
         await archive.metadata.of_instance(other, form)
-    await archive.removals.remove(Selection(instances=("1.1",)))
+    await archive.removals.remove(Selection(instances=("1.1",)), is_final=True)
     with pytest.raises(NotFound):
         await archive.metadata.of_instance(ref, form)
 

@@ -501,6 +501,6 @@ async def test_what_was_made_goes_with_the_instance(
     folder = archive.films.files.folder
     assert len(list(folder.glob("*/*"))) == 1
 
-    await archive.removals.remove(Selection(instances=("1.2.3.4",)))
+    await archive.removals.remove(Selection(instances=("1.2.3.4",)), is_final=True)
 
     assert not list(folder.glob("*/*"))
