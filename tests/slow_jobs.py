@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from pathlib import Path
 
+import numpy as np
+
 from isocenter.errors import Malformed
+from isocenter.imaging import worksite
 from isocenter.imaging.workers import alive
 
 
@@ -41,4 +45,13 @@ def refused(_: memoryview, log: str, path: str, limit: int) -> bytes:
     with Path(log).open("a") as out:
         out.write("!")
     Path(path).write_bytes(bytes(limit % 1000))
+    raise Malformed("broken")
+
+
+_HELD = deque[object](maxlen=5)
+
+
+def failing(_: memoryview, size: int) -> bytes:
+    """Fail amid work on an array in the memory that is shared, and keep it for a while."""
+    _HELD.append(worksite.array((size,), np.dtype(np.uint8)))
     raise Malformed("broken")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import uuid
 import zipfile
 from pathlib import Path
 
@@ -23,9 +24,10 @@ def folder(tmp_path: Path) -> Path:
     """What a patient's CD has on it."""
     source = tmp_path / "CD"
     (source / "IMAGES" / "deep").mkdir(parents=True)
-    study = {"StudyInstanceUID": f"1.2.80.{id(source)}", "PatientName": "Up^Load"}
+    own = f"2.25.{uuid.uuid4().int}"
+    study = {"StudyInstanceUID": own, "PatientName": "Up^Load"}
     for number in range(3):
-        instance = image(f"1.2.80.{id(source)}.{number}", **study)
+        instance = image(f"{own}.{number}", **study)
         (source / "IMAGES" / f"I{number}").write_bytes(part10(instance))
     (source / "IMAGES" / "deep" / "cut.dcm").write_bytes(part10(image("1.2.80.9"))[:-4])
     (source / "DICOMDIR").write_bytes(b"not looked at")

@@ -33,6 +33,12 @@ _LEAVING: Final[list[SharedMemory]] = []
 """Rooms to be closed: not at once, where the last view of one is just going."""
 
 
+def leave(room: SharedMemory) -> None:
+    """Close a room, once nobody has a view of it any more."""
+    _LEAVING.append(room)
+    _clear()
+
+
 class Rooms:
     """The rooms of one worker. One thread takes them; they are given back from any."""
 

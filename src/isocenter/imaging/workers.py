@@ -23,7 +23,7 @@ from typing import Any, Final, Protocol
 
 from isocenter.errors import IsocenterError, Malformed, Unavailable
 from isocenter.imaging import worksite
-from isocenter.imaging.rooms import LARGEST_KEPT, MOST_KEPT, Rooms, view_of
+from isocenter.imaging.rooms import LARGEST_KEPT, MOST_KEPT, Rooms, leave, view_of
 
 log = logging.getLogger(__name__)
 
@@ -342,14 +342,15 @@ def _serve(pipe: Connection, memory: int, is_background: bool) -> None:
         try:
             job, arguments, name, size, allowed = pipe.recv()
         except (EOFError, KeyboardInterrupt):
-            return
+            os._exit(0)  # there is nothing to tidy up; what is left of a job may hold a room
         if name not in rooms:
             if len(rooms) > MOST_KEPT:
-                with suppress(BufferError):  # somebody keeps a view of it: it goes with that
-                    rooms.pop(next(iter(rooms))).close()
+                leave(rooms.pop(next(iter(rooms))))
             rooms[name] = SharedMemory(name)
         worksite.prepare(allowed, view_of(rooms[name])[_aligned(size) :])
-        pipe.send(_done(job, arguments, rooms[name], size))
+        answer = _done(job, arguments, rooms[name], size)
+        worksite.prepare(1, None)
+        pipe.send(answer)
 
 
 def _done(
@@ -365,7 +366,6 @@ def _done(
     except Exception as error:
         return "raised", Malformed(f"pixel data cannot be worked on: {error!r}")
     start = worksite.offset_in(view_of(room), answer)
-    worksite.prepare(1, None)
     if start is not None:
         return "here", (start, len(answer))
     if len(answer) <= room.size:

@@ -3,6 +3,8 @@
 PostgreSQL will have a module of the same functions (pg_trgm, jsonb).
 """
 
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +31,6 @@ BUSY_TIMEOUT: Final = 30_000
 
 _PRAGMAS: Final = (
     f"PRAGMA busy_timeout={BUSY_TIMEOUT}",
-    "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
     "PRAGMA temp_store=MEMORY",
@@ -102,12 +103,26 @@ def _engine(path: Path, size: int, *pragmas: str) -> Engine:
         # No transaction but those begun in so many words.
         connection.isolation_level = None
         cursor = connection.cursor()
+        _log_ahead(cursor)
         for pragma in (*_PRAGMAS, *pragmas):
             cursor.execute(pragma)
         cursor.close()
 
     event.listen(engine, "connect", configure)
     return engine
+
+
+def _log_ahead(cursor: Any) -> None:
+    """Have writers not wait for readers. In a new database, SQLite itself waits for nobody here."""
+    until = time.monotonic() + BUSY_TIMEOUT / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 BEGIN_WRITE: Final = "BEGIN IMMEDIATE"

@@ -45,6 +45,18 @@ async def test_a_job_that_nobody_waits_for_is_ended_at_its_next_sign_of_life(
     assert "!" not in notes.read_text()
 
 
+async def test_memory_of_a_job_that_failed_is_closed_when_nobody_has_it(
+    workers: Workers, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert await workers.run(slow_jobs.silent, [], 0.0, 0.0) == b"done"
+    for megabytes in range(1, 9):  # each time a larger room, so that older ones go
+        with pytest.raises(Malformed, match="broken"):
+            await workers.run(slow_jobs.failing, [bytes(megabytes << 20)], 16)
+    workers.close()
+
+    assert capfd.readouterr().err == ""
+
+
 def test_signs_of_life_mean_nothing_where_nobody_listens() -> None:
     alive()
     alive(10.0)

@@ -1,5 +1,8 @@
 import re
+import sqlite3
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from unittest.mock import patch
 
@@ -66,6 +69,19 @@ def test_many_may_make_a_new_index_at_once(tmp_path: Path) -> None:
     assert [current(each) for each in engines] == [schema.HEAD] * len(engines)
     for each in engines:
         each.dispose()
+
+
+def test_who_comes_while_another_makes_the_index_waits(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")  # before it is in the mode in which readers do not wait
+        threading.Timer(0.3, other.execute, ["COMMIT"]).start()
+        engine = sqlite.writing_engine(path)
+
+        open_schema(engine)
+
+        assert current(engine) == schema.HEAD
+        engine.dispose()
 
 
 def test_a_new_index_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
