@@ -10,6 +10,12 @@ _IMPORT: Final = (
     b"window.browserImportFunction = (name) =>"
     b' import(name.startsWith("/") ? window.PUBLIC_URL + name.slice(1) : name);\n'
 )
+# Peer quirk: OHIF 3.12.10 draws the first frame of a video only where that does not play yet when
+# OHIF goes there. What comes quickly would stay black until somebody touches it.
+_STILL: Final = (
+    b'Object.defineProperty(HTMLMediaElement.prototype, "autoplay",'
+    b" {get: () => false, set() {}});\n"
+)
 
 
 def script(prefix: str) -> bytes:
@@ -26,6 +32,7 @@ def script(prefix: str) -> bytes:
             # Peer quirk: OHIF 3.12.10, whose runtime for models asks for this name when it is
             # started by anything but its own element, and otherwise ends on an empty page.
             b"window.__filename = window.PUBLIC_URL;\n",
+            _STILL,
         )
     )
 
