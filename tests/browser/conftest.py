@@ -15,6 +15,8 @@ from tabs import Tab
 
 WAIT = 30_000
 """Milliseconds for which a page is waited for: it shares the machine."""
+EAGER = "--autoplay-policy=no-user-gesture-required"
+"""Videos start by themselves, as they do where a reader allowed it or often plays them."""
 
 
 # Of a module, not of the session: while Playwright runs, no other event loop can.
@@ -23,7 +25,7 @@ def chromium() -> Iterator[Browser]:
     """Debian's Chromium, without a window."""
     with skipping():
         program = find_program("chromium")
-    with _launched(program, "--autoplay-policy=no-user-gesture-required") as browser:
+    with _launched(program, EAGER) as browser:
         yield browser
 
 
@@ -33,7 +35,7 @@ def drawing_chromium() -> Iterator[Browser]:
     with skipping():
         program = find_program("chromium")
         demand()
-    with _launched(program, *ARGUMENTS) as browser:
+    with _launched(program, *ARGUMENTS, EAGER) as browser:
         yield browser
 
 

@@ -11,7 +11,7 @@ _IMPORT: Final = (
     b' import(name.startsWith("/") ? window.PUBLIC_URL + name.slice(1) : name);\n'
 )
 # Peer quirk: OHIF 3.12.10 draws the first frame of a video only where that does not play yet when
-# OHIF goes there. What comes quickly would stay black until somebody touches it.
+# OHIF goes there. Where the browser lets it start by itself it would stay black until touched.
 _STILL: Final = (
     b'Object.defineProperty(HTMLMediaElement.prototype, "autoplay",'
     b" {get: () => false, set() {}});\n"
