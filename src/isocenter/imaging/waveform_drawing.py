@@ -21,7 +21,7 @@ from isocenter.imaging.waveform_strips import (
     Strip,
     laid,
 )
-from isocenter.imaging.waveforms import Multiplex
+from isocenter.imaging.waveforms import Multiplex, clock
 
 MEDIA_TYPE: Final = "image/svg+xml"
 PAPER, FINE, THICK, INK = "#fff8f5", "#f7d3cb", "#e8a090", "#14181c"
@@ -105,15 +105,6 @@ def _seconds(sheet: Sheet) -> Iterator[tuple[int, float]]:
     """Whole seconds that have room, and where they are."""
     for second in range(ceil(sheet.start - 1e-9), floor(sheet.start + sheet.seconds) + 1):
         yield second, LEFT + (second - sheet.start) * sheet.speed
-
-
-def clock(second: float) -> str:
-    """Give a moment of a recording: seconds, or hours, minutes and seconds."""
-    if second < 60:
-        return f"{second:.4g} s"
-    minutes, rest = divmod(int(second), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _ticks(sheet: Sheet) -> str:

@@ -87,6 +87,15 @@ class Strip:
             raise Unsupported(f"{(last - first) * group.step} bytes of samples: ask for less time")
         return first, last
 
+    def shown(self, group: Multiplex) -> float:
+        """Give the seconds that there are of those that are asked for. Raises: as ``span``."""
+        first, last = self.span(group)
+        return min((last - first) / group.frequency, self.seconds)
+
+    def width(self, group: Multiplex) -> int:
+        """Give the millimetres of the sheet from left to right. Raises: as ``span``."""
+        return LEFT + max(ceil(self.shown(group) * self.speed / 5) * 5, NARROW) + RIGHT
+
 
 def _listed(numbers: Sequence[float]) -> str:
     return ", ".join(f"{each:g}" for each in numbers)
@@ -129,13 +138,13 @@ def laid(samples: Samples, group: Multiplex, sop_class: str, strip: Strip) -> Sh
         for number in ordered(group.channels)
     ]
     lines = list(_lines(shown))
-    seconds = min(samples.count / group.frequency, strip.seconds)
+    seconds = strip.shown(group)
     curves = tuple(
         Curve(each.name, each.told, at, each.pulse, tuple(each.runs(at)))
         for each, at in zip(shown, lines, strict=True)
     )
     return Sheet(
-        width=LEFT + max(ceil(seconds * strip.speed / 5) * 5, NARROW) + RIGHT,
+        width=strip.width(group),
         height=lines[-1] + _thick(max(shown[-1].lowest, 5)) + BELOW,
         curves=curves,
         start=first / group.frequency,

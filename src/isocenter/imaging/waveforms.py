@@ -141,6 +141,15 @@ def is_waveform(sop_class: str) -> bool:
     return sop_class.startswith(STORAGE)
 
 
+def clock(second: float) -> str:
+    """Give a moment of a recording: seconds, or hours, minutes and seconds."""
+    if second < 60:
+        return f"{second:.4g} s"
+    minutes, rest = divmod(int(second), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 # --- reading
 
 
