@@ -89,15 +89,15 @@ def waveform(
     **attributes: Any,
 ) -> Dataset:
     """An instance with recordings."""
-    made = image(
-        SOPClassUID=sop_class,
-        Modality="ECG",
-        Rows=None,
-        Columns=None,
-        WaveformSequence=groups,
-        WaveformAnnotationSequence=annotations,
-        **attributes,
-    )
+    given: dict[str, Any] = {
+        "SOPClassUID": sop_class,
+        "Modality": "ECG",
+        "Rows": None,
+        "Columns": None,
+        "WaveformSequence": groups,
+        "WaveformAnnotationSequence": annotations,
+    }
+    made = image(**{**given, **attributes})
     del made[0x7FE00010]
     return made
 

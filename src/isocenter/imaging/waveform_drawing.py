@@ -93,7 +93,9 @@ def _texts(sheet: Sheet, above: Sequence[str]) -> Iterator[str]:
     bottom = sheet.height - 2
     yield _text(1.5, bottom, "  ·  ".join(sheet.told))
     for second, x in _seconds(sheet):
-        yield _text(x + 0.6, sheet.height - 6.2, clock(second))
+        told = clock(second)
+        if x + TEXT * 0.6 * len(told) < sheet.width:
+            yield _text(x + 0.6, sheet.height - 6.2, told)
 
 
 def _text(x: float, y: float, text: str, *, is_bold: bool = False) -> str:
