@@ -32,7 +32,7 @@ ALONE: Final = "alone"
 """The parameter that leaves out all of the page that is not the waveform: for viewers."""
 _DECIMAL: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
 _CLOCK: Final = re.compile(
-    r"(?:([0-9]{1,4}):)?([0-9]{1,2}):([0-9]{1,2}(?:\.[0-9]{1,9})?)", re.ASCII
+    r"(?:([0-9]{1,4}):)?([0-5]?[0-9]):([0-5]?[0-9](?:\.[0-9]{1,9})?)", re.ASCII
 )
 
 
@@ -161,6 +161,8 @@ async def show(request: Request) -> Response:
     strip = strip_of(request.query_params)
     recording = await asking.archive_of(request).renderings.waveforms.recording(instance)
     group = recording.group(strip.group)
+    if strip.start >= group.seconds:  # as when a shorter recording is chosen
+        strip = replace(strip, start=max(0.0, group.seconds - strip.seconds))
     strip.span(group)
     is_alone = request.query_params.get(ALONE) == "yes"
     view = View(strip, group, _path(request), is_alone)

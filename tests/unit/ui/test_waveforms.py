@@ -111,7 +111,6 @@ async def test_within_a_viewer_the_page_is_alone_and_stays_so(
         "start=x",
         "start=1e3",
         "start=nan",
-        "start=30",
         "seconds=0",
         "seconds=61",
         "speed=26",
@@ -127,6 +126,15 @@ async def test_what_cannot_be_seen_is_refused(
 
     assert (await browser.get(f"{PAGE}?{query}")).status_code == 400
     assert (await browser.get(f"{PAGE}.svg?{query}")).status_code == 400
+
+
+async def test_beyond_the_end_there_is_the_last_piece(
+    browser: httpx.AsyncClient, kept: Kept
+) -> None:
+    await kept.store(electrocardiogram(25))
+
+    assert "15 s to 25 s of 25 s" in (await browser.get(f"{PAGE}?start=25")).text
+    assert (await browser.get(f"{PAGE}.svg?start=25")).status_code == 400
 
 
 async def test_what_is_not_there_is_not_found(browser: httpx.AsyncClient, kept: Kept) -> None:
