@@ -6,7 +6,6 @@ Source: PS3.3 C.10.9 (Waveform), C.10.10 (Waveform Annotation).
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite
 from types import MappingProxyType
 from typing import Final
 
@@ -104,6 +103,8 @@ class Annotation:
     units: str = ""
     at: float | None = None
     """Seconds from the start of the group, where it is of a moment."""
+    group: int = 1
+    """The recording that it is of, from 1."""
 
 
 @dataclass(frozen=True)
@@ -273,7 +274,11 @@ def annotation(item: Dataset, groups: Sequence[Multiplex]) -> Annotation | None:
     if not name:
         return None
     units = _units(next(iter(items(item, "004008EA")), {}))
-    return Annotation(name, value or told, units if value else "", _moment(item, groups))
+    group = int(number(item, "0040A0B0") or 1)
+    if not 1 <= group <= len(groups):
+        return Annotation(name, value or told, units if value else "")
+    at = _moment(item, groups[group - 1])
+    return Annotation(name, value or told, units if value else "", at, group)
 
 
 def _value(item: Dataset) -> str:
@@ -285,15 +290,10 @@ def _meaning(item: Dataset, tag: str) -> str:
     return text(next(iter(items(item, tag)), {}), "00080104")[:LONGEST_TEXT]
 
 
-def _moment(item: Dataset, groups: Sequence[Multiplex]) -> float | None:
+def _moment(item: Dataset, group: Multiplex) -> float | None:
     """Where the first of its places is (PS3.3 C.10.10.1.2); samples are counted from 1."""
-    if (offset := number(item, "0040A138")) is not None:
-        return offset
-    position = number(item, "0040A132")
-    if position is None:
-        return None
-    group = number(item, "0040A0B0") or 1
-    if not 1 <= group <= len(groups):
-        return None
-    found = max(position - 1, 0) / groups[int(group) - 1].frequency
-    return found if isfinite(found) else None
+    found = number(item, "0040A138")
+    if found is None:
+        position = number(item, "0040A132")
+        found = None if position is None else (position - 1) / group.frequency
+    return found if found is not None and 0 <= found <= group.seconds else None

@@ -28,6 +28,8 @@ SECONDS: Final = (2.5, 5.0, 10.0, 20.0, 30.0, LONGEST)
 """How much of it a reader may choose to see."""
 PIXELS: Final = 96 / 25.4
 """Of a millimetre."""
+NARROW: Final = 700
+"""Pixels of a drawing that is not made as wide as the page."""
 ALONE: Final = "alone"
 """The parameter that leaves out all of the page that is not the waveform: for viewers."""
 _DECIMAL: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
@@ -54,6 +56,11 @@ class View:
     def width(self) -> int:
         """Of the drawing, in pixels."""
         return round(self.strip.width(self.group) * PIXELS)
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it would be blown up, were it as wide as the page."""
+        return self.width < NARROW
 
     @property
     def end(self) -> float:
@@ -87,13 +94,10 @@ class View:
         """Where the piece is that begins at ``start``."""
         return self._to(replace(self.strip, start=start))
 
-    def of(self, number: int) -> str:
-        """Where another recording begins."""
-        return self._to(replace(self.strip, group=number, start=0.0))
-
-    def holding(self, moment: float) -> str:
-        """Where the piece is in which a moment is seen."""
-        return self.at(max(0.0, moment - self.strip.seconds / 2))
+    def holding(self, mark: Annotation) -> str:
+        """Where the piece is in which a mark is seen, of the recording that it is of."""
+        start = max(0.0, (mark.at or 0.0) - self.strip.seconds / 2)
+        return self._to(replace(self.strip, group=mark.group, start=start))
 
     def _to(self, strip: Strip) -> str:
         return f"{self.path}?{_query(strip)}{f'&{ALONE}=yes' if self.is_alone else ''}"

@@ -173,6 +173,17 @@ def test_annotations_are_findings_measurements_and_moments() -> None:
     ]
 
 
+@pytest.mark.parametrize(("channels", "position"), [([9, 1], 1), ([1, 1], 10**6), ([1, 1], 0)])
+def test_a_place_that_there_is_not_is_no_moment(channels: list[int], position: int) -> None:
+    made = electrocardiogram(2)
+    mark = made.WaveformAnnotationSequence[3]
+    mark.ReferencedWaveformChannels, mark.ReferencedSamplePositions = channels, position
+
+    recording, _ = read(made)
+
+    assert recording.annotations[3].at is None
+
+
 def test_names_are_read_in_the_character_set_of_the_instance() -> None:
     made = electrocardiogram(1, SpecificCharacterSet="ISO_IR 100", PatientName="Müller^Änne")
     made.WaveformAnnotationSequence[0].UnformattedTextValue = "größer"

@@ -39,7 +39,7 @@ async def test_the_page_shows_a_drawing_leads_and_measurements(
     assert re.search(r"<dt>QT Interval</dt><dd>368 ms</dd>", page.text)
     assert "<li>Sinus rhythm</li>" in page.text
     assert "0 s to 10 s of 25 s" in page.text
-    (source,) = re.findall(r'<img src="([^"]*waveform\.svg[^"]*)"', page.text)
+    (source,) = re.findall(r'<img[^>]* src="([^"]*waveform\.svg[^"]*)"', page.text)
     drawing = await browser.get(html.unescape(source))
     assert drawing.headers["content-type"].startswith("image/svg+xml")
     assert set(LEADS) <= {each.text for each in ElementTree.fromstring(drawing.content).iter()}
@@ -90,6 +90,19 @@ async def test_marks_lead_to_their_moment(browser: httpx.AsyncClient, kept: Kept
 
     (path,) = re.findall(r'<a href="([^"]*)">40.000 s</a> R wave', page.text)
     assert parse_qs(urlsplit(html.unescape(path)).query)["start"] == ["35"]
+
+
+async def test_marks_lead_to_the_recording_that_they_are_of(
+    browser: httpx.AsyncClient, kept: Kept
+) -> None:
+    made = electrocardiogram(20)
+    made.WaveformSequence.append(beats(1.5))
+    await kept.store(made)
+
+    page = await browser.get(f"{PAGE}?recording=2")
+
+    (path,) = re.findall(r'<a href="([^"]*)">0.400 s</a> R wave', page.text)
+    assert parse_qs(urlsplit(html.unescape(path)).query)["recording"] == ["1"]
 
 
 async def test_within_a_viewer_the_page_is_alone_and_stays_so(
