@@ -15,11 +15,13 @@ from sqlalchemy import (
     and_,
     exists,
     func,
+    not_,
     or_,
     select,
     true,
     tuple_,
     union,
+    union_all,
 )
 
 from isocenter.storage import schema, sqlite
@@ -105,6 +107,8 @@ _INDEXED: Final = _UNIQUE | {
     "sop_class_uid",
 }
 
+_TEXTS: Final = {0x00081030: "description", 0x00080080: "institution"}
+"""Columns of texts of which any part is searched for."""
 _STUDY_DATE: Final = 0x00080020
 _NAME_PARTS: Final = {0x00100010: PATIENT_PART, 0x00080090: REFERRING_PART}
 _GATHERED: Final = {
@@ -124,6 +128,8 @@ class Condition:
     """The keys of all rows that meet it, by index."""
     is_unique: bool = False
     """Whether ``hits`` are few for certain."""
+    is_scan: bool = False
+    """Whether all of an index has to be gone through to find ``hits``."""
     in_order_of: tuple[str, str] | None = None
     """Column and value if an index gives what meets it in the level's order."""
     is_in_order: bool = False
@@ -185,7 +191,10 @@ def _conditions(key: Key, query: Query, rules: Rules) -> Iterator[Condition]:
     if attribute.held is Held.GIVEN:
         return
     if attribute.held is Held.DOCUMENT:
-        if in_document(TABLES[level].c.compared, attribute, key, rules) is not None:
+        matcher = matcher_of_key(attribute, key, rules) if key.tag in _TEXTS else None
+        if isinstance(matcher, OneOf | Pattern | Empty):
+            yield _texted(level, attribute, key, (rules, matcher))
+        elif in_document(TABLES[level].c.compared, attribute, key, rules) is not None:
             yield _documented(level, attribute, key, rules)
         return
     matcher = matcher_of_key(attribute, key, replace(rules, any_case=False))
@@ -205,6 +214,29 @@ def _documented(level: Level, attribute: Attribute, key: Key, rules: Rules) -> C
         return true() if found is None else found
 
     return Condition(level, where)
+
+
+def _texted(
+    level: Level, attribute: Attribute, key: Key, how: tuple[Rules, OneOf | Pattern | Empty]
+) -> Condition:
+    """A demand on a text that has a column, as it has one value nearly always."""
+    rules, matcher = how
+    name = _TEXTS[key.tag]
+
+    def one(row: FromClause) -> ColumnElement[bool]:
+        return and_(not_(prefixed(row.c[name], schema.SEVERAL)), matches(row.c[name], matcher))
+
+    def several(row: FromClause) -> ColumnElement[bool]:
+        held = in_document(row.c.compared, attribute, key, rules)
+        return and_(prefixed(row.c[name], schema.SEVERAL), true() if held is None else held)
+
+    def where(row: FromClause) -> ColumnElement[bool]:
+        return or_(one(row), several(row))
+
+    row = TABLES[level].alias()
+    # Each by the index: the first reads no rows, and the second hardly any.
+    both = union_all(*(select(row.c.pk).where(each(row)) for each in (one, several))).subquery()
+    return Condition(level, where, select(both.c[0]), is_scan=not _by_index(matcher))
 
 
 def _on_column(level: Level, name: str, matcher: Matcher) -> Condition:

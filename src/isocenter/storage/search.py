@@ -227,9 +227,14 @@ def _count_behind(run: Run, plan: Plan, after: tuple[Any, ...], bound: int) -> i
 
 
 def _counted(run: Run, conditions: list[Condition]) -> list[tuple[int, Condition]]:
-    """How many hits the conditions have that an index answers, counted no further than `FEW`."""
+    """How many hits the conditions have that an index answers, counted no further than `FEW`.
+
+    Where one has few, no index is gone through for another.
+    """
     counted: list[tuple[int, Condition]] = []
-    for each in conditions:
+    for each in sorted(conditions, key=lambda one: one.is_scan):
+        if each.is_scan and _fewest(counted) is not None:
+            break
         if each.is_unique:
             counted.append((-each.level, each))  # the lower, the fewer
         elif each.hits is not None:
