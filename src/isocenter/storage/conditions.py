@@ -109,6 +109,8 @@ _INDEXED: Final = _UNIQUE | {
 
 _TEXTS: Final = {0x00081030: "description", 0x00080080: "institution"}
 """Columns of texts of which any part is searched for."""
+_OF_FEW: Final = frozenset({"institution"})
+"""Those that have few different values, which are gone through instead of all rows'."""
 _STUDY_DATE: Final = 0x00080020
 _NAME_PARTS: Final = {0x00100010: PATIENT_PART, 0x00080090: REFERRING_PART}
 _GATHERED: Final = {
@@ -234,9 +236,21 @@ def _texted(
         return or_(one(row), several(row))
 
     row = TABLES[level].alias()
+    of_one = one(row)
+    if name in _OF_FEW and not _by_index(matcher):
+        of_one = row.c[name].in_(_values(TABLES[level].c[name], matcher))
     # Each by the index: the first reads no rows, and the second hardly any.
-    both = union_all(*(select(row.c.pk).where(each(row)) for each in (one, several))).subquery()
+    both = union_all(*(select(row.c.pk).where(each) for each in (of_one, several(row)))).subquery()
     return Condition(level, where, select(both.c[0]), is_scan=not _by_index(matcher))
+
+
+def _values(column: ColumnElement[str], matcher: OneOf | Pattern | Empty) -> Select[tuple[str]]:
+    """The different values of an indexed column that match, from each one to the next."""
+    each = select(func.min(column).label("text")).cte("each_text", recursive=True)
+    behind = select(func.min(column)).where(column > each.c.text).scalar_subquery()
+    each = each.union_all(select(behind).where(each.c.text.is_not(None)))
+    is_one = not_(prefixed(each.c.text, schema.SEVERAL))
+    return select(each.c.text).where(is_one, matches(each.c.text, matcher))
 
 
 def _on_column(level: Level, name: str, matcher: Matcher) -> Condition:

@@ -271,10 +271,11 @@ def _lead(reader: Reader, query: Query, conditions: list[Condition]) -> Conditio
 
 def _rest(level: Level, lead: Condition | None, conditions: list[Condition]) -> list[Condition]:
     """The conditions that the leading one's hits do not settle."""
-    if lead is not None and lead.level > level:
+    others = [each for each in conditions if each is not lead]
+    if lead is not None and lead.level > level and any(each.level > level for each in others):
         # One and the same entity below has to meet it together with the others.
         return conditions
-    return [each for each in conditions if each is not lead]
+    return others
 
 
 # --- instances, series by series

@@ -122,18 +122,19 @@ def test_a_search_by_a_key_that_is_indexed_scans_nothing(
 
 
 @pytest.mark.parametrize(
-    ("keyword", "gone_through"),
-    [("StudyDescription", "study_description_ix"), ("InstitutionName", "series_institution_ix")],
+    ("keyword", "how"),
+    [
+        ("StudyDescription", "SCAN study_1 USING COVERING INDEX study_description_ix"),
+        ("InstitutionName", "SCAN each_text"),
+    ],
 )
 def test_a_search_by_part_of_a_text_reads_an_index_and_no_rows(
-    studies: Index, keyword: str, gone_through: str
+    studies: Index, keyword: str, how: str
 ) -> None:
     number, explainer = plans_of(studies, query(any_case=True, **{keyword: "*ora*"}))
 
     assert number == 0
-    scans = explainer.scans()
-    assert scans
-    assert all(f"USING COVERING INDEX {gone_through}" in step for step in scans), scans
+    assert set(explainer.scans()) == {how}
 
 
 @pytest.mark.parametrize(
