@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,12 @@ from peers import Isocenter, Missing, run_isocenter
 
 WAIT = 60_000
 """Milliseconds for which something is waited for: it shares the machine."""
+
+PATIENCE = 40
+"""Seconds to wait for a picture: it shares the machine."""
+
+NEAR = 12
+"""Of 255: pictures are drawn in three dimensions, and between pixels."""
 
 ARGUMENTS = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 """What Chromium needs to draw in three dimensions without a graphics card."""
@@ -112,6 +119,27 @@ class Ohif:
         with Pillow.open(io.BytesIO(base64.b64decode(written))) as opened:
             return np.asarray(opened.convert("RGB"))
 
+    def show(self, description: str) -> None:
+        """Put a series of the study into the viewport."""
+        browser = self.page.locator("[data-cy^='study-browser-thumbnail']")
+        browser.filter(has_text=description).first.dblclick()
+
+    def place(self) -> tuple[float, float]:
+        """Where the first pixel of the first viewport's picture is on the page, in its pixels."""
+        box = self.page.locator("canvas.cornerstone-canvas").first.bounding_box()
+        assert box
+        return box["x"], box["y"]
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Press the mouse at a place of the first viewport's picture, let go at another: x, y."""
+        left, top = self.place()
+        mouse = self.page.mouse
+        mouse.move(left + start[0], top + start[1])
+        mouse.down()
+        mouse.move(left + (start[0] + end[0]) / 2, top + (start[1] + end[1]) / 2, steps=4)
+        mouse.move(left + end[0], top + end[1], steps=4)
+        mouse.up()
+
     def asked_for(self, text: str) -> list[str]:
         """The addresses asked for that contain ``text``."""
         return [each.url for each in self.requests if text in each.url]
@@ -153,3 +181,18 @@ def _watch(ohif: Ohif) -> None:
     ohif.page.on("response", lambda answer: ohif.answers.append(answer))
     ohif.page.on("pageerror", lambda error: ohif.faults.append(str(error)))
     ohif.page.on("console", lambda message: told(message.text))
+
+
+def await_tint(ohif: Ohif, across: float, *, is_red: bool) -> None:
+    """Wait until a place in the middle row is more red than blue, or the other way round."""
+    deadline = time.monotonic() + PATIENCE
+    difference = 0.0
+    while time.monotonic() < deadline:
+        if ohif.page.locator("canvas.cornerstone-canvas").count():
+            pixels = ohif.picture().astype(float)
+            spot = pixels[pixels.shape[0] // 2, int(pixels.shape[1] * across)]
+            difference = float(spot[0] - spot[2])
+            if abs(difference) > 2 * NEAR and (difference > 0) is is_red:
+                return
+        ohif.page.wait_for_timeout(200)
+    raise AssertionError(f"red is {difference} more than blue")

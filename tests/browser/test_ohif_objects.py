@@ -35,15 +35,11 @@ from made_study import (
     slide,
     stack,
 )
-from ohif import Ohif, opened
+from ohif import NEAR, PATIENCE, WAIT, Ohif, await_tint, opened
 from peers import Isocenter, find_program
 from programs import ServerFactory, skipping
 from tabs import store
 
-NEAR = 12
-"""Of 255: pictures are drawn in three dimensions, and between pixels."""
-PATIENCE = 40
-"""Seconds to wait for a picture: it shares the machine."""
 Colour = tuple[float, float, float]
 
 
@@ -66,12 +62,6 @@ def await_colour(ohif: Ohif, *wanted: Colour, across: float = 0.5, down: float =
             return
         ohif.page.wait_for_timeout(200)
     raise AssertionError(f"{found} is shown, not {wanted}")
-
-
-def show(ohif: Ohif, description: str) -> None:
-    """Put a series of the study into the viewport."""
-    browser = ohif.page.locator("[data-cy^='study-browser-thumbnail']")
-    browser.filter(has_text=description).first.dblclick()
 
 
 def test_the_objects_are_valid(tmp_path: Path) -> None:
@@ -120,13 +110,13 @@ def on_images(drawing_chromium: Browser, images: tuple[Isocenter, str]) -> Itera
 
 def test_images_are_shown_whatever_form_they_have(on_images: Ohif) -> None:
     for description in ("stack 1", "stack 2", "stack 3", "enhanced"):
-        show(on_images, description)
+        on_images.show(description)
         expect(on_images.page.locator("[data-cy='viewport-pane']").first).to_contain_text(
             description
         )
         await_colour(on_images, grey_of(SQUARE))
         await_colour(on_images, grey_of(GROUND), down=0.8)
-    show(on_images, "cine")
+    on_images.show("cine")
     for colour in COLOURS:
         await_colour(on_images, colour, down=0.3)
         on_images.page.locator("canvas.cornerstone-canvas").first.hover()
@@ -143,7 +133,7 @@ def test_documents_and_videos_are_shown(
     with opened(drawing_chromium, server) as ohif:
         ohif.visit(study)
         await_colour(ohif, DRAWN_IN_PDF, across=0.65)
-        show(ohif, "film")
+        ohif.show("film")
         await_colour(ohif, *[(each, each, each) for each in FILM_GREYS])
 
 
@@ -164,13 +154,13 @@ def test_an_electrocardiogram_is_drawn(
         ohif.open(study)
         thumbnail = ohif.page.locator("[data-cy^='study-browser-thumbnail'] img").last
         expect(thumbnail).to_have_attribute("src", re.compile("/dicom-web/.*/thumbnail"))
-        show(ohif, "electrocardiogram")
+        ohif.show("electrocardiogram")
         within = ohif.page.frame_locator("iframe.isocenter-waveform")
         expect(within.locator(".leads")).to_contain_text(
             "aVR, aVL, aVF, V1", timeout=PATIENCE * 1000
         )
         await_curves(ohif)
-        show(ohif, "stack 1")  # and away from it again
+        ohif.show("stack 1")  # and away from it again
         await_colour(ohif, grey_of(SQUARE))
 
 
@@ -227,7 +217,7 @@ def on_findings(drawing_chromium: Browser, findings: tuple[Isocenter, str]) -> I
 def test_contours_and_measurements_are_drawn(on_findings: Ohif) -> None:
     drawn = on_findings.page.locator(".svg-layer")
 
-    show(on_findings, "contours")
+    on_findings.show("contours")
     line = drawn.locator("path").first
     expect(line).to_have_attribute("stroke", f"rgba{(*CONTOURED[1], 1)}", timeout=PATIENCE * 1000)
     square, height = line.bounding_box(), on_findings.page.locator("canvas.cornerstone-canvas")
@@ -236,30 +226,36 @@ def test_contours_and_measurements_are_drawn(on_findings: Ohif) -> None:
     assert whole
     # The outline of 24 of 64 pixels, from the middle of the first to the last, with its line.
     assert square["height"] / whole["height"] == pytest.approx(24 / 64, abs=0.015)
-    show(on_findings, "measurements")
+    on_findings.show("measurements")
     expect(drawn.first).to_contain_text(f"{LENGTH:.2f} mm", timeout=PATIENCE * 1000)
 
 
 def test_segments_are_laid_over_the_slices(on_findings: Ohif) -> None:
-    show(on_findings, "segments")
+    on_findings.show("segments")
 
+    assert_segments(on_findings)
+
+
+def assert_segments(ohif: Ohif) -> None:
+    """Return when each segment is seen in its colour."""
     for place, (_, (red, _, blue)) in zip((0.45, 0.55), SEGMENTS, strict=True):
-        await_tint(on_findings, place, is_red=red > blue)
+        await_tint(ohif, place, is_red=red > blue)
 
 
-def await_tint(ohif: Ohif, across: float, *, is_red: bool) -> None:
-    """Wait until a place in the middle row is more red than blue, or the other way round."""
-    deadline = time.monotonic() + PATIENCE
-    difference = 0.0
-    while time.monotonic() < deadline:
-        if ohif.page.locator("canvas.cornerstone-canvas").count():
-            pixels = ohif.picture().astype(float)
-            spot = pixels[pixels.shape[0] // 2, int(pixels.shape[1] * across)]
-            difference = float(spot[0] - spot[2])
-            if abs(difference) > 2 * NEAR and (difference > 0) is is_red:
-                return
-        ohif.page.wait_for_timeout(200)
-    raise AssertionError(f"red is {difference} more than blue")
+def test_findings_are_shown_when_the_study_is_opened_from_its_page(
+    drawing_chromium: Browser, findings: tuple[Isocenter, str]
+) -> None:
+    server, study = findings
+    with opened(drawing_chromium, server) as ohif:
+        ohif.page.goto(f"{server.url}/studies/{study}")
+        ohif.page.get_by_role("link", name="Open in OHIF", exact=True).click()
+        ohif.await_image()
+
+        ohif.show("contours")
+        line = ohif.page.locator(".svg-layer path").first
+        expect(line).to_have_attribute("stroke", f"rgba{(*CONTOURED[1], 1)}", timeout=WAIT)
+        ohif.show("segments")
+        assert_segments(ohif)
 
 
 def test_a_whole_slide_is_shown(drawing_chromium: Browser, images: tuple[Isocenter, str]) -> None:

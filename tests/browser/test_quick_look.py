@@ -39,6 +39,28 @@ PLACES = """async wanted => {
 }"""
 
 
+# What is seen of a video that plays by itself: its time and a grey, four times.
+PLAYED = """async () => {
+    const video = document.querySelector(".viewer video");
+    video.muted = true;
+    const canvas = new OffscreenCanvas(1, 1);
+    const drawn = canvas.getContext("2d", {willReadFrequently: true});
+    const seen = [];
+    const frame = () => new Promise(done => video.requestVideoFrameCallback(
+        (now, {mediaTime}) => done(mediaTime)));
+    let next = frame();
+    await video.play();
+    while (seen.length < 4) {
+        const time = await next;
+        const [x, y] = [video.videoWidth * 0.6, video.videoHeight / 2];
+        drawn.drawImage(video, x, y, 1, 1, 0, 0, 1, 1);
+        seen.push({time, grey: drawn.getImageData(0, 0, 1, 1).data[1]});
+        next = frame();
+    }
+    return seen;
+}"""
+
+
 def open_series(tab: Tab, number: int) -> None:
     """A series of slices, each of one grey, opened in the quick look."""
     uids = named(number)
@@ -150,8 +172,11 @@ def test_a_video_is_played_in_place(tab: Tab) -> None:
     path = store(tab.server, part10(video(stream(), **named(8140)), H264))
     tab.page.goto(tab.server.url + path.removeprefix("/dicom-web").split("/series/")[0])
     expect(tab.page.locator(".viewer video")).to_be_visible()
-    played = "async () => { const v = document.querySelector('video'); v.muted = true;"
-    tab.run(played + " await v.play(); }")
+
+    played = tab.run(PLAYED)
+
+    assert [each["time"] for each in played] == sorted({each["time"] for each in played})
+    assert len({each["grey"] // 8 for each in played}) > 1, played
 
 
 def test_the_attributes_of_the_shown_image_are_found_by_name(tab: Tab) -> None:

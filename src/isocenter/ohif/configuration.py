@@ -14,6 +14,12 @@ _IMPORT: Final = (
     b"window.browserImportFunction = (name) =>"
     b' import(name.startsWith("/") ? window.PUBLIC_URL + name.slice(1) : name);\n'
 )
+# Peer quirk: OHIF 3.12.10 draws the first frame of a video only where that does not play yet when
+# OHIF goes there. What comes quickly would stay black until somebody touches it.
+_STILL: Final = (
+    b'Object.defineProperty(HTMLMediaElement.prototype, "autoplay",'
+    b" {get: () => false, set() {}});\n"
+)
 
 _EXTENSION: Final = "@isocenter/extension-waveforms"
 _HANDLER: Final = f"{_EXTENSION}.sopClassHandlerModule.waveform"
@@ -44,6 +50,7 @@ def script(prefix: str) -> bytes:
             orjson.dumps(_ours(prefix), option=orjson.OPT_INDENT_2),
             b";\n",
             WAVEFORMS,
+            _STILL,
         )
     )
 

@@ -148,6 +148,14 @@ async def test_the_viewer_is_told_where_our_services_are(browser: httpx.AsyncCli
     assert config["defaultDataSourceName"] == source["sourceName"]
 
 
+async def test_a_video_does_not_start_before_the_viewer_draws_it(
+    browser: httpx.AsyncClient,
+) -> None:
+    script = await browser.get("/ohif/app-config.js")
+
+    assert 'Object.defineProperty(HTMLMediaElement.prototype, "autoplay",' in script.text
+
+
 async def test_behind_a_proxy_all_is_below_its_prefix(viewers: Path) -> None:
     async with client(viewers, prefix="/pacs", proto="https", host="house.test") as proxied:
         page = await proxied.get("/ohif/viewer")
