@@ -23,6 +23,8 @@ WRITERS = 4
 AHEAD = 500
 MODALITIES = ("CT", "MR", "US", "CR", "DX", "MG", "XA", "NM", "PT")
 FAMILIES = 4000
+PARTS = ("Abdomen", "Ankle", "Breast", "Head", "Hip", "Knee", "Neck", "Spine", "Thorax", "Wrist")
+HOW = ("follow-up", "plain", "screening", "with contrast")
 GIVEN = ("Anna", "Bert", "Carl", "Dora", "Emil", "Fred", "Gina", "Hans", "Irma", "Jens")
 FIRST_DAY = date(2005, 1, 1)
 MARKS = {
@@ -34,6 +36,8 @@ MARKS = {
     "StudyID": "STUDY00X",
     "StudyInstanceUID": "2.25.100000000000000000000000000000000000003",
     "Modality": "ZZ",
+    "StudyDescription": "DESCRIPTION OF THIS STUDY 0000",
+    "InstitutionName": "INSTITUTION 000",
 }
 
 
@@ -49,6 +53,8 @@ class Study:
         own = random.Random(patient)
         born = date(1930, 1, 1) + timedelta(days=own.randrange(30_000))
         day = FIRST_DAY + timedelta(days=chance.randrange(7000))
+        modality = chance.choice(MODALITIES)
+        what = f"{chance.choice(PARTS)} {chance.choice(HOW)}"
         return {
             "PatientName": f"FAM{own.randrange(FAMILIES):05d}^{own.choice(GIVEN)}",
             "PatientID": f"PAT{patient:07d}",
@@ -57,7 +63,9 @@ class Study:
             "AccessionNumber": f"ACC{self.number:07d}",
             "StudyID": f"S{self.number:07d}",
             "StudyInstanceUID": f"2.25.1{self.number:038d}",
-            "Modality": chance.choice(MODALITIES),
+            "Modality": modality,
+            "StudyDescription": f"{what:25} {patient % 10_000:04}",
+            "InstitutionName": f"Hospital {chance.randrange(40):02}    ",
         }
 
 

@@ -40,6 +40,11 @@ FILTERS: dict[str, Filter] = {
         **_month(study["StudyDate"]),
     },
     "a month": lambda study: _month(study["StudyDate"]),
+    "a word of a description": lambda study: {"description": study["StudyDescription"][:5].lower()},
+    "a number in a description": lambda study: {"description": study["StudyDescription"][-4:]},
+    "a description that no study has": lambda study: {"description": study["StudyID"]},
+    "an institution": lambda study: {"institution": study["InstitutionName"].strip().lower()},
+    "an institution that there is not": lambda study: {"institution": study["StudyID"]},
 }
 ORDERS = ("oldest", "name", "name-backwards", "arrived-last", "arrived-first")
 

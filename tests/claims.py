@@ -31,12 +31,14 @@ from isocenter.dicomweb.non_patient import CATEGORIES
 from isocenter.dicomweb.resources import Method, Resource, merged
 from isocenter.errors import Unavailable
 from isocenter.imaging.video import MP4
+from isocenter.imaging.waveform_drawing import MEDIA_TYPE as SVG
 from isocenter.storage.blobs import StorageFull
 from isocenter.web import bodies
 from isocenter.web.media_types import MediaType
 from made_instances import CT, Kept, image, part10
 from made_pixels import description, encapsulated
 from made_slides import level, picture
+from made_waveforms import electrocardiogram
 from made_workitems import PERFORMED, TRANSACTION, Dataset, element, state, workitem
 
 BOUNDARY = "a-boundary"
@@ -93,6 +95,8 @@ KEPT_AS: Mapping[str, str] = {
 
 FILM = "1.2.11"
 """The study of which the only instance has two frames that are shown one after another."""
+DRAWING = "1.2.13"
+"""The study of which the only instance is an electrocardiogram."""
 
 DOCUMENTS = "1.2.10"
 """The study of which instance n is a document of the nth of the media types there are."""
@@ -113,6 +117,11 @@ def _document(number: int, sop_class: str) -> pydicom.Dataset:
     uids = {"StudyInstanceUID": DOCUMENTS, "SeriesInstanceUID": f"{DOCUMENTS}.9"}
     content = {"SOPClassUID": sop_class, "EncapsulatedDocument": b"%PDF", "PixelData": None}
     return image(f"{DOCUMENTS}.{number}", **uids, **content)
+
+
+def _drawing() -> pydicom.Dataset:
+    uids = {"StudyInstanceUID": DRAWING, "SeriesInstanceUID": f"{DRAWING}.9"}
+    return electrocardiogram(1, SOPInstanceUID=f"{DRAWING}.1", **uids)
 
 
 def _film() -> pydicom.Dataset:
@@ -256,6 +265,7 @@ async def sow(folder: Path) -> None:
         for number, sop_class in enumerate(documents.MEDIA_TYPES):
             await made.kept.store(_document(number, sop_class))
         await made.kept.store(_film())
+        await made.kept.store(_drawing())
         await made.kept.store(_slide())
         await made.kept.store(image("1.2.3.6", **FRAME, BurnedInAnnotation="YES"))
         for number, syntax in enumerate(KEPT_AS.values()):
@@ -481,12 +491,24 @@ def _film_of(media_type: str) -> Mapping[str, str]:
     return {**uids, "frames": "1,2"}
 
 
+def _drawing_of(media_type: str) -> Mapping[str, str]:
+    """What is drawn."""
+    if media_type != SVG:
+        return {}
+    return {"study": DRAWING, "series": f"{DRAWING}.9", "instance": f"{DRAWING}.1"}
+
+
+def _of(media_type: str) -> Mapping[str, str]:
+    """What is rendered as a media type that is none of pictures."""
+    return _document_of(media_type) or _film_of(media_type) or _drawing_of(media_type)
+
+
 def _filled_for(resource: Resource, media_type: str) -> Mapping[str, str]:
     """What there is in a media type at a resource."""
     if OF_PIXELS.search(resource.path):
         return _kept_as(media_type)
     if resource.path.endswith("/rendered"):
-        return _document_of(media_type) or _film_of(media_type)
+        return _of(media_type)
     return {}
 
 
@@ -505,8 +527,8 @@ def _by_uri(resource: Resource, method: Method) -> Iterator[Probe]:
     """Each rendering that the URI service has."""
     query = QUERIES["GET", "/wado"]
     for given in method.gives[1:]:
-        asked = query.replace("application/dicom", given)
-        if filled := _document_of(given) or _film_of(given):
+        asked = query.replace("application/dicom", given.replace("+", "%2B"))
+        if filled := _of(given):
             asked = asked.replace("1.2.3.4", filled["instance"])
             asked = asked.replace("seriesUID=1.2.3&", f"seriesUID={filled['series']}&")
             asked = asked.replace("studyUID=1.2&", f"studyUID={filled['study']}&")

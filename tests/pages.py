@@ -12,9 +12,12 @@ from urllib.parse import quote
 from pydicom.dataset import Dataset
 
 from made_instances import image
+from made_waveforms import electrocardiogram
 
 SCRIPT: Final = "<script>document.title='ran'</script>"
 STUDY, SERIES, INSTANCE = "1.2.77", "1.2.77.1", "1.2.77.1.1"
+RECORDING: Final = {"series": "1.2.77.2", "instance": "1.2.77.2.1"}
+WAVEFORM: Final = ("recording", "start", "seconds", "speed", "gain", "alone")
 NO_JOB: Final = "987654321"
 LINK: Final = {"token": "A" * 43, "part": "rendered", "frame": "1", "share": "987654321"}
 """Of a shared study that there is not."""
@@ -28,11 +31,21 @@ class Page:
     parameters: tuple[str, ...] = ()
     """Of its query."""
     status: int = 200
+    of: dict[str, str] = field(default_factory=dict)
+    """What it is of, where that is not the image."""
 
     def address(self, **parts: str) -> str:
         """With what the path leaves open filled in; by itself, with what ``hostile`` has."""
         uids = {"study": STUDY, "series": SERIES, "instance": INSTANCE}
-        known = {**uids, "job": NO_JOB, "removal": NO_JOB, "viewer": "slicer", **LINK, **parts}
+        known = {
+            **uids,
+            "job": NO_JOB,
+            "removal": NO_JOB,
+            "viewer": "slicer",
+            **LINK,
+            **self.of,
+            **parts,
+        }
         return self.path.format(**{name: quote(each, safe="") for name, each in known.items()})
 
 
@@ -43,6 +56,7 @@ class Form:
     path: str
     fields: dict[str, str] = field(default_factory=dict)
     """A value of each that is right."""
+    of: dict[str, str] = field(default_factory=dict)
 
     address = Page.address
 
@@ -62,6 +76,7 @@ PAGES: Final = (
     Page("/", FILTERS),
     Page("/studies/{study}", ("series", "notice")),
     Page("/studies/{study}/series/{series}/instances/{instance}/attributes", ("find",)),
+    Page("/studies/{study}/series/{series}/instances/{instance}/waveform", WAVEFORM, of=RECORDING),
     Page("/upload"),
     Page("/studies/{study}/correct", ("of",)),
     Page("/studies/{study}/send", ("series",)),
@@ -84,6 +99,11 @@ PAGES: Final = (
 
 DATA: Final = (
     Page("/studies/{study}/series/{series}/images"),
+    Page(
+        "/studies/{study}/series/{series}/instances/{instance}/waveform.svg",
+        WAVEFORM,
+        of=RECORDING,
+    ),
     Page("/upload/studies", ("study",)),
     Page("/studies/{study}/open/{viewer}", status=303),
     Page("/shared/{token}", ("series",), status=404),
@@ -155,3 +175,27 @@ def hostile() -> Dataset:
         InstitutionName=SCRIPT,
         ReferringPhysicianName=SCRIPT,
     )
+
+
+def hostile_recording() -> Dataset:
+    """A recording of that study whose texts would run as well."""
+    made = electrocardiogram(
+        20,
+        100,
+        StudyInstanceUID=STUDY,
+        SeriesInstanceUID=RECORDING["series"],
+        SOPInstanceUID=RECORDING["instance"],
+        PatientName=f"{SCRIPT}^Jane",
+        PatientID='"><img src=x onerror=alert(1)>',
+        SeriesDescription=f"'-alert(1)-'{SCRIPT}",
+    )
+    (group,) = made.WaveformSequence
+    group.MultiplexGroupLabel = SCRIPT[:16]
+    group.ChannelDefinitionSequence[11].ChannelSourceSequence[0].CodeValue = "X"
+    group.ChannelDefinitionSequence[11].ChannelSourceSequence[0].CodeMeaning = SCRIPT
+    for each in made.WaveformAnnotationSequence:
+        if "UnformattedTextValue" in each:
+            each.UnformattedTextValue = SCRIPT
+        else:
+            each.ConceptNameCodeSequence[0].CodeMeaning = SCRIPT
+    return made

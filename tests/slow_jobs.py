@@ -1,7 +1,9 @@
-"""Jobs for worker processes that take their time."""
+"""Jobs for worker processes, most of which take their time."""
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections import deque
 from pathlib import Path
@@ -31,6 +33,22 @@ def silent(_: memoryview, seconds: float, allowance: float) -> bytes:
     alive(allowance)
     time.sleep(seconds)
     return b"done"
+
+
+def echo(given: memoryview) -> bytes:
+    """Give back what was given."""
+    return bytes(given)
+
+
+def dying(_: memoryview) -> bytes:
+    """End this process, as a codec does that a hostile stream crashes."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return b""
+
+
+def process(_: memoryview) -> bytes:
+    """Tell the number of this process."""
+    return b"%d" % os.getpid()
 
 
 def film(_: memoryview, seconds: float, log: str, path: str, limit: int) -> bytes:

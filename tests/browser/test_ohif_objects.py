@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -122,22 +123,76 @@ def test_images_are_shown_whatever_form_they_have(on_images: Ohif) -> None:
         on_images.page.mouse.wheel(0, 100)
 
 
-def test_documents_are_shown_and_it_is_said_what_cannot_be(
+def test_documents_and_videos_are_shown(
     drawing_chromium: Browser, images: tuple[Isocenter, str]
 ) -> None:
     server, study = images[0], new_uid()
     store(server, as_file(document(study, 1)))
     store(server, film(study, 2))
-    store(server, as_file(electrocardiogram(study, 3)))
 
     with opened(drawing_chromium, server) as ohif:
         ohif.visit(study)
         await_colour(ohif, DRAWN_IN_PDF, across=0.65)
         ohif.show("film")
         await_colour(ohif, *[(each, each, each) for each in FILM_GREYS])
-        # OHIF 3.12 has nothing for waveforms: it says so, and goes on showing what it showed.
+
+
+PAPER = (255, 248, 245)
+"""Of the drawing; in dark themes it is dimmed."""
+DIMMED = tuple(0.86 * each for each in PAPER)
+
+
+def test_an_electrocardiogram_is_drawn(
+    drawing_chromium: Browser, images: tuple[Isocenter, str]
+) -> None:
+    server, study = images[0], new_uid()
+    for each in stack(study, 1, 2):
+        store(server, as_file(each))
+    store(server, as_file(electrocardiogram(study, 3)))
+
+    with opened(drawing_chromium, server) as ohif:
+        ohif.open(study)
+        thumbnail = ohif.page.locator("[data-cy^='study-browser-thumbnail'] img").last
+        expect(thumbnail).to_have_attribute("src", re.compile("/dicom-web/.*/thumbnail"))
         ohif.show("electrocardiogram")
-        expect(ohif.page.get_by_text("could not be added to the viewport")).to_be_visible()
+        within = ohif.page.frame_locator("iframe.isocenter-waveform")
+        expect(within.locator(".leads")).to_contain_text(
+            "aVR, aVL, aVF, V1", timeout=PATIENCE * 1000
+        )
+        await_curves(ohif)
+        ohif.show("stack 1")  # and away from it again
+        await_colour(ohif, grey_of(SQUARE))
+
+
+def test_a_study_of_an_electrocardiogram_alone_opens_with_it(
+    drawing_chromium: Browser, images: tuple[Isocenter, str]
+) -> None:
+    server, study = images[0], new_uid()
+    store(server, as_file(electrocardiogram(study, 1)))
+
+    with opened(drawing_chromium, server) as ohif:
+        ohif.list_studies()
+        ohif.page.locator(f"[data-cy='studyRow-{study}']").click()
+        ohif.page.locator(f"[data-cy='mode-viewer-{study}']").click()
+        await_curves(ohif)
+
+
+def await_curves(ohif: Ohif) -> None:
+    """Wait until there is paper in the viewport, with ink on it."""
+    seen_of: tuple[float, float] = (0, 0)
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        frames = ohif.page.locator("iframe.isocenter-waveform")
+        if frames.count():
+            pixels = seen(frames.first.screenshot())[..., :3].astype(float)
+            paper = np.abs(pixels - DIMMED).max(axis=2) <= NEAR
+            ink = pixels.max(axis=2) < 90
+            rows = paper.any(axis=1)
+            seen_of = float(paper[rows].mean()) if rows.any() else 0, float(ink[rows].sum())
+            if seen_of[0] > 0.3 and seen_of[1] > 1000:
+                return
+        ohif.page.wait_for_timeout(200)
+    raise AssertionError(f"{seen_of} of paper and ink")
 
 
 @pytest.fixture(scope="module")

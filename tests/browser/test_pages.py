@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from pages import PAGES, Page, hostile
+from pages import PAGES, Page, hostile, hostile_recording
 from tabs import Tab, store
 
 WIDTHS = {"phone": 360, "tablet": 900, "desktop": 1440}
@@ -16,6 +16,7 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
 
 def open_page(tab: Tab, page: Page, width: int, theme: str = "dark") -> None:
     store(tab.server, hostile())
+    store(tab.server, hostile_recording())
     cookie = {"name": "theme", "value": theme, "url": tab.server.url}
     tab.page.context.add_cookies([cookie])  # type: ignore[list-item]
     tab.page.set_viewport_size({"width": width, "height": 800})

@@ -451,7 +451,10 @@ class _DataSet:
         ]
 
     def at_hand(self, start: int, end: int, scratch: memoryview | None) -> Buffer | None:
-        return self._blob.at_hand(self._offset + start, self._offset + end, scratch)
+        # Entered: a thread that is done with it may be closing it just now.
+        with suppress(Unavailable), self:
+            return self._blob.at_hand(self._offset + start, self._offset + end, scratch)
+        return None
 
     def close(self) -> None:
         with self._lock:

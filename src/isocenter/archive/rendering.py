@@ -17,9 +17,10 @@ from isocenter.archive.not_rendered import NoSuchFrame, NotRendered, TooLarge
 from isocenter.archive.pages import ENCAPSULATED_PDF, first_page
 from isocenter.archive.slides import Slides
 from isocenter.archive.states import States
+from isocenter.archive.waveforms import Waveforms
 from isocenter.dicom.sop_classes import SOP_CLASSES
 from isocenter.errors import Malformed, NotFound, Unavailable, Unsupported
-from isocenter.imaging import animation, finishing, pyramids, tiling, video_stills
+from isocenter.imaging import animation, finishing, pyramids, tiling, video_stills, waveforms
 from isocenter.imaging.description import describe
 from isocenter.imaging.finishing import Finish
 from isocenter.imaging.frame_bytes import Frame
@@ -83,6 +84,7 @@ class Renderings:
         self._memory = 0
         self._slots = asyncio.Semaphore(workers.count + AHEAD)
         self.slides = Slides(index, opened, workers, self.subject, _read)
+        self.waveforms = Waveforms(opened, workers, self._slots)
 
     async def subject(self, instance: InstanceRef) -> Subject:
         """Read what there is to be seen in ``instance``. Raises: NotRendered."""
@@ -271,6 +273,11 @@ class Renderings:
                 return await self._page(instance, finish)
             except (Malformed, Unsupported, NotFound):
                 pass  # what cannot be drawn is still a document
+        if waveforms.is_waveform(instance.sop_class_uid):
+            try:
+                return await self.waveforms.picture(instance, finish)
+            except NotRendered:
+                pass
         known = SOP_CLASSES.get(instance.sop_class_uid)
         name = known.name.removesuffix(" Storage") if known else "Private or unknown SOP class"
         return await self._workers.run(finishing.card, [], (_emblem(name), name), finish)

@@ -120,6 +120,11 @@ class Walk:
         """Give every attribute but sequences, those within items too, each with its path."""
         return self._within((), _Level(0, self.reader.size, self._layout, 0))
 
+    def items(self, place: Place) -> Iterator[Iterator[Place]]:
+        """Give the items of a sequence, each as its elements, which may be left unread."""
+        for item in self._items(place):
+            yield self._elements(self._settled(item), None)
+
     def end_of(self, place: Place) -> int:
         """Give where the value of an element ends, without its delimiter."""
         if place.length is not None:

@@ -1,9 +1,9 @@
 """Retrieve Transaction for renderings and thumbnails (PS3.18 10.4.1.1.3, 10.4.1.1.4).
 
 A single picture of several frames or instances is of the one that stands for all of them; a GIF has
-all frames of an instance, and a multipart all that is there. What is no image has a thumbnail that
-says so. A presentation state is rendered as the images to which it refers. Volumes (10.4.1.1.7,
-10.4.1.1.8) are not rendered yet.
+all frames of an instance, and a multipart all that is there. Waveforms are drawn; what else is no
+image has a thumbnail that says so. A presentation state is rendered as the images to which it
+refers. Volumes (10.4.1.1.7, 10.4.1.1.8) are not rendered yet.
 """
 
 import re
@@ -20,7 +20,15 @@ from starlette.responses import Response
 from isocenter import __version__
 from isocenter.archive.archive import Archive
 from isocenter.archive.states import Shown
-from isocenter.dicomweb import addresses, documents, films, negotiation, presented, targets
+from isocenter.dicomweb import (
+    addresses,
+    documents,
+    films,
+    negotiation,
+    presented,
+    targets,
+    waveforms,
+)
 from isocenter.dicomweb.negotiation import Chosen, Offer
 from isocenter.dicomweb.rendering_parameters import (
     OF_RENDERED,
@@ -33,6 +41,7 @@ from isocenter.dicomweb.resources import Endpoint, Method, Parameter, Resource
 from isocenter.imaging.looks import GIF, Look
 from isocenter.imaging.pictures import WRITERS
 from isocenter.imaging.states import State
+from isocenter.imaging.waveforms import is_waveform
 from isocenter.storage.records import InstanceRef
 from isocenter.web import conditional, multipart
 from isocenter.web.conditional import Validator, etag
@@ -40,7 +49,7 @@ from isocenter.web.delivery import Buffer, Stream
 
 STILLS: Final = tuple(WRITERS)
 """Media types of pictures, the default first."""
-MEDIA_TYPES: Final = (*STILLS, films.MP4, *documents.MEDIA_TYPES.values())
+MEDIA_TYPES: Final = (*STILLS, films.MP4, waveforms.SVG, *documents.MEDIA_TYPES.values())
 """All that a rendering may be."""
 
 ALONE: Final = tuple(map(Offer, STILLS))
@@ -65,6 +74,8 @@ async def instance(request: Request) -> Response:
     found = await targets.instance_of(request)
     if found.sop_class_uid in documents.MEDIA_TYPES:
         return await documents.given(request, found)
+    if is_waveform(found.sop_class_uid):
+        return await waveforms.given(request, found)
     if presented.is_state(found):
         return await _of_state(request, found)
     chosen, look = _asked(request, films.OF_VIDEO if films.is_of_video(found) else OF_IMAGE)
@@ -365,7 +376,9 @@ _METHODS: Final = (
     (
         "Rendered Instance",
         f"{_INSTANCE}/rendered",
-        _rendered(instance, (*OF_IMAGE, *_DOCUMENT_OFFERS), _OF_RANGES | _TOO_MANY),
+        _rendered(
+            instance, (*OF_IMAGE, waveforms.OFFER, *_DOCUMENT_OFFERS), _OF_RANGES | _TOO_MANY
+        ),
     ),
     ("Rendered Frames", f"{_FRAME}/rendered", _rendered(frames, OF_IMAGE, _TOO_MANY | _OF_RANGES)),
     ("Study Thumbnail", f"{_STUDY}/thumbnail", _thumbnailed(thumbnail_of_several, {})),

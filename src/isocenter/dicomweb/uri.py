@@ -21,10 +21,12 @@ from isocenter.dicomweb import (
     rendering_parameters,
     retrieve,
     targets,
+    waveforms,
 )
 from isocenter.dicomweb.negotiation import AS_KEPT, DICOM, NEVER_ON_THE_WEB, Accepted, Offer
 from isocenter.dicomweb.resources import Method, Parameter, Resource
 from isocenter.imaging.states import State
+from isocenter.imaging.waveforms import is_waveform
 from isocenter.storage.records import InstanceRef
 from isocenter.web.media_types import MediaType
 
@@ -61,7 +63,19 @@ async def get(request: Request) -> Response:
     state = await presented.named(request, instance, asked) if asked else None
     if instance.sop_class_uid in documents.MEDIA_TYPES:
         return await documents.given(request, instance, accepted)
+    if is_waveform(instance.sop_class_uid):
+        return await _drawn(request, instance, accepted, anonymizes=anonymizes)
     return await _rendered(request, instance, accepted, state, anonymizes=anonymizes)
+
+
+async def _drawn(
+    request: Request, instance: InstanceRef, accepted: Accepted, *, anonymizes: bool
+) -> Response:
+    """Answer with a drawing of waveforms."""
+    wanted = rendering_parameters.of_uri_service(request.query_params, waveforms.SVG).annotations
+    if anonymizes and wanted:
+        raise HTTPException(400, "a picture is either annotated or anonymized")
+    return await waveforms.given(request, instance, accepted, wanted)
 
 
 async def _rendered(

@@ -13,11 +13,24 @@ from PIL import Image as Pillow
 from isocenter.dicom.opened import Opened, opened
 from isocenter.dicom.windowed import Walk
 from isocenter.errors import IsocenterError, NotFound, Unsupported
-from isocenter.imaging import annotations, pages, pdf, pictures, svg, web_page
+from isocenter.imaging import (
+    annotations,
+    frame_bytes,
+    pages,
+    pdf,
+    pictures,
+    svg,
+    waveform_drawing,
+    web_page,
+)
 from isocenter.imaging.looks import Look
 from isocenter.imaging.pages import Page
 from isocenter.imaging.pdf import Sheet
 from isocenter.imaging.pictures import Viewport
+from isocenter.imaging.waveform_description import describe
+from isocenter.imaging.waveform_samples import lying
+from isocenter.imaging.waveform_strips import Strip
+from isocenter.imaging.waveforms import is_waveform
 
 SVG: Final = "image/svg+xml"
 PDF: Final = "application/pdf"
@@ -50,6 +63,10 @@ def rendered(path: Path, look: Look, frame: int | None = None) -> Iterator[bytes
 
 
 def _svg(path: Path, look: Look, frame: int | None) -> Iterator[bytes]:
+    with opened(path) as file:
+        if is_waveform(file.header.sop_class):
+            yield _drawn(file, look)
+            return
     still = replace(look, media_type=STILL)
     page = (
         pages.representative(path, still)
@@ -58,6 +75,16 @@ def _svg(path: Path, look: Look, frame: int | None) -> Iterator[bytes]:
     )
     with Pillow.open(io.BytesIO(page.picture)) as picture:
         yield svg.written(page, STILL, *picture.size, TITLE)
+
+
+def _drawn(file: Opened, look: Look) -> bytes:
+    """Give the first seconds of waveforms."""
+    recording, strip = describe(file.reader, file.syntax), Strip()
+    group = recording.group(strip.group)
+    frame = lying(group, *strip.span(group))
+    data = b"".join(map(bytes, frame_bytes.content(file.reader, frame)))
+    told = recording.told(look.annotations)
+    return bytes(waveform_drawing.svg(data, group, recording.sop_class, strip, told))
 
 
 def _pdf(path: Path, look: Look, frame: int | None) -> Iterator[bytes]:

@@ -135,6 +135,10 @@ class Workers:
                 if not assignment.answer.set_running_or_notify_cancel():
                     continue
                 try:
+                    if worker is not None and worker.has_ended():
+                        log.error("an imaging worker ended while it rested")
+                        worker.end()
+                        worker = None
                     worker = worker or _Worker(self._memory, is_background=self._is_background)
                     allowed = self._begin()
                     try:
@@ -295,6 +299,10 @@ class _Worker:
                 raise _GivenUp("nobody waits for it any more")
             allowance = patience + answer
         raise _Lost(f"it took more than {allowance:g} s")
+
+    def has_ended(self) -> bool:
+        """Whether it has ended on its own: for want of memory, say."""
+        return not self._process.is_alive()
 
     def end(self) -> None:
         """End the process, whatever it does."""

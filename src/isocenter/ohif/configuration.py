@@ -1,8 +1,12 @@
 """What OHIF is told of this server: a script that sets ``window.config``."""
 
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
+
+from isocenter.dicom.sop_classes import SOP_CLASSES
+from isocenter.imaging.waveforms import is_waveform
 
 SOURCE: Final = "isocenter"
 # OHIF asks for its viewer of slides at the root of the host; that stands beside the page.
@@ -16,6 +20,16 @@ _STILL: Final = (
     b'Object.defineProperty(HTMLMediaElement.prototype, "autoplay",'
     b" {get: () => false, set() {}});\n"
 )
+
+_EXTENSION: Final = "@isocenter/extension-waveforms"
+_HANDLER: Final = f"{_EXTENSION}.sopClassHandlerModule.waveform"
+_VIEWPORT: Final = f"{_EXTENSION}.viewportModule.waveform"
+WAVEFORMS: Final = (Path(__file__).parent / "waveforms.js").read_bytes()
+"""The extension that shows waveforms, which OHIF does not."""
+# Those that OHIF makes of its basic mode, and that it lets us change (immutability-helper).
+_MODES: Final = ("@ohif/mode-longitudinal", "@ohif/mode-basic")
+_NOT_IN_THESE_MODES: Final = ("SEG", "RTSTRUCT", "RTPLAN", "PR", "SR")
+"""Modalities that do not open these modes alone: as OHIF has it, without ECG."""
 
 
 def script(prefix: str) -> bytes:
@@ -32,9 +46,18 @@ def script(prefix: str) -> bytes:
             # Peer quirk: OHIF 3.12.10, whose runtime for models asks for this name when it is
             # started by anything but its own element, and otherwise ends on an empty page.
             b"window.__filename = window.PUBLIC_URL;\n",
+            b"window.isocenter = ",
+            orjson.dumps(_ours(prefix), option=orjson.OPT_INDENT_2),
+            b";\n",
+            WAVEFORMS,
             _STILL,
         )
     )
+
+
+def _ours(prefix: str) -> dict[str, Any]:
+    """What our extension is told."""
+    return {"prefix": prefix, "sopClasses": sorted(filter(is_waveform, SOP_CLASSES))}
 
 
 def configuration(prefix: str) -> dict[str, Any]:
@@ -44,6 +67,7 @@ def configuration(prefix: str) -> dict[str, Any]:
         "routerBasename": f"{prefix}/ohif",
         "extensions": [],
         "modes": [],
+        "modesConfiguration": dict.fromkeys(_MODES, _with_waveforms()),
         "customizationService": {},
         "showStudyList": True,
         "showWarningMessageForCrossOrigin": False,
@@ -67,6 +91,17 @@ def configuration(prefix: str) -> dict[str, Any]:
                 "configuration": {"friendlyName": "Files on this computer"},
             },
         ],
+    }
+
+
+def _with_waveforms() -> dict[str, Any]:
+    """What is changed in a mode for it to show waveforms."""
+    viewport = {"namespace": _VIEWPORT, "displaySetsToDisplay": [_HANDLER]}
+    shown = {"layoutInstance": {"props": {"viewports": {"$push": [viewport]}}}}
+    return {
+        "sopClassHandlers": {"$push": [_HANDLER]},
+        "routes": {"0": shown},
+        "nonModeModalities": {"$set": list(_NOT_IN_THESE_MODES)},
     }
 
 

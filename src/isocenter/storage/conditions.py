@@ -15,11 +15,13 @@ from sqlalchemy import (
     and_,
     exists,
     func,
+    not_,
     or_,
     select,
     true,
     tuple_,
     union,
+    union_all,
 )
 
 from isocenter.storage import schema, sqlite
@@ -105,6 +107,10 @@ _INDEXED: Final = _UNIQUE | {
     "sop_class_uid",
 }
 
+_TEXTS: Final = {0x00081030: "description", 0x00080080: "institution"}
+"""Columns of texts of which any part is searched for."""
+_OF_FEW: Final = frozenset({"institution"})
+"""Those that have few different values, which are gone through instead of all rows'."""
 _STUDY_DATE: Final = 0x00080020
 _NAME_PARTS: Final = {0x00100010: PATIENT_PART, 0x00080090: REFERRING_PART}
 _GATHERED: Final = {
@@ -124,6 +130,8 @@ class Condition:
     """The keys of all rows that meet it, by index."""
     is_unique: bool = False
     """Whether ``hits`` are few for certain."""
+    is_scan: bool = False
+    """Whether all of an index has to be gone through to find ``hits``."""
     in_order_of: tuple[str, str] | None = None
     """Column and value if an index gives what meets it in the level's order."""
     is_in_order: bool = False
@@ -185,7 +193,10 @@ def _conditions(key: Key, query: Query, rules: Rules) -> Iterator[Condition]:
     if attribute.held is Held.GIVEN:
         return
     if attribute.held is Held.DOCUMENT:
-        if in_document(TABLES[level].c.compared, attribute, key, rules) is not None:
+        matcher = matcher_of_key(attribute, key, rules) if key.tag in _TEXTS else None
+        if isinstance(matcher, OneOf | Pattern | Empty):
+            yield _texted(level, attribute, key, (rules, matcher))
+        elif in_document(TABLES[level].c.compared, attribute, key, rules) is not None:
             yield _documented(level, attribute, key, rules)
         return
     matcher = matcher_of_key(attribute, key, replace(rules, any_case=False))
@@ -205,6 +216,41 @@ def _documented(level: Level, attribute: Attribute, key: Key, rules: Rules) -> C
         return true() if found is None else found
 
     return Condition(level, where)
+
+
+def _texted(
+    level: Level, attribute: Attribute, key: Key, how: tuple[Rules, OneOf | Pattern | Empty]
+) -> Condition:
+    """A demand on a text that has a column, as it has one value nearly always."""
+    rules, matcher = how
+    name = _TEXTS[key.tag]
+
+    def one(row: FromClause) -> ColumnElement[bool]:
+        return and_(not_(prefixed(row.c[name], schema.SEVERAL)), matches(row.c[name], matcher))
+
+    def several(row: FromClause) -> ColumnElement[bool]:
+        held = in_document(row.c.compared, attribute, key, rules)
+        return and_(prefixed(row.c[name], schema.SEVERAL), true() if held is None else held)
+
+    def where(row: FromClause) -> ColumnElement[bool]:
+        return or_(one(row), several(row))
+
+    row = TABLES[level].alias()
+    of_one = one(row)
+    if name in _OF_FEW and not _by_index(matcher):
+        of_one = row.c[name].in_(_values(TABLES[level].c[name], matcher))
+    # Each by the index: the first reads no rows, and the second hardly any.
+    both = union_all(*(select(row.c.pk).where(each) for each in (of_one, several(row)))).subquery()
+    return Condition(level, where, select(both.c[0]), is_scan=not _by_index(matcher))
+
+
+def _values(column: ColumnElement[str], matcher: OneOf | Pattern | Empty) -> Select[tuple[str]]:
+    """The different values of an indexed column that match, from each one to the next."""
+    each = select(func.min(column).label("text")).cte("each_text", recursive=True)
+    behind = select(func.min(column)).where(column > each.c.text).scalar_subquery()
+    each = each.union_all(select(behind).where(each.c.text.is_not(None)))
+    is_one = not_(prefixed(each.c.text, schema.SEVERAL))
+    return select(each.c.text).where(is_one, matches(each.c.text, matcher))
 
 
 def _on_column(level: Level, name: str, matcher: Matcher) -> Condition:

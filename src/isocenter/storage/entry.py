@@ -4,7 +4,7 @@ Everything here is computed from the instance alone, in the thread that brings i
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from isocenter.errors import Malformed
 from isocenter.storage import values
 from isocenter.storage.attributes import ATTRIBUTES, LEVELS, NON_PATIENT_STUDY, Held, Level
 from isocenter.storage.records import Incoming
-from isocenter.storage.schema import PATIENT_PART, REFERRING_PART, UNNUMBERED
+from isocenter.storage.schema import PATIENT_PART, REFERRING_PART, SEVERAL, UNNUMBERED
 from isocenter.storage.values import Attributes
 
 Document = dict[str, Any]
@@ -28,6 +28,8 @@ _ALL: Final = frozenset(LEVELS)
 
 PATIENT_NAME: Final = "00100010"
 REFERRING_PHYSICIAN_NAME: Final = "00080090"
+STUDY_DESCRIPTION: Final = "00081030"
+INSTITUTION_NAME: Final = "00080080"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,7 @@ def study_columns(patient: Document, study: Document) -> tuple[Any, ...]:
         study_time,
         values.first_text(study, "00080050"),
         values.first_text(study, "00200010"),
+        joined(compared, STUDY_DESCRIPTION),
         values.first_text(patient, "00100020"),
         issuer_of(patient),
         values.date(values.first_text(patient, "00100030")) or "",
@@ -196,13 +199,27 @@ def modality_of(series: Document) -> str:
     return values.first_text(series, "00080060")
 
 
-def series_columns(series: Document) -> tuple[str, int, bytes, str]:
-    """``modality, series_number, document, compared`` of a series."""
+def series_columns(series: Document) -> tuple[str, int, str, bytes, str]:
+    """A series' columns that its attributes make, ordered as ``statements.SERIES_COLUMNS``."""
+    compared = values.compared(_COMPARED, series, offset_of(series))
     return (
         modality_of(series),
         values.first_integer(series, "00200011", UNNUMBERED),
-        *documents(series, offset_of(series)),
+        joined(compared, INSTITUTION_NAME),
+        to_json(series),
+        to_json(compared).decode(),
     )
+
+
+def joined(compared: Mapping[str, Sequence[object]], tag8: str) -> str:
+    """The values of a text in one: itself, where there is one as there should be.
+
+    Several begin with ``SEVERAL``: those are looked up in ``compared``.
+    """
+    found = [str(each) for each in compared.get(tag8, ())]
+    if len(found) < 2 and not any(SEVERAL in each for each in found):
+        return "".join(found)
+    return SEVERAL + SEVERAL.join(found)
 
 
 def name_parts(patient: Document, study: Document) -> Iterator[tuple[int, str]]:

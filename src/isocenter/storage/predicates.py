@@ -77,8 +77,16 @@ def _matches_pattern(value: ColumnElement[Any], pattern: Pattern) -> ColumnEleme
     match pattern.parts:
         case (str(literal), *_) if not pattern.any_case:
             return and_(prefixed(value, literal), globbed)
+        case _ if pattern.any_case:
+            return and_(sqlite.resembles(value, _roughly(pattern)), globbed)
         case _:
             return globbed
+
+
+def _roughly(pattern: Pattern) -> list[str | None]:
+    """The pattern with nothing for any characters, and any character for one."""
+    rough: dict[Wild, str | None] = {Wild.ANY: None, Wild.ONE: "_"}
+    return [rough[each] if isinstance(each, Wild) else each for each in pattern.parts]
 
 
 def matches_folded(folded: ColumnElement[Any], named: Named) -> ColumnElement[bool]:

@@ -47,11 +47,14 @@ from isocenter.storage.service_tables import (
     worklist_subscription as worklist_subscription,
 )
 
-HEAD: Final = "0012"
+HEAD: Final = "0013"
 """The newest migration in ``migrations/versions``."""
 
 UNNUMBERED: Final = 2**31 - 1
 """A Series or Instance Number that is missing; it sorts last."""
+
+SEVERAL: Final = "\\"
+"""What a ``description`` or ``institution`` begins with that has several values."""
 
 meta = Table("meta", metadata, Column("name", Text, primary_key=True), text_column("value"))
 
@@ -90,6 +93,7 @@ study = Table(
     text_column("study_time"),
     text_column("accession_number"),
     text_column("study_id"),
+    text_column("description"),
     # The patient's attributes as this study has them, so that a search of studies reads one table.
     text_column("patient_id"),
     text_column("issuer"),
@@ -111,6 +115,7 @@ study = Table(
     Index("study_when_ix", "pk", "study_date", "study_time"),
     Index("study_accession_number_ix", "accession_number"),
     Index("study_study_id_ix", "study_id"),
+    Index("study_description_ix", "description"),
     Index("study_patient_id_ix", "patient_id"),
     Index("study_birth_date_ix", "birth_date"),
 )
@@ -123,6 +128,7 @@ series = Table(
     text_column("series_uid"),
     text_column("modality"),
     Column("series_number", Integer, nullable=False),
+    text_column("institution"),
     *document_columns(),
     # The sum of `contents.fingerprint_of` over its blobs: tells one state from every other.
     count_column("fingerprint"),
@@ -132,6 +138,7 @@ series = Table(
     count_column("revision"),
     UniqueConstraint("study_fk", "series_uid"),
     Index("series_series_uid_ix", "series_uid"),
+    Index("series_institution_ix", "institution"),
     Index("series_order_ix", "study_fk", "series_number", "pk"),
     Index("series_modality_ix", "modality", "study_fk", "series_number", "pk"),
 )

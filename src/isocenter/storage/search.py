@@ -227,9 +227,14 @@ def _count_behind(run: Run, plan: Plan, after: tuple[Any, ...], bound: int) -> i
 
 
 def _counted(run: Run, conditions: list[Condition]) -> list[tuple[int, Condition]]:
-    """How many hits the conditions have that an index answers, counted no further than `FEW`."""
+    """How many hits the conditions have that an index answers, counted no further than `FEW`.
+
+    Where one has few, no index is gone through for another.
+    """
     counted: list[tuple[int, Condition]] = []
-    for each in conditions:
+    for each in sorted(conditions, key=lambda one: one.is_scan):
+        if each.is_scan and _fewest(counted) is not None:
+            break
         if each.is_unique:
             counted.append((-each.level, each))  # the lower, the fewer
         elif each.hits is not None:
@@ -266,10 +271,11 @@ def _lead(reader: Reader, query: Query, conditions: list[Condition]) -> Conditio
 
 def _rest(level: Level, lead: Condition | None, conditions: list[Condition]) -> list[Condition]:
     """The conditions that the leading one's hits do not settle."""
-    if lead is not None and lead.level > level:
+    others = [each for each in conditions if each is not lead]
+    if lead is not None and lead.level > level and any(each.level > level for each in others):
         # One and the same entity below has to meet it together with the others.
         return conditions
-    return [each for each in conditions if each is not lead]
+    return others
 
 
 # --- instances, series by series

@@ -35,6 +35,7 @@ STUDY_COLUMNS: Final = (
     "study_time",
     "accession_number",
     "study_id",
+    "description",
     "patient_id",
     "issuer",
     "birth_date",
@@ -44,7 +45,7 @@ STUDY_COLUMNS: Final = (
     "compared",
 )
 PATIENT_COLUMNS: Final = ("sort_name", "birth_date", "sex", "document", "compared")
-SERIES_COLUMNS: Final = ("modality", "series_number", "document", "compared")
+SERIES_COLUMNS: Final = ("modality", "series_number", "institution", "document", "compared")
 INSTANCE_COLUMNS: Final = (
     "pk",
     "series_fk",

@@ -38,6 +38,7 @@ from isocenter.ui import (
     study,
     upload,
     viewers,
+    waveforms,
     worklist,
 )
 from isocenter.ui.arrivals import Arrivals
@@ -61,6 +62,7 @@ PAGES: Final = (
     study,
     images,
     attributes,
+    waveforms,
     removal,
     send,
     jobs,

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from isocenter.ui.language import Language
 
-_DATES: Final = {"en": "{0:%Y-%m-%d}", "de": "{0:%d.%m.%Y}"}
+# Years before 1000 are written with four digits too: strftime leaves that to the system.
+_DATES: Final = {"en": "{0.year:04}-{0:%m-%d}", "de": "{0:%d.%m}.{0.year:04}"}
 _DATE: Final = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
 _TIME: Final = re.compile(r"(\d{2}):?(\d{2})")
 EPOCH: Final = date(1970, 1, 1).toordinal()
@@ -71,6 +72,10 @@ class Formats:
         minutes, rest = divmod(round(seconds), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
+
+    def days(self, seconds: float) -> str:
+        """How many days a time is."""
+        return re.sub(r"[.,]0$", "", self.decimal(seconds / 86_400))
 
     def decimal(self, value: float) -> str:
         """A number with one decimal place, where it is small."""

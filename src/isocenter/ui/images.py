@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from isocenter.archive.archive import Archive
+from isocenter.imaging.waveforms import is_waveform
 from isocenter.storage.attributes import Level
 from isocenter.storage.query import Key
 from isocenter.ui import asking
@@ -58,6 +59,8 @@ def _kind(sop_class: str, *, is_image: bool) -> str:
         return "video"
     if sop_class in _DOCUMENTS:
         return "document"
+    if is_waveform(sop_class):
+        return "waveform"
     return "image" if is_image else "card"
 
 

@@ -11,6 +11,8 @@ from isocenter.archive import send_requests
 from isocenter.archive.correction import lines
 from isocenter.archive.importing import Fate, Imported
 from isocenter.archive.send_requests import SendRequest
+from isocenter.imaging.waveform_strips import Strip
+from isocenter.imaging.waveforms import Annotation, Channel, Multiplex, clock
 from isocenter.storage.corrections import Correction
 from isocenter.storage.job_records import Job, JobState
 from isocenter.storage.records import Selection
@@ -23,6 +25,7 @@ from isocenter.ui.page import render
 from isocenter.ui.report import Report
 from isocenter.ui.shares import STATES, ShareRow
 from isocenter.ui.study import SeriesRow
+from isocenter.ui.waveforms import Told, View
 from isocenter.ui.worklist import StudyRow
 
 STUDY = StudyRow(
@@ -107,6 +110,24 @@ SHARE = ShareRow(
     uses=1234,
     state="valid",
 )
+RECORDED = Multiplex(
+    label="RHYTHM <b>",
+    is_original=True,
+    channels=(Channel(name="I", units="uV"), Channel(name="aVR <i>", units="uV")),
+    samples=864_000,
+    frequency=10,
+    interpretation="SS",
+    padding=b"",
+    offset=0,
+    swapped=1,
+)
+STRIPS = (Strip(), Strip(start=3723, seconds=7, speed=50), Strip(start=86_395))
+FOUND = (
+    Annotation("Sinus rhythm <b>"),
+    Annotation("QT Interval", "368", "ms"),
+    Annotation("Heart rate", "69", "/min"),
+    Annotation("R wave", at=3725.5),
+)
 
 
 async def show(request: Request) -> Response:
@@ -119,6 +140,9 @@ async def show(request: Request) -> Response:
         "corrections": [CORRECTED, UNDONE],
         "jobs": [row_of(replace(each, number=4711 + n)) for n, each in enumerate(JOBS)],
         "now": NOW,
+        "recordings": [View(strip, RECORDED, "/patterns") for strip in STRIPS],
+        "told": Told.of(FOUND),
+        "clock": clock,
         "series": [SeriesRow("1.2.3.1", "2", "CT", "Axial <b>", "CHEST", 1234)],
         "peers": [Address("WORKSTATION", "10.0.0.7", 104), Address("PACS", "pacs.local", 11112)],
         **patterns_of_administration.shown(Formats(language.of(request)), STUDY, LONG),

@@ -23,6 +23,8 @@ from isocenter.imaging import documents, pages, svg, web_page
 from isocenter.imaging.looks import Look
 from isocenter.imaging.pages import Page
 from isocenter.imaging.pictures import WRITERS
+from made_instances import part10
+from made_waveforms import electrocardiogram
 
 program = typer.Typer()
 program.command("render")(render)
@@ -271,3 +273,14 @@ def test_a_folder_becomes_a_contact_sheet(tmp_path: Path) -> None:
     shutil.rmtree(folder / "below")
     assert isinstance(run(folder, tmp_path / "none.html").exception, NotFound)
     assert not (tmp_path / "none.html").exists()
+
+
+def test_a_waveform_is_drawn(tmp_path: Path) -> None:
+    source = tmp_path / "ecg.dcm"
+    source.write_bytes(part10(electrocardiogram(2)))
+
+    root = ElementTree.fromstring(made(tmp_path / "ecg.svg", source))
+
+    texts = [each.text or "" for each in root.iter(f"{SVG}text")]
+    assert {"I", "aVR", "V6"} <= set(texts)
+    assert "Doe, Jane" in texts[0]

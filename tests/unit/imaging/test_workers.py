@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,19 +17,19 @@ from isocenter.imaging.workers import Workers, alive
 
 @pytest.fixture
 def workers() -> Iterator[Workers]:
-    workers = Workers(1, patience=1.0)
+    workers = Workers(1, patience=2.0)
     yield workers
     workers.close()
 
 
 async def test_a_job_that_is_alive_may_take_longer(workers: Workers, tmp_path: Path) -> None:
-    assert await workers.run(slow_jobs.lively, [], 2.0, str(tmp_path / "notes")) == b"done"
+    assert await workers.run(slow_jobs.lively, [], 3.0, str(tmp_path / "notes")) == b"done"
 
 
 async def test_a_job_may_say_how_long_its_next_step_takes(workers: Workers) -> None:
-    assert await workers.run(slow_jobs.silent, [], 1.5, 2.0) == b"done"
+    assert await workers.run(slow_jobs.silent, [], 2.5, 2.0) == b"done"
     with pytest.raises(Malformed, match="took more than"):
-        await workers.run(slow_jobs.silent, [], 5.0, 0.1)
+        await workers.run(slow_jobs.silent, [], 6.0, 0.1)
 
 
 async def test_a_job_that_nobody_waits_for_is_ended_at_its_next_sign_of_life(
@@ -55,6 +57,23 @@ async def test_memory_of_a_job_that_failed_is_closed_when_nobody_has_it(
     workers.close()
 
     assert capfd.readouterr().err == ""
+
+
+async def test_a_worker_that_dies_costs_its_own_job_only(workers: Workers) -> None:
+    assert await workers.run(slow_jobs.echo, [b"before"]) == b"before"
+    with pytest.raises(Malformed, match="ended with -9"):
+        await workers.run(slow_jobs.dying, [])
+    assert await workers.run(slow_jobs.echo, [b"after"]) == b"after"
+
+
+async def test_a_worker_that_died_while_it_rested_costs_no_job(workers: Workers) -> None:
+    number = int(await workers.run(slow_jobs.process, []))
+
+    os.kill(number, signal.SIGKILL)
+    while Path(f"/proc/{number}/stat").read_text().split()[2] != "Z":  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+    assert int(await workers.run(slow_jobs.process, [])) != number
 
 
 def test_signs_of_life_mean_nothing_where_nobody_listens() -> None:

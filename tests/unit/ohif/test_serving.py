@@ -187,3 +187,13 @@ async def test_a_viewer_is_seen_when_it_comes_and_when_it_goes(
     assert viewer.is_installed
     installation.remove(tmp_path / "viewers")
     assert not viewer.is_installed
+
+
+async def test_it_is_told_how_to_show_waveforms(browser: httpx.AsyncClient) -> None:
+    told = await browser.get("/ohif/app-config.js")
+
+    modes = config_of(told)["modesConfiguration"]
+    assert set(modes) == {"@ohif/mode-longitudinal", "@ohif/mode-basic"}  # type: ignore[call-overload]
+    assert "window.config.extensions.push(" in told.text
+    assert '"1.2.840.10008.5.1.4.1.1.9.1.1"' in told.text
+    assert "ECG" not in json.dumps(modes)

@@ -18,7 +18,7 @@ from isocenter.storage.contents import Snapshot
 from isocenter.storage.engine import alembic_config, current, open_schema, upgrade
 from isocenter.storage.index import Index
 from isocenter.storage.records import Selection
-from unit.storage.made import incoming
+from unit.storage.made import incoming, query, values
 
 
 def test_the_newest_migration_is_the_one_the_code_asks_for(index_path: Path) -> None:
@@ -133,6 +133,37 @@ def test_commits_are_durable_and_readers_cannot_write(index: Index) -> None:
         for pragma, expected in (("synchronous", 2), ("journal_mode", "wal"), ("foreign_keys", 1)):
             assert writing.exec_driver_sql(f"PRAGMA {pragma}").scalar() == expected
         assert reading.exec_driver_sql("PRAGMA query_only").scalar() == 1
+
+
+async def test_texts_of_an_older_index_are_found_by_their_parts(index_path: Path) -> None:
+    index = Index.open(index_path)
+    for number, text in enumerate((["Thorax a.p."], ["Knee", "Thorax"], None, ["Ä"])):
+        await index.store(
+            incoming(
+                StudyInstanceUID=f"1.{number}",
+                SeriesInstanceUID=f"1.{number}.1",
+                SOPInstanceUID=f"1.{number}.1.1",
+                StudyDescription=text,
+                InstitutionName=text,
+            )
+        )
+    index.close()
+    engine = sqlite.writing_engine(index_path)
+    columns = "SELECT description, '' FROM study UNION ALL SELECT '', institution FROM series"
+    with engine.connect() as connection:
+        expected = sorted(map(tuple, connection.exec_driver_sql(columns)))
+    command.downgrade(alembic_config(engine), "0012")
+
+    open_schema(engine)
+
+    with engine.connect() as connection:
+        assert sorted(map(tuple, connection.exec_driver_sql(columns))) == expected
+    engine.dispose()
+    index = Index.open(index_path)
+    for keyword in ("StudyDescription", "InstitutionName"):
+        wanted = query(any_case=True, **{keyword: "*thorax*"})
+        assert await values(index, wanted, "StudyInstanceUID") == ["1.0", "1.1"]
+    index.close()
 
 
 async def test_an_index_from_before_fingerprints_is_given_them(index_path: Path) -> None:

@@ -101,6 +101,8 @@ INDEXED = [
     ({"StudyDate": "20200301", "ModalitiesInStudy": "PT"}, 1),
     ({"PatientName": "name17*", "StudyDate": "20200101-20200930", "ModalitiesInStudy": "CT"}, 11),
     ({"PatientID": "P17", "StudyDescription": "*x*"}, 0),
+    ({"StudyDescription": "Thorax*"}, 0),
+    ({"InstitutionName": "Here"}, 0),
 ]
 
 
@@ -117,6 +119,22 @@ def test_a_search_by_a_key_that_is_indexed_scans_nothing(
         # Fewer characters than a trigram: the names, each once, are gone through.
         scans = [step for step in scans if "person_name" not in step]
     assert scans == []
+
+
+@pytest.mark.parametrize(
+    ("keyword", "how"),
+    [
+        ("StudyDescription", "SCAN study_1 USING COVERING INDEX study_description_ix"),
+        ("InstitutionName", "SCAN each_text"),
+    ],
+)
+def test_a_search_by_part_of_a_text_reads_an_index_and_no_rows(
+    studies: Index, keyword: str, how: str
+) -> None:
+    number, explainer = plans_of(studies, query(any_case=True, **{keyword: "*ora*"}))
+
+    assert number == 0
+    assert set(explainer.scans()) == {how}
 
 
 @pytest.mark.parametrize(

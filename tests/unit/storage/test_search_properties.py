@@ -21,6 +21,8 @@ NAMES = [
     )
 ]
 TEXTS = ["A", "a", "AB", "A*B", "A[B]", "Äb", "A B", "%", "A_B", "ÀB", "AAAB", "BA"]
+SEVERAL = 7
+"""Every so many studies have two descriptions, as none should have."""
 DATES = ["19991231", "20000101", "20000229", "20001231", ""]
 TIMES = ["", "000000", "0930", "093000.5", "235959.999999", "12"]
 
@@ -38,7 +40,8 @@ def index(tmp_path_factory: pytest.TempPathFactory, empty_index: Path) -> Iterat
                 PatientName=name,
                 StudyInstanceUID=f"1.{number}",
                 SOPInstanceUID=f"2.{number}",
-                StudyDescription=TEXTS[number % len(TEXTS)],
+                StudyDescription=texts_of(number),
+                InstitutionName=texts_of(number),
                 AccessionNumber=TEXTS[number % len(TEXTS)],
                 StudyDate=DATES[number % len(DATES)],
                 StudyTime=TIMES[number % len(TIMES)],
@@ -50,15 +53,21 @@ def index(tmp_path_factory: pytest.TempPathFactory, empty_index: Path) -> Iterat
     opened.close()
 
 
+def texts_of(number: int) -> list[str]:
+    """What a study is called."""
+    count = 1 if number % SEVERAL else 2
+    return [TEXTS[(number + more) % len(TEXTS)] for more in range(count)]
+
+
 def ids(index: Index, **asked: str | bool) -> list[int]:
     found = asyncio.run(values(index, query(**asked), "PatientID"))
     return [int(each[1:]) for each in found]
 
 
-def wild(pattern: str, text: str) -> bool:
+def wild(pattern: str, text: str, flags: re.RegexFlag = re.NOFLAG) -> bool:
     """PS3.4 C.2.2.2.4."""
     spelled = "".join({"*": ".*", "?": "."}.get(each, re.escape(each)) for each in pattern)
-    return re.fullmatch(spelled, text, re.DOTALL) is not None
+    return re.fullmatch(spelled, text, re.DOTALL | flags) is not None
 
 
 def plain(text: str) -> str:
@@ -81,8 +90,26 @@ def test_wild_cards_match_as_a_regular_expression_does(index: Index, pattern: st
         if (wild if set(wanted) & set("*?") else str.__eq__)(wanted, TEXTS[number % len(TEXTS)])
     ]
 
-    assert ids(index, StudyDescription=pattern) == expected
     assert ids(index, AccessionNumber=pattern) == expected
+
+
+@given(patterns.filter(lambda each: each.strip()), st.booleans())
+def test_texts_match_in_any_case_if_that_is_asked_and_by_any_of_several_values(
+    index: Index, pattern: str, any_case: bool
+) -> None:
+    wanted = pattern.strip()
+    is_wild = bool(set(wanted) & set("*?"))
+    flags = re.IGNORECASE if any_case and is_wild else re.NOFLAG
+    expected = [
+        number
+        for number in range(len(NAMES))
+        if any(
+            wild(wanted, each, flags) if is_wild else each == wanted for each in texts_of(number)
+        )
+    ]
+
+    assert ids(index, StudyDescription=pattern, any_case=any_case) == expected
+    assert ids(index, InstitutionName=pattern, any_case=any_case) == expected
 
 
 name_patterns = st.lists(

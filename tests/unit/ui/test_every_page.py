@@ -9,7 +9,7 @@ from isocenter.archive.archive import Archive
 from isocenter.config import Config
 from isocenter.ui.application import ROUTES, application as pages
 from made_instances import Kept
-from pages import DATA, FORMS, LINK, PAGES, SCRIPT, STREAMS, Form, Page, hostile
+from pages import DATA, FORMS, LINK, PAGES, SCRIPT, STREAMS, Form, Page, hostile, hostile_recording
 
 NASTY = ("\x00", "../..", "*", "'", '"', "\\", "%", "{{7*7}}", SCRIPT, "\ud800", "9" * 70, "-1",
          "é", "\r\nX: y", "0", "1.2.77", "")  # fmt: skip
@@ -40,6 +40,7 @@ def test_every_route_is_walked_through() -> None:
 @pytest.mark.parametrize("page", [*PAGES, *DATA], ids=lambda page: page.path)
 async def test_every_page_is_there(browser: httpx.AsyncClient, kept: Kept, page: Page) -> None:
     await kept.store(hostile())
+    await kept.store(hostile_recording())
     answer = await browser.get(page.address())
     assert answer.status_code == page.status
     assert is_safe(answer)
@@ -52,6 +53,7 @@ async def test_no_address_makes_a_page_fail(
     browser: httpx.AsyncClient, kept: Kept, page: Page, data: st.DataObject
 ) -> None:
     await kept.store(hostile())
+    await kept.store(hostile_recording())
     parts = {
         name: data.draw(texts.filter(bool))
         for name in ("study", "series", "instance", "job", "removal", "viewer", *LINK)
@@ -71,6 +73,7 @@ async def test_no_form_makes_a_page_fail(
     browser: httpx.AsyncClient, kept: Kept, form: Form, data: st.DataObject
 ) -> None:
     await kept.store(hostile())
+    await kept.store(hostile_recording())
     sent = {
         name: data.draw(st.one_of(st.just(right), texts))
         for name, right in form.fields.items()

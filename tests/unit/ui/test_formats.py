@@ -30,6 +30,7 @@ def test_a_name_is_read_as_it_is_said(value: str, said: str) -> None:
     ("value", "english", "german"),
     [
         ("20240229", "2024-02-29", "29.02.2024"),
+        ("00010101", "0001-01-01", "01.01.0001"),
         ("2024.02.29", "2024-02-29", "29.02.2024"),
         ("20240230", "20240230", "20240230"),
         ("soon", "soon", "soon"),
@@ -37,6 +38,11 @@ def test_a_name_is_read_as_it_is_said(value: str, said: str) -> None:
 )
 def test_a_date_is_written_as_the_reader_writes_it(value: str, english: str, german: str) -> None:
     assert (ENGLISH.date(value), GERMAN.date(value)) == (english, german)
+
+
+def test_a_time_of_days_has_decimals_only_where_they_say_something() -> None:
+    assert [ENGLISH.days(each * 86_400) for each in (7, 0.5, 400)] == ["7", "0.5", "400"]
+    assert [GERMAN.days(each * 86_400) for each in (7, 0.5)] == ["7", "0,5"]
 
 
 def test_a_time_is_told_to_the_minute() -> None:

@@ -12,6 +12,7 @@ from isocenter.dicomweb import routing
 from isocenter.ui.application import application
 from isocenter.viewers import UiConfig
 from made_instances import Kept, image
+from made_waveforms import electrocardiogram
 
 STUDY, OTHER = "5.1", "5.2"
 DAY = 24 * 3600
@@ -270,3 +271,18 @@ async def test_a_series_of_another_study_is_not_shared(reader: httpx.AsyncClient
     assert (await reader.post(f"/studies/{STUDY}/share", data=given)).status_code == 404
     assert (await reader.post("/studies/5.9/share", data={"days": "7"})).status_code == 404
     assert (await reader.post("/shares/12345/revoke", data={"study": STUDY})).status_code == 404
+
+
+async def test_a_shared_recording_is_drawn_and_names_nobody(
+    reader: httpx.AsyncClient, kept: Kept
+) -> None:
+    uids = {"StudyInstanceUID": STUDY, "SeriesInstanceUID": f"{STUDY}.3"}
+    await kept.store(electrocardiogram(2, SOPInstanceUID=f"{STUDY}.3.1", **uids))
+    link = await share(reader)
+
+    path = f"{link}/series/{STUDY}.3/instances/{STUDY}.3.1/rendered?annotation=patient"
+    drawing = await reader.get(path)
+
+    assert drawing.headers["content-type"] == "image/svg+xml"
+    assert "Doe" not in drawing.text
+    assert 'href="/studies' not in (await reader.get(f"{link}?series={STUDY}.3")).text

@@ -64,6 +64,11 @@ export class Viewer {
       .replace("{count}", this.frames.length);
     const attributes = this.place.querySelector(".attributes");
     if (attributes) attributes.href = `${dataset.pages}/instances/${encodeURIComponent(shown.uid)}/attributes`;
+    const recording = this.place.querySelector(".recording");
+    if (recording) {
+      recording.hidden = shown.kind !== "waveform";
+      recording.href = `${dataset.pages}/instances/${encodeURIComponent(shown.uid)}/waveform`;
+    }
     if (shown.kind === "image") this.draw();
     else this.embed(shown);
   }
@@ -88,6 +93,7 @@ export class Viewer {
     this.clear();
     const path = `${this.place.dataset.series}/instances/${encodeURIComponent(shown.uid)}`;
     if (shown.kind === "card") return this.tell(this.place.dataset.none, `${path}/thumbnail`);
+    if (shown.kind === "waveform") return this.unroll(`${path}/rendered`);
     const element = document.createElement(shown.kind === "video" ? "video" : "iframe");
     element.className = "embedded";
     element.src = `${path}/rendered`;
@@ -97,6 +103,16 @@ export class Viewer {
       element.addEventListener("error", () => this.failed());
     } else element.title = this.place.getAttribute("aria-label");
     this.screen.append(element);
+  }
+
+  // A recording on paper, which scrolls where it is wider than the screen.
+  unroll(address) {
+    const paper = document.createElement("div");
+    paper.className = "embedded paper";
+    const drawing = Object.assign(new Image(), { src: address, alt: this.place.dataset.waveform });
+    drawing.addEventListener("error", () => this.failed());
+    paper.append(drawing);
+    this.screen.append(paper);
   }
 
   clear() {
@@ -137,7 +153,7 @@ export class Viewer {
   }
 
   press(event) {
-    if (event.target.closest("input, video, iframe") || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (event.target.closest("input, video, iframe, .paper") || event.ctrlKey || event.altKey || event.metaKey) return;
     const steps = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, PageDown: 10, PageUp: -10 };
     const keys = { "+": "larger", "-": "smaller", r: "reset", R: "reset" };
     if (event.key in steps) this.show(this.at + steps[event.key]);
@@ -150,6 +166,7 @@ export class Viewer {
   }
 
   turn(event) {
+    if (event.target.closest(".paper")) return; // which scrolls by itself
     event.preventDefault();
     if (event.ctrlKey) this.scale(event.deltaY < 0 ? 1.1 : 1 / 1.1);
     else this.show(this.at + Math.sign(event.deltaY));
