@@ -1,8 +1,10 @@
 """What the pages ask of the archive."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, Final
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from isocenter.archive.archive import Archive
@@ -12,6 +14,7 @@ from isocenter.storage.attributes import Level
 from isocenter.storage.query import Key, Query
 from isocenter.storage.records import Match
 
+_PLACE: Final = re.compile(r"(\d{1,18})-(\d{1,18})")
 STUDY_UID, SERIES_UID, INSTANCE_UID = 0x0020000D, 0x0020000E, 0x00080018
 
 
@@ -27,6 +30,20 @@ def uid_of(request: Request, name: str) -> str:
     if not is_uid(given):
         raise NotFound("that is not a UID")
     return given
+
+
+def place(request: Request) -> tuple[int, int] | None:
+    """The place in a list behind which to go on: a moment and a number.
+
+    Raises: HTTPException 400.
+    """
+    text = request.query_params.get("after")
+    if text is None:
+        return None
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        raise HTTPException(400, "the place in the list cannot be read")
+    return int(found[1]), int(found[2])
 
 
 def is_uid(given: str) -> bool:

@@ -1,6 +1,5 @@
 """Jobs: what is done in the background, how far it is, and what became of it."""
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,8 +32,6 @@ STATES: Final[Mapping[str, str]] = {
 }
 """English texts; the catalogs have the others."""
 TABS: Final[Mapping[str, str]] = {"": "All", **STATES}
-
-_POSITION: Final = re.compile(r"(\d{1,18})-(\d{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ async def show(request: Request) -> Response:
     state = request.query_params.get("state", "")
     if state and state not in STATES:
         raise HTTPException(400, "there is no such state")
-    found = await jobs.page(PAGE + 1, (JobState(state),) if state else (), _after(request))
+    found = await jobs.page(PAGE + 1, (JobState(state),) if state else (), asking.place(request))
     counts = await jobs.counts()
     context = {
         "rows": [row_of(each) for each in found[:PAGE]],
@@ -111,16 +108,6 @@ def _older(state: str, found: list[Job]) -> str:
     last = found[PAGE - 1]
     parameters = {"after": f"{last.created_at}-{last.number}"}
     return f"{PATH}?{urlencode({'state': state, **parameters} if state else parameters)}"
-
-
-def _after(request: Request) -> tuple[int, int] | None:
-    text = request.query_params.get("after")
-    if text is None:
-        return None
-    found = _POSITION.fullmatch(text)
-    if found is None:
-        raise HTTPException(400, "the place in the list cannot be read")
-    return int(found[1]), int(found[2])
 
 
 async def one(request: Request) -> Response:

@@ -1,6 +1,5 @@
 """Removing a study or series of it, what was removed, and putting it back."""
 
-import re
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
@@ -25,7 +24,6 @@ NO_REASON: Final = "Say why."
 NOT_SURE: Final = "Say that you are sure."
 FAULTS: Final = (NO_SERIES, NO_REASON, NOT_SURE)
 """What a form is given back with: English texts, the catalogs have the others."""
-_POSITION: Final = re.compile(r"(\d{1,18})-(\d{1,18})")
 
 
 async def ask(request: Request) -> Response:
@@ -76,7 +74,7 @@ async def _form(request: Request, chosen: Any, *, wrong: str = "") -> Response:
 async def listed(request: Request) -> Response:
     """GET /administration/removed: what was removed lately, or what lies behind ``after``."""
     removals = asking.archive_of(request).removals
-    found = await removals.page(PAGE + 1, _after(request))
+    found = await removals.page(PAGE + 1, asking.place(request))
     last = found[PAGE - 1] if len(found) > PAGE else None
     context = {
         "rows": [removal_row(each) for each in found[:PAGE]],
@@ -85,16 +83,6 @@ async def listed(request: Request) -> Response:
         "may": may_remove(request.app.state.config),
     }
     return render(request, "removed.html", context)
-
-
-def _after(request: Request) -> tuple[int, int] | None:
-    text = request.query_params.get("after")
-    if text is None:
-        return None
-    found = _POSITION.fullmatch(text)
-    if found is None:
-        raise HTTPException(400, "the place in the list cannot be read")
-    return int(found[1]), int(found[2])
 
 
 async def one(request: Request) -> Response:

@@ -1,11 +1,11 @@
-// Keeps what is marked with data-live as the server has it: whenever a job has changed, the page is
-// asked for again, and only what differs is put in. So focus stays where it is.
+// Keeps what is marked with data-follow as the server has it: when it says that something changed,
+// the page is asked for again, and only what differs is put in. So focus stays where it is.
 
 import { Live } from "./live.js";
 
-const REST = 500; // milliseconds between two refreshments, at least
+const REST = 1000; // milliseconds between two refreshments, at least
 
-for (const place of document.querySelectorAll("[data-live]")) {
+for (const place of document.querySelectorAll("[data-follow]")) {
   let isAsking = false;
   let isStale = false;
   const hear = async () => {
@@ -15,11 +15,11 @@ for (const place of document.querySelectorAll("[data-live]")) {
     while (isStale) {
       isStale = false;
       await refresh(place).catch(() => {}); // what is told next brings what this did not
-      await new Promise((done) => setTimeout(done, REST));
+      await new Promise((done) => setTimeout(done, Number(place.dataset.rest ?? REST)));
     }
     isAsking = false;
   };
-  new Live({ jobs: hear });
+  new Live({ [place.dataset.follow]: hear });
 }
 
 async function refresh(place) {
@@ -33,7 +33,9 @@ function morph(old, next) {
   if (old.isEqualNode(next)) return;
   if (old.nodeType !== Node.ELEMENT_NODE || old.nodeName !== next.nodeName || old.id !== next.id)
     return old.replaceWith(next);
-  for (const { name } of [...old.attributes]) if (!next.hasAttribute(name)) old.removeAttribute(name);
+  const isOpened = ({ name }) => name === "open" && old.nodeName === "DETAILS"; // by the reader
+  for (const each of [...old.attributes])
+    if (!next.hasAttribute(each.name) && !isOpened(each)) old.removeAttribute(each.name);
   for (const { name, value } of next.attributes)
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   children(old, next);
