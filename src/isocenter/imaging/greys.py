@@ -15,6 +15,10 @@ Bytes = NDArray[np.uint8]
 
 MOST_BITS_BY_TABLE: Final = 16
 """Up to here every value that can be is mapped once, and pixels are looked up."""
+FEW_BITS: Final = 12
+"""Up to here to map all values that can be is quicker than to find out which there are."""
+AT_A_TIME: Final = 1 << 15
+"""Pixels that are looked up together: NumPy makes numbers of 64 bits of them, for the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ def shown(pixels: Pixels, form: PixelFormat, look: Shading) -> Bytes:
     """Give ``(rows, columns)`` in greys of 8 bits."""
     if form.is_float or form.bits_stored > MOST_BITS_BY_TABLE:
         return _directly(pixels.astype(np.float64), look)
+    if look.voi is not None and form.bits_stored <= FEW_BITS:
+        return _looked_up(_whole_table(pixels.dtype.itemsize, form, look), pixels)
     stored = stored_values(pixels, form)
     low, high = int(stored.min()), int(stored.max())
     values = np.arange(low, high + 1, dtype=np.float64)
@@ -53,8 +59,25 @@ def shown(pixels: Pixels, form: PixelFormat, look: Shading) -> Bytes:
     at = stored.view(f"u{stored.dtype.itemsize}") - np.array(
         low & _MASKS[stored.dtype.itemsize], f"u{stored.dtype.itemsize}"
     )
-    greys: Bytes = table.take(at, mode="clip")
-    return greys
+    return _looked_up(table, at)
+
+
+def _whole_table(size: int, form: PixelFormat, look: Shading) -> Bytes:
+    """What is shown for all that can be in a cell of ``size`` bytes, by its bits unsigned."""
+    count = 1 << form.bits_stored
+    values = np.arange(count, dtype=np.float64)
+    if form.is_signed:
+        values[count // 2 :] -= count
+    # Bits above those stored make no difference.
+    return np.tile(_directly(values, look), (1 << 8 * size) // count)
+
+
+def _looked_up(table: Bytes, pixels: Pixels) -> Bytes:
+    at = np.ascontiguousarray(pixels).view(f"u{pixels.dtype.itemsize}").reshape(-1)
+    greys = np.empty(at.size, np.uint8)
+    for start in range(0, at.size, AT_A_TIME):
+        table.take(at[start : start + AT_A_TIME], out=greys[start : start + AT_A_TIME], mode="clip")
+    return greys.reshape(pixels.shape)
 
 
 _MASKS: Final = {1: 0xFF, 2: 0xFFFF, 4: 0xFFFFFFFF, 8: 0xFFFFFFFFFFFFFFFF}

@@ -5,13 +5,15 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+from hypothesis import given, strategies as st
 from pydicom.data import get_testdata_file
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
 from isocenter.errors import Malformed
-from isocenter.imaging.greys import Shading, shading, shown
+from isocenter.imaging.greys import Shading, fractions, shading, shown
 from isocenter.imaging.image import Image, Padding
 from isocenter.imaging.luts import Function, Rescale, Table, Window
+from isocenter.imaging.pixel_format import PixelFormat
 
 
 def header_of(dataset: pydicom.Dataset) -> dict[str, Any]:
@@ -197,3 +199,30 @@ def test_wide_and_floating_pixels_are_mapped_one_by_one() -> None:
     found = shown(np.array([[0.0, 0.5, 1.0, np.nan]], np.float32), image.form, look)
 
     assert found.tolist() == [[0, 128, 255, 0]]
+
+
+@given(
+    st.data(),
+    st.integers(1, 16),
+    st.booleans(),
+    st.builds(Window, st.floats(-5e4, 5e4), st.floats(1, 5e4), st.sampled_from(Function)),
+)
+def test_what_is_looked_up_is_what_each_pixel_is_mapped_to(
+    data: st.DataObject, bits: int, is_signed: bool, window: Window
+) -> None:
+    allocated = 8 if bits <= 8 and data.draw(st.booleans()) else 16
+    form = PixelFormat(
+        rows=3, columns=5, bits_allocated=allocated, bits_stored=bits, is_signed=is_signed
+    )
+    cells = data.draw(st.binary(min_size=15 * allocated // 8, max_size=15 * allocated // 8))
+    pixels = np.frombuffer(cells, form.dtype).reshape(3, 5)
+    look = Shading(Rescale(2, -7), window, is_inverse=data.draw(st.booleans()))
+
+    # Bit by bit: what is above those stored is left out, and the highest of them is the sign.
+    stored = [int(each) & ((1 << bits) - 1) for each in pixels.ravel()]
+    if is_signed:
+        stored = [each - (1 << bits) if each >> (bits - 1) else each for each in stored]
+    light = fractions(np.array(stored, np.float64), look)
+    expected = np.rint(light * 255).astype(np.uint8).reshape(3, 5)
+
+    assert np.array_equal(shown(pixels, form, look), expected)
