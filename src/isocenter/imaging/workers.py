@@ -13,6 +13,7 @@ import selectors
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -235,6 +236,8 @@ class _Worker:
             target=_serve, args=(theirs, memory, is_background), daemon=True
         )
         self._process.start()
+        # Who leaves without a word would wait for it: it heeds no signal but this.
+        weakref.finalize(self, self._process.kill)
         theirs.close()
         self._rooms = Rooms()
         self._usual = 0  # bytes that answers were seen to take

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,6 +76,25 @@ async def test_a_worker_that_died_while_it_rested_costs_no_job(workers: Workers)
         await asyncio.sleep(0.01)
 
     assert int(await workers.run(slow_jobs.process, [])) != number
+
+
+def test_who_leaves_without_a_word_waits_for_no_worker(tmp_path: Path) -> None:
+    script = tmp_path / "leaves.py"
+    script.write_text(
+        "import slow_jobs\n"
+        "from isocenter.imaging.workers import Workers\n"
+        "if __name__ == '__main__':\n"
+        "    workers = Workers(1)\n"
+        "    assert bytes(workers.submit(slow_jobs.echo, [b'x']).result()) == b'x'\n"
+        "    raise SystemExit(7)\n"
+    )
+    paths = os.pathsep.join(sys.path)
+
+    done = subprocess.run(
+        [sys.executable, script], env={**os.environ, "PYTHONPATH": paths}, timeout=60, check=False
+    )
+
+    assert done.returncode == 7
 
 
 def test_signs_of_life_mean_nothing_where_nobody_listens() -> None:
