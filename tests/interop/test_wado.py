@@ -36,6 +36,7 @@ from instances import (
     new_uid,
     write_files,
 )
+from made_study import electrocardiogram
 from multiparts import parts
 from peers import Isocenter
 from programs import Command, ServerFactory
@@ -211,7 +212,9 @@ def test_the_examples_of_the_documentation_work(
     image.InstanceNumber = 1
     other = as_instance(image)
     image.SOPInstanceUID = "1.2.6"
-    store_all(server, [other, as_instance(image)])
+    recording = electrocardiogram("1.2.8", 1)
+    recording.SeriesInstanceUID, recording.SOPInstanceUID = "1.2.8.1", "1.2.8.1.1"
+    store_all(server, [other, as_instance(image), as_instance(recording)])
     page = (ROOT / "docs" / "howto" / "retrieve-over-the-web.md").read_text(encoding="utf-8")
     examples = re.findall(r"^    (curl .+)$", page, re.MULTILINE)
     of_images = [each for each in examples if "1.2.7" not in each]  # that is a whole slide
@@ -221,7 +224,8 @@ def test_the_examples_of_the_documentation_work(
             os.truncate("study.zip", 50_000)
         run(*shlex.split(example.replace("http://localhost:8080", server.url)))
 
-    assert len(examples) == 26
+    assert len(examples) == 27
+    assert ">aVR<" in Path("ecg.svg").read_text(encoding="utf-8")
     assert len(json.loads(Path("series.json").read_text())) == 2
     assert json.loads(Path("some.json").read_text())[0]["00200013"]["Value"] == [1]
     assert Path("series.xml.multipart").read_text().count("</NativeDicomModel>") == 2
