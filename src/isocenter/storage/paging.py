@@ -266,6 +266,8 @@ def led(level: Level, lead: Condition) -> ColumnElement[bool]:
     while at > level:
         child = TABLES[at].alias()
         hits = select(child.c[_PARENTS[at]]).where(child.c.pk.in_(hits))
+        if at is Level.SERIES:
+            hits = hits.with_hint(child, "INDEXED BY series_of_ix", "sqlite")
         at = Level(at - 1)
     while at < level - 1:
         at = Level(at + 1)

@@ -139,6 +139,8 @@ series = Table(
     UniqueConstraint("study_fk", "series_uid"),
     Index("series_series_uid_ix", "series_uid"),
     Index("series_institution_ix", "institution"),
+    # What they belong to by key: rows are large, and of gathered ones only that is wanted.
+    Index("series_of_ix", "pk", "study_fk"),
     Index("series_order_ix", "study_fk", "series_number", "pk"),
     Index("series_modality_ix", "modality", "study_fk", "series_number", "pk"),
 )

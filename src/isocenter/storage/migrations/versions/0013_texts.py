@@ -25,9 +25,11 @@ def upgrade() -> None:
         op.add_column(table, sa.Column(column, sa.Text(), nullable=False, server_default=""))
         op.execute(_FILL.format(table=table, column=column, tag=tag))
         op.create_index(f"{table}_{column}_ix", table, [column])
+    op.create_index("series_of_ix", "series", ["pk", "study_fk"])
 
 
 def downgrade() -> None:
+    op.drop_index("series_of_ix", "series")
     for table, column, _ in reversed(_TEXTS):
         op.drop_index(f"{table}_{column}_ix", table)
         op.drop_column(table, column)  # others refer to the table: it cannot be made anew
