@@ -5,6 +5,7 @@ Source: PS3.18 Annex F; PS3.3 C.7.6.16 (multi-frame functional groups).
 
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +19,8 @@ PER_FRAME_GROUPS: Final = "52009230"
 
 def values(dataset: Dataset, tag: str) -> list[Any]:
     """Give the values of ``tag``; none, if it is absent or empty."""
-    return list(dataset.get(tag, {}).get("Value", ()))
+    found = dataset.get(tag)
+    return [] if found is None else list(found.get("Value", ()))
 
 
 def number(dataset: Dataset, tag: str) -> float | None:
@@ -28,13 +30,15 @@ def number(dataset: Dataset, tag: str) -> float | None:
 
 def numbers(dataset: Dataset, tag: str) -> list[float]:
     """Give those values that are finite numbers."""
-    found = []
+    found: list[float] = []
+    if tag not in dataset:
+        return found
     for each in values(dataset, tag):
         try:
             value = float(each)
         except (TypeError, ValueError):
             continue
-        if np.isfinite(value):
+        if isfinite(value):
             found.append(value)
     return found
 
@@ -76,10 +80,10 @@ def groups(dataset: Dataset, macro: str, frame: int) -> Iterator[Dataset]:
 
     In the frame's own item, in the shared one, and in the data set itself.
     """
-    per_frame = items(dataset, PER_FRAME_GROUPS)
-    own = per_frame[frame - 1 : frame]
-    for place in (*own, *items(dataset, SHARED_GROUPS)[:1]):
-        yield from items(place, macro)[:1]
+    if PER_FRAME_GROUPS in dataset or SHARED_GROUPS in dataset:
+        own = items(dataset, PER_FRAME_GROUPS)[frame - 1 : frame]
+        for place in (*own, *items(dataset, SHARED_GROUPS)[:1]):
+            yield from items(place, macro)[:1]
     yield dataset
 
 

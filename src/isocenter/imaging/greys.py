@@ -1,11 +1,13 @@
 """Grey-scale display: stored values through modality, VOI and presentation (PS3.4 N.2)."""
 
 from dataclasses import dataclass
+from math import ceil, floor
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isocenter.imaging import worksite
 from isocenter.imaging.image import Image, Padding
 from isocenter.imaging.luts import Function, Rescale, Table, Values, Window
 from isocenter.imaging.native import Pixels
@@ -17,6 +19,8 @@ MOST_BITS_BY_TABLE: Final = 16
 """Up to here every value that can be is mapped once, and pixels are looked up."""
 FEW_BITS: Final = 12
 """Up to here to map all values that can be is quicker than to find out which there are."""
+MOST_BYTES_BY_BITS: Final = 2
+"""Up to this size of a cell there is a table for whatever bits are in it."""
 AT_A_TIME: Final = 1 << 15
 """Pixels that are looked up together: NumPy makes numbers of 64 bits of them, for the cache."""
 
@@ -54,12 +58,39 @@ def shown(pixels: Pixels, form: PixelFormat, look: Shading) -> Bytes:
     values = np.arange(low, high + 1, dtype=np.float64)
     if look.voi is None:
         look = _spread_plainly(form, look) or _spread(look, _values_there(stored, values, look))
-    # Only what is there is mapped; as unsigned numbers from 0 on, it is looked up quickest.
-    table = _directly(values, look)
-    at = stored.view(f"u{stored.dtype.itemsize}") - np.array(
-        low & _MASKS[stored.dtype.itemsize], f"u{stored.dtype.itemsize}"
-    )
-    return _looked_up(table, at)
+    # Only what is there is mapped.
+    greys = _directly(values, look)
+    size = stored.dtype.itemsize
+    if size <= MOST_BYTES_BY_BITS:
+        return _looked_up(_by_bits(greys, low, size), stored)
+    return _looked_up(greys, _counted_from(stored, low))
+
+
+def _counted_from(stored: Pixels, first: int) -> Pixels:
+    """How far each value is above ``first``, unsigned; what is below comes out very large."""
+    size = stored.dtype.itemsize
+    above: Pixels = stored.view(f"u{size}") - np.array(first & _MASKS[size], f"u{size}")
+    return above
+
+
+def _counted_to(stored: Pixels, last: int) -> Pixels:
+    """How far each value is below ``last``, as `_counted_from`."""
+    size = stored.dtype.itemsize
+    below: Pixels = np.array(last & _MASKS[size], f"u{size}") - stored.view(f"u{size}")
+    return below
+
+
+def _by_bits(greys: Bytes, low: int, size: int) -> Bytes:
+    """A table for all that can be in a cell of ``size`` bytes, by its bits unsigned.
+
+    ``greys`` are for the values from ``low`` on; nobody looks up the others.
+    """
+    table = np.zeros(1 << 8 * size, np.uint8)
+    start = low & _MASKS[size]
+    straight = min(len(greys), len(table) - start)
+    table[start : start + straight] = greys[:straight]
+    table[: len(greys) - straight] = greys[straight:]  # from 0 on, behind negative ones
+    return table
 
 
 def _whole_table(size: int, form: PixelFormat, look: Shading) -> Bytes:
@@ -74,7 +105,8 @@ def _whole_table(size: int, form: PixelFormat, look: Shading) -> Bytes:
 
 def _looked_up(table: Bytes, pixels: Pixels) -> Bytes:
     at = np.ascontiguousarray(pixels).view(f"u{pixels.dtype.itemsize}").reshape(-1)
-    greys = np.empty(at.size, np.uint8)
+    room = worksite.array(at.shape, np.dtype(np.uint8))
+    greys: Bytes = np.empty(at.shape, np.uint8) if room is None else room
     for start in range(0, at.size, AT_A_TIME):
         table.take(at[start : start + AT_A_TIME], out=greys[start : start + AT_A_TIME], mode="clip")
     return greys.reshape(pixels.shape)
@@ -98,12 +130,21 @@ def stored_values(pixels: Pixels, form: PixelFormat) -> Pixels:
 
 def _values_there(stored: Pixels, values: Values, look: Shading) -> Values:
     """The values among which the lowest and the highest are to be found: no padding."""
-    ends = values[[0, -1]]
     padding = look.padding
-    if padding is None or not ((ends >= padding.low) & (ends <= padding.high)).any():
-        return values if isinstance(look.modality, Table) else ends
-    counts = np.bincount((stored.astype(np.int64) - int(ends[0])).ravel(), minlength=values.size)
-    return values[np.flatnonzero(counts)]
+    low, high = int(values[0]), int(values[-1])
+    if padding is None or not any(padding.low <= end <= padding.high for end in (low, high)):
+        return values if isinstance(look.modality, Table) else values[[0, -1]]
+    if isinstance(look.modality, Table):
+        counts = np.bincount((stored.astype(np.int64) - low).ravel(), minlength=values.size)
+        return values[np.flatnonzero(counts)]
+    first, last = ceil(padding.low), floor(padding.high)
+    if low >= first and high <= last:
+        return values[[0, -1]]  # there is nothing but padding
+    if low >= first:
+        low = last + 1 + int(_counted_from(stored, last + 1).min())
+    if high <= last:
+        high = first - 1 - int(_counted_to(stored, first - 1).min())
+    return np.array((low, high), np.float64)
 
 
 def _spread_plainly(form: PixelFormat, look: Shading) -> Shading | None:

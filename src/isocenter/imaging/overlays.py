@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from isocenter.imaging.attributes import Dataset, binary, integer, numbers, text, words
 from isocenter.imaging.native import Pixels
 
-FIRST_GROUP: Final = 0x6000
-LAST_GROUP: Final = 0x601E
+PLANES: Final = tuple(
+    (f"{group:04X}", f"{group:04X}0010", f"{group:04X}0102") for group in range(0x6000, 0x6020, 2)
+)
+"""Groups of overlay planes, with what tells that there is one: its Rows, or its Bit Position."""
 LARGEST: Final = 1 << 28
 """Bits of an overlay plane that are worked with."""
 
@@ -30,9 +32,8 @@ class Overlay:
 def overlays(dataset: Dataset, frame: int) -> list[Overlay]:
     """Give the overlay planes of ``frame`` (from 1); those that are broken are left out."""
     found = []
-    for group in range(FIRST_GROUP, LAST_GROUP + 2, 2):
-        prefix = f"{group:04X}"
-        if f"{prefix}0010" in dataset or f"{prefix}0102" in dataset:
+    for prefix, rows, bit in PLANES:
+        if rows in dataset or bit in dataset:
             if text(dataset, f"{prefix}0022").upper() == "HIDDEN":
                 continue
             overlay = plane(dataset, prefix, frame)

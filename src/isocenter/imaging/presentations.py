@@ -23,7 +23,7 @@ from isocenter.imaging.greys import Shading
 from isocenter.imaging.image import Image
 from isocenter.imaging.luts import Function, Rescale, Table, Values, Window, rescale, windows
 from isocenter.imaging.native import Buffer, Pixels
-from isocenter.imaging.overlays import FIRST_GROUP, LAST_GROUP, Overlay, on_image, plane
+from isocenter.imaging.overlays import PLANES, Overlay, on_image, plane
 from isocenter.imaging.pictures import Viewport
 from isocenter.imaging.pixel_format import PixelFormat
 from isocenter.imaging.recipes import Palette, Recipe
@@ -258,8 +258,7 @@ def _activated(
     said: Dataset, image: Dataset, frame: int, named: dict[str, Layer]
 ) -> Iterator[Activated]:
     """Find the overlays that are shown (PS3.3 C.11.7). Raises: Malformed."""
-    for group in range(FIRST_GROUP, LAST_GROUP + 2, 2):
-        prefix = f"{group:04X}"
+    for prefix, _, _ in PLANES:
         name = text(said, f"{prefix}1001")
         if not name:
             continue

@@ -27,6 +27,8 @@ class Shutter:
     def of(cls, dataset: Dataset) -> "Shutter | None":
         """Read the Display Shutter module; None, if there is none that can be read."""
         shapes = {each for each in values(dataset, "00181600") if isinstance(each, str)}
+        if not shapes:
+            return None
         rectangle = circle = None
         polygon: tuple[tuple[int, int], ...] = ()
         edges = [integer(dataset, f"0018160{digit}", -1) for digit in (2, 4, 6, 8)]

@@ -1,5 +1,6 @@
 """From stored values to greys: compared with pydicom, and with the standard's examples."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -226,3 +227,30 @@ def test_what_is_looked_up_is_what_each_pixel_is_mapped_to(
     expected = np.rint(light * 255).astype(np.uint8).reshape(3, 5)
 
     assert np.array_equal(shown(pixels, form, look), expected)
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+@pytest.mark.parametrize("bits", [(16, 16), (16, 14), (8, 8), (32, 16)])
+@given(data=st.data())
+def test_padding_anywhere_is_left_out_of_the_range(
+    data: st.DataObject, bits: tuple[int, int], *, is_signed: bool
+) -> None:
+    allocated, stored = bits
+    lowest = -(1 << stored - 1) if is_signed else 0
+    number = st.integers(lowest, lowest + (1 << stored) - 1)
+    pixels = data.draw(st.lists(number, min_size=1, max_size=40))
+    ends = sorted((data.draw(number), data.draw(number)))
+    image = image_of(BitsAllocated=allocated, BitsStored=stored, PixelRepresentation=int(is_signed))
+    look = replace(shading(image, 1), padding=Padding(*ends), modality=Rescale(2.0, 3.0))
+    real = [each for each in pixels if not ends[0] <= each <= ends[1]]
+    low, high = min(real or pixels), max(real or pixels)
+
+    found = shown(
+        np.array([pixels], f"{'i' if is_signed else 'u'}{allocated // 8}"), image.form, look
+    )
+
+    for grey, each in zip(found[0], pixels, strict=True):
+        is_padding = ends[0] <= each <= ends[1]
+        expected = 0.0 if is_padding else 255 * (each - low) / max(high - low, 5e-7)
+        if high > low or is_padding:
+            assert abs(float(grey) - expected) <= 0.5 + 1e-6
