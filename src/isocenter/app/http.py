@@ -134,15 +134,13 @@ class Gate:
         if application is None:
             await _refuse(scope, receive, send)
             return
-        # A task of its own: ending it is then no cancellation of the server's.
-        task = asyncio.create_task(_run(application, scope, receive, send))
+        task = asyncio.current_task()
+        assert task is not None
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
         try:
-            await asyncio.wait({task})
+            await _run(application, scope, receive, send)
         finally:
-            task.cancel()
-        task.result()
+            self._under_way.discard(task)
 
 
 async def _run(application: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -182,8 +180,8 @@ def application(
     api = Api(state)
     return Starlette(
         routes=[
+            Mount("/dicom-web", dicom_web),  # what is asked for most is looked for first
             *(Route(each.path, api.serve(each)) for each in OPERATIONS),
-            Mount("/dicom-web", dicom_web),
             Route("/wado", dicom_web),  # the URI service has no path below it
             *([Mount("/fhir", fhir)] if fhir is not None else ()),
             *([Route(path, viewer) for path in VIEWER_PATHS] if viewer is not None else ()),

@@ -104,11 +104,12 @@ def _whole_table(size: int, form: PixelFormat, look: Shading) -> Bytes:
 
 
 def _looked_up(table: Bytes, pixels: Pixels) -> Bytes:
+    """Each pixel's grey; all bits that there are stand for a place in the table."""
     at = np.ascontiguousarray(pixels).view(f"u{pixels.dtype.itemsize}").reshape(-1)
     room = worksite.array(at.shape, np.dtype(np.uint8))
     greys: Bytes = np.empty(at.shape, np.uint8) if room is None else room
     for start in range(0, at.size, AT_A_TIME):
-        table.take(at[start : start + AT_A_TIME], out=greys[start : start + AT_A_TIME], mode="clip")
+        table.take(at[start : start + AT_A_TIME], out=greys[start : start + AT_A_TIME], mode="wrap")
     return greys.reshape(pixels.shape)
 
 

@@ -86,7 +86,7 @@ class Workers:
         what the job raises; Malformed, if the worker died over it or took too long; Unavailable,
         when closed.
         """
-        answer: bytes = await self._done_with(_Assignment(job, data, arguments))
+        answer: bytes = await self._done_with(job, data, arguments, is_lent=False)
         return answer
 
     async def lend(self, job: Job, data: Sequence[Part], *arguments: object) -> Buffer:
@@ -94,21 +94,28 @@ class Workers:
 
         It is to be let go of soon: until then, no other job can use that memory.
         """
-        answer: Buffer = await self._done_with(_Assignment(job, data, arguments, is_lent=True))
+        answer: Buffer = await self._done_with(job, data, arguments, is_lent=True)
         return answer
 
-    async def _done_with(self, assignment: "_Assignment") -> Any:
+    async def _done_with(
+        self, job: Job, data: Sequence[Part], arguments: tuple[object, ...], *, is_lent: bool
+    ) -> Any:
+        awaited = _Awaited()
+        assignment = _Assignment(job, data, arguments, awaited, is_lent=is_lent)
+        self._take(assignment)
         try:
-            return await asyncio.wrap_future(self._take(assignment))
+            return await awaited.future
         except asyncio.CancelledError:
             assignment.is_given_up = True
             raise
 
     def submit(self, job: Job, data: Sequence[Part], *arguments: object) -> "Future[Buffer]":
         """As ``lend``, for callers that wait on their own."""
-        return self._take(_Assignment(job, data, arguments, is_lent=True))
+        answer: Future[Buffer] = Future()
+        self._take(_Assignment(job, data, arguments, answer, is_lent=True))
+        return answer
 
-    def _take(self, assignment: "_Assignment") -> "Future[Any]":
+    def _take(self, assignment: "_Assignment") -> None:
         with self._lock:
             if self._is_closed:
                 raise Unavailable("the workers have ended their day")
@@ -117,7 +124,6 @@ class Workers:
                 thread = threading.Thread(target=self._attend, name="imaging", daemon=True)
                 self._threads.append(thread)
                 thread.start()
-        return assignment.answer
 
     def close(self) -> None:
         """Finish what was submitted, then end the processes."""
@@ -191,15 +197,43 @@ class _Assignment:
         job: Job,
         data: Sequence[Part],
         arguments: tuple[object, ...],
+        answer: "Future[Any] | _Awaited",
         *,
-        is_lent: bool = False,
+        is_lent: bool,
     ) -> None:
         self.job = job
         self.data = data
         self.arguments = arguments
+        self.answer = answer
         self.is_lent = is_lent
-        self.answer: Future[Any] = Future()
         self.is_given_up = False
+
+
+class _Awaited:
+    """An answer that an event loop waits for: as much of a ``Future`` as is needed of it."""
+
+    __slots__ = ("_loop", "future")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self._loop.create_future()
+
+    def set_running_or_notify_cancel(self) -> bool:
+        return not self.future.cancelled()
+
+    def set_result(self, result: object) -> None:
+        self._tell(self.future.set_result, result)
+
+    def set_exception(self, error: BaseException) -> None:
+        self._tell(self.future.set_exception, error)
+
+    def _tell(self, tell: Callable[[Any], None], what: object) -> None:
+        with suppress(RuntimeError):  # the loop is gone: nobody waits any more
+            self._loop.call_soon_threadsafe(self._settle, tell, what)
+
+    def _settle(self, tell: Callable[[Any], None], what: object) -> None:
+        if not self.future.done():
+            tell(what)
 
 
 def size_of(part: Part) -> int:
