@@ -18,7 +18,7 @@ from bench import (
     send,
     web,
 )
-from bench.contestants import workspace
+from bench.contestants import fresh_folder, workspace
 from bench.report import Report, surroundings
 
 Part = Callable[[Report, Path, int], None]
@@ -46,10 +46,10 @@ def main() -> None:
     chosen = parser.parse_args()
     report = Report()
     print(surroundings())
-    for name in chosen.part or PARTS:
-        print(f"\n{name}")
-        with workspace() as folder:
-            PARTS[name](report, folder, chosen.rounds)
+    with workspace() as folder:
+        for name in chosen.part or PARTS:
+            print(f"\n{name}")
+            PARTS[name](report, fresh_folder(folder), chosen.rounds)
     print("\n" + report.table())
     if chosen.record:
         report.record()

@@ -31,7 +31,12 @@ PIXELS = 512
 
 @contextmanager
 def workspace() -> Iterator[Path]:
-    """A folder for this run, removed afterwards."""
+    """A folder for this run, removed afterwards.
+
+    Nothing is removed in between: some file systems look long at the places of files that were just
+    removed before they use them again (ext4 without a journal, for five minutes), and what makes
+    files would be measured by that.
+    """
     folder = Path(tempfile.mkdtemp(prefix="isocenter-bench-"))
     try:
         yield folder
@@ -124,15 +129,18 @@ CONTESTANTS: dict[str, Start] = {
 
 @contextmanager
 def contestant(name: str, folder: Path) -> Iterator[tuple[Isocenter | Peer, int]]:
-    """Start one in a fresh folder; yield it with its DICOM port; stop it and remove the folder."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    running = CONTESTANTS[name](folder)
+    """Start one in a fresh folder below ``folder``; yield it with its DICOM port; stop it."""
+    running = CONTESTANTS[name](fresh_folder(folder))
     try:
         yield running, running.dicom_port if isinstance(running, Isocenter) else running.port
     finally:
         running.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def fresh_folder(folder: Path) -> Path:
+    """A new folder below ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=folder))
 
 
 def alternating(names: Sequence[str], rounds: int) -> Iterator[str]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from bench.contestants import alternating, make_folders
+from bench.contestants import alternating, fresh_folder, make_folders
 from bench.http import Answer, Client, store
 from bench.report import Report
 from instances import read_instance
@@ -182,11 +182,9 @@ def compare(report: Report, what: str, rates: Rates, asked: str | None) -> None:
 
 @contextmanager
 def served(name: str, folder: Path) -> Iterator[Served]:
-    """One of the two, fresh."""
-    shutil.rmtree(folder, ignore_errors=True)
-    one = Served(name, folder)
+    """One of the two, in a fresh folder below ``folder``."""
+    one = Served(name, fresh_folder(folder))
     try:
         yield one
     finally:
         one.stop()
-        shutil.rmtree(folder, ignore_errors=True)
