@@ -18,7 +18,8 @@ class ArchiveConfig:
 
     on_conflict: Literal["keep", "replace", "reject"] = "keep"
     """An instance arrives whose SOP Instance UID is there with other bytes: keep the first, replace
-    it (the old version stays on disk), or refuse the new one."""
+    it (the old version stays on disk), or refuse the new one. Where the first is of
+    another patient, study or series, the new one is refused unless it replaces."""
 
     unknown_sop_classes: bool = True
     """Accept storage of SOP classes that the standard does not list (private, or newer than us)."""

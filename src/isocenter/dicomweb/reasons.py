@@ -40,8 +40,8 @@ REASONS: Mapping[type[errors.IsocenterError], int] = MappingProxyType(
 MEANINGS: Mapping[int, str] = MappingProxyType(
     {
         PROCESSING_FAILURE: "an error of our own; nothing is wrong with the instance",
-        DUPLICATE_SOP_INSTANCE: "the SOP Instance UID is there with other content, and the archive"
-        " is set to refuse that",
+        DUPLICATE_SOP_INSTANCE: "the SOP Instance UID is there with other content, of another"
+        " patient, study or series, or the archive is set to refuse that",
         NO_SUCH_SOP_INSTANCE: "what is referred to is not in the archive",
         SOP_CLASS_NOT_SUPPORTED: "instances of this SOP class are not stored",
         NOT_AUTHORIZED: "whoever asks may not",

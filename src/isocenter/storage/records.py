@@ -16,7 +16,8 @@ class OnConflict(Enum):
     """What to do with an instance whose SOP Instance UID is there already with other bytes."""
 
     KEEP = "keep"
-    """The first one stays; the change feed notes the other."""
+    """The first one stays; the change feed notes the other. ``Conflict`` is raised where that is of
+    another patient, study or series: it is not the same thing twice."""
     REPLACE = "replace"
     """The new one becomes current; the old one is kept as a version."""
     REJECT = "reject"

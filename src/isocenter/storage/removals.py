@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import orjson
 from sqlalchemy import exists, select, tuple_
 
-from isocenter.errors import NotFound
+from isocenter.errors import Conflict, NotFound
 from isocenter.storage import schema
 from isocenter.storage.entry import Entry
 from isocenter.storage.ledger import Ledger
@@ -157,7 +157,10 @@ class _PutBack:
             self._put_version_back(ledger, blob)
             return Return.BACK
         store = Store(self.entry, OnConflict.KEEP, ChangeKind.RESTORED, blob.stored_at)
-        outcome = store(ledger).outcome
+        try:
+            outcome = store(ledger).outcome
+        except Conflict:
+            return Return.IN_THE_WAY
         if outcome is Outcome.KEPT:
             return Return.IN_THE_WAY
         ledger.write(statements.delete_removed_blob, blob.blob_key)

@@ -1,7 +1,7 @@
 """Entering instances: the rows they make, and what is done when they are there already."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -13,10 +13,14 @@ from isocenter.storage.gathering import add_modality, add_sop_class, set_names
 from isocenter.storage.handles import patient_handle, study_handle
 from isocenter.storage.ledger import Ledger, Place
 from isocenter.storage.records import ChangeKind, Incoming, OnConflict, Outcome, Stored, Warned
-from isocenter.storage.removing import detach
+from isocenter.storage.removing import above_of, detach
 
 MAX_PLACES = 20_000
 """Series remembered by the writer."""
+
+ELSEWHERE: Final = (
+    "an instance with this SOP Instance UID is there, of another patient, study or series"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ class Store:
         if self.on_conflict is OnConflict.REJECT:
             raise Conflict("an instance with this SOP Instance UID and other content is there")
         if self.on_conflict is OnConflict.KEEP:
+            if _is_elsewhere(ledger, found, entry.upper):
+                raise Conflict(ELSEWHERE)
             uids = (entry.upper.study_uid, entry.upper.series_uid, entry.sop_instance_uid)
             warnings = (Warned.OTHER_BYTES,)
             ledger.note(ChangeKind.CONFLICT, uids, found[5], warnings)
@@ -60,6 +66,17 @@ def _is_same(found: tuple[Any, ...], incoming: Incoming) -> bool:
     """Whether it came with the same bytes, or comes as it is kept now."""
     kept, received = found[1], found[9] or found[1]
     return incoming.digest in (kept, received) or bool(incoming.received_digest == received)
+
+
+def _is_elsewhere(ledger: Ledger, found: tuple[Any, ...], upper: Upper) -> bool:
+    """Whether what is there is no older form of what comes: then keeping that would lose this."""
+    origin = origins.find(ledger, upper)
+    shown = upper if origin is None else origin.shown(upper)
+    above = above_of(ledger, found[2])
+    study = ledger.one(ledger.statements.study_at, above.keys[1])
+    assert study is not None
+    ours = (*study[2:6], above.series_uid)
+    return (*shown.patient_key, shown.study_uid, shown.series_uid) != ours
 
 
 def _attach(

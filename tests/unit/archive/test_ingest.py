@@ -324,9 +324,12 @@ async def test_other_bytes_are_refused_where_that_is_the_policy(tmp_path: Path) 
 async def test_the_log_names_no_patient(kept: Kept, caplog: pytest.LogCaptureFixture) -> None:
     await kept.store(image(PatientID="SECRET-1", PatientName="Secret^One"))
 
-    stored = await kept.store(image(PatientID="SECRET-2", PatientName="Secret^Two"))
+    stored = await kept.store(image(PatientID="SECRET-1", PatientName="Secret^Two"))
 
     assert Warned.OTHER_BYTES in stored.warnings
+    with pytest.raises(Conflict) as refused:
+        await kept.store(image(PatientID="SECRET-2", PatientName="Secret^Three"))
+    assert "secret" not in str(refused.value).lower()
     assert any(record.levelno == logging.WARNING for record in caplog.records)
     assert not any("secret" in str(vars(record)).lower() for record in caplog.records)
 

@@ -196,12 +196,13 @@ async def test_what_was_stored_again_meanwhile_stays_as_it_is(archive: Archive, 
     assert len(list(archive.store.all_keys())) == 5  # one copy of each, and a replaced version
 
 
+@pytest.mark.parametrize("changes", [{}, {"PatientID": "P9"}], ids=["same place", "elsewhere"])
 async def test_another_instance_in_the_way_is_told_and_neither_is_lost(
-    archive: Archive, kept: Kept
+    archive: Archive, kept: Kept, changes: dict[str, str]
 ) -> None:
     await fill(kept)
     removed = await archive.removals.remove(STUDY)
-    await kept.store(image("1.1", PatientName="Somebody^Else"))
+    await kept.store(image("1.1", PatientName="Somebody^Else", **changes))
 
     with pytest.raises(Conflict, match="1 instances are back, 1 are not"):
         await archive.removals.restore(removed.removal)

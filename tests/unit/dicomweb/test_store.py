@@ -165,6 +165,18 @@ async def test_the_same_again_is_no_warning_and_something_else_is(
     assert len(await kept.refs()) == 1
 
 
+async def test_an_instance_of_another_patient_under_a_uid_that_is_taken_is_refused(
+    web: httpx.AsyncClient, kept: Kept
+) -> None:
+    await post(web, body(part10(image("1.1", PatientID="P1"))))
+
+    other = await post(web, body(part10(image("1.1", PatientID="P2"))))
+
+    assert other.status_code == 409  # PS3.18 Table 10.5.3-1: none was stored
+    assert reasons(other) == [0x0111]
+    assert "ReferencedSOPSequence" not in module(other)
+
+
 async def test_something_else_is_refused_where_that_is_the_policy(tmp_path: Path) -> None:
     archive = await Archive.open(tmp_path / "strict", ArchiveConfig(on_conflict="reject"))
     transport = httpx.ASGITransport(routing.application(archive, Config()))

@@ -10,7 +10,7 @@ from isocenter.dicom.sop_classes import STORAGE
 from isocenter.dimse.command import Verb
 from isocenter.dimse.status import SUCCESS
 from isocenter.dimse.user_information import CommonExtended
-from isocenter.errors import Mismatch
+from isocenter.errors import Conflict, Mismatch
 from isocenter.services.store import StoreProvider
 from made_instances import CT, EXPLICIT, Kept, Slab, encoded, image
 from made_operations import operation
@@ -31,6 +31,18 @@ async def test_the_first_one_kept_is_a_success_that_says_so(archive: Archive, ke
 
     assert response.status == SUCCESS
     assert "first" in str(response.elements["ErrorComment"])
+
+
+async def test_no_success_is_said_of_another_patients_instance_under_the_same_uid(
+    archive: Archive, kept: Kept
+) -> None:
+    await kept.store(image(PatientID="P1"))
+    asked = operation(Verb.C_STORE, CT, AffectedSOPInstanceUID="1.2.3.4")
+    receiver = StoreProvider(archive).receive(asked)
+    receiver.write(Slab(encoded(image(PatientID="P2"))))  # type: ignore[arg-type]
+
+    with pytest.raises(Conflict):  # 0111, duplicate SOP instance (PS3.7 C.5.8)
+        await receiver.finish()
 
 
 @pytest.mark.parametrize("missing", ["AffectedSOPInstanceUID", "AffectedSOPClassUID"])

@@ -102,6 +102,18 @@ async def test_the_same_bytes_sent_again_are_the_same_instance(index: Index) -> 
     assert stored.outcome.value == "duplicate"
 
 
+@pytest.mark.parametrize("patient", ["P1", "P2"])
+async def test_other_bytes_under_the_former_or_the_corrected_patient_are_of_the_same_place(
+    index: Index, patient: str
+) -> None:
+    store(index, incoming())
+    await correct(index, TO_P2)
+
+    (stored,) = store(index, incoming("other", PatientID=patient))
+
+    assert stored.outcome.value == "kept"
+
+
 async def test_all_removed_and_sent_again_is_corrected_still(index: Index) -> None:
     store(index, incoming())
     await correct(index, TO_P2)

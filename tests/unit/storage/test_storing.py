@@ -244,6 +244,30 @@ async def test_other_bytes_are_not_taken_by_default_and_noted(index: Index) -> N
     assert kinds == [ChangeKind.STORED, ChangeKind.CONFLICT]
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"PatientID": "P2"},
+        {"IssuerOfPatientID": "another house"},
+        {"PatientID": None},
+        {"StudyInstanceUID": "1.2.9"},
+        {"SeriesInstanceUID": "1.2.3.9"},
+    ],
+    ids=lambda place: next(iter(place)),
+)
+async def test_what_is_of_another_patient_study_or_series_is_not_told_it_was_stored(
+    index: Index, place: dict[str, Any]
+) -> None:
+    first = incoming("first")
+    store(index, first)
+
+    with pytest.raises(Conflict, match="another patient"):
+        await index.store(incoming("second", **place), OnConflict.KEEP)
+
+    assert (await index.lookup("1.2.3.1.1.1")).digest == first.digest
+    assert await index.count(query()) == 1
+
+
 async def test_other_bytes_are_refused_by_policy(index: Index) -> None:
     store(index, incoming("first"))
 
