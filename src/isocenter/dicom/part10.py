@@ -29,6 +29,8 @@ PREFIX: Final = b"DICM"
 FIRST_READ: Final = 4096
 LONGEST: Final = 1 << 20
 """Bytes that preamble and meta information may take."""
+LONGEST_SHORT: Final = 0xFFFE
+"""Bytes of a value whose length is written in 16 bits (PS3.5 7.1.2)."""
 
 MEDIA_STORAGE_SOP_CLASS: Final = 0x00020002
 MEDIA_STORAGE_SOP_INSTANCE: Final = 0x00020003
@@ -185,7 +187,8 @@ def header(
 ) -> bytes:
     """Give preamble, prefix and file meta information for a data set that follows verbatim.
 
-    ``private`` is a creator's UID and its bytes. Source: PS3.10 7.1, Table 7.1-1.
+    ``private`` is a creator's UID and its bytes. Raises: Malformed, for a UID that is longer than
+    any value of its VR. Source: PS3.10 7.1, Table 7.1-1.
     """
     body = _element(0x00020001, "OB", b"\0\1")
     body += _uid(MEDIA_STORAGE_SOP_CLASS, sop_class)
@@ -213,4 +216,6 @@ def _element(tag: int, vr: str, value: bytes) -> bytes:
     name = vr.encode("ascii")
     if name in LONG_VRS:
         return pack("<HH2sHI", tag >> 16, tag & 0xFFFF, name, 0, len(value)) + value
+    if len(value) > LONGEST_SHORT:
+        raise Malformed(f"a {vr} of {len(value)} bytes is none")
     return pack("<HH2sH", tag >> 16, tag & 0xFFFF, name, len(value)) + value

@@ -69,6 +69,12 @@ def test_the_syntax_of_a_naked_data_set_is_told_by_its_bytes(data, syntax):
     assert (found.syntax, found.dataset_offset, found.has_preamble) == (syntax, 0, False)
 
 
+@pytest.mark.parametrize("uids", [("1" * 70_000, "1.2"), ("1.2", "1" * 0xFFFF)])
+def test_no_meta_information_is_made_of_uids_that_do_not_fit(uids):
+    with pytest.raises(Malformed, match="UI of"):
+        part10.header(*uids, EXPLICIT_LE.uid)
+
+
 def test_meta_information_without_a_preamble_is_read():
     head = part10.header(CT, "1.2.3", IMPLICIT_LE.uid)
 

@@ -284,6 +284,19 @@ async def test_bulk_data_that_did_not_come_fails_its_instance_alone(
     assert failed.ReferencedSOPInstanceUID == "1.1"
 
 
+async def test_a_uid_too_long_to_be_written_fails_its_instance_alone(
+    web: httpx.AsyncClient,
+) -> None:
+    metadata, _ = taken_apart(image("1.1"), threshold=1 << 20)
+    longest = copy.deepcopy(metadata)
+    longest["00080018"]["Value"] = ["1" * 70_000]  # a UI has a length of 16 bits (PS3.5 7.1.2)
+
+    response = await post(web, as_json(longest, metadata))
+
+    assert response.status_code == 202
+    assert failures(response) == [0xC000]
+
+
 async def test_bulk_data_that_nobody_refers_to_is_told(web: httpx.AsyncClient) -> None:
     stray = ({"Content-Type": OCTETS, "Content-Location": "nowhere"}, b"1234")
 
