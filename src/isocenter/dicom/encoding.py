@@ -327,8 +327,8 @@ class _Writer:
         if not isinstance(values, list):
             raise TypeError(vr)
         if vr in TEXT_VRS:
-            names = [_person_name(value) if vr == "PN" else value or "" for value in values]
-            return self._text("\\".join(names))
+            words = [_person_name(value) if vr == "PN" else _word(value) for value in values]
+            return self._text("\\".join(words))
         if vr in PLAIN_VRS:
             return "\\".join(_plain(vr, value) for value in values).encode("latin-1")
         if vr == "AT":
@@ -387,7 +387,16 @@ def _only(value: Any) -> Any:
 
 
 def _person_name(value: Any) -> str:
-    return value if isinstance(value, str) else joined_name(value or {})
+    return joined_name(value) if isinstance(value, Mapping) else _word(value)
+
+
+def _word(value: Any) -> str:
+    """Give a text; what is none is not taken for an empty one. Raises: TypeError."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TypeError(type(value).__name__)
+    return value
 
 
 def _plain(vr: str, value: Any) -> str:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from isocenter.dicom import xml_model
 from isocenter.dicom.dictionary import dictionary_vr
 from isocenter.dicom.encoding import encode
+from isocenter.dicom.json_model import person_name
 from isocenter.dicom.layout import DEFAULT_LIMITS, LONG_VRS, SHORT_VRS
 from isocenter.dicom.syntax import EXPLICIT_LE
 from isocenter.dicomweb.negotiation import DICOM_JSON, DICOM_XML, Chosen, Offer
@@ -143,7 +144,8 @@ def _element(tag8: str, element: Mapping[str, Any], depth: int) -> dict[str, Any
     vr = _vr(tag8, element)
     kept: dict[str, Any] = {"vr": vr}
     if "InlineBinary" in element and vr != "SQ":
-        kept["InlineBinary"] = element["InlineBinary"]
+        binary = element["InlineBinary"]  # Peer quirk: in a list, as PS3.18 F.4 has it once
+        kept["InlineBinary"] = binary[0] if isinstance(binary, list) and binary else binary
     values = element.get("Value")
     if values is None:
         return kept
@@ -151,6 +153,9 @@ def _element(tag8: str, element: Mapping[str, Any], depth: int) -> dict[str, Any
         raise Malformed(f"the Value of {tag8} is no array")
     if vr == "SQ":
         values = [_dataset(item or {}, depth + 1) for item in values]
+    elif vr == "PN":
+        # Peer quirk: some give names as they are encoded. Nobody else is to be given them so.
+        values = [person_name(each) if isinstance(each, str) and each else each for each in values]
     if values:
         kept["Value"] = values
     return kept

@@ -178,6 +178,40 @@ async def test_a_body_that_is_no_workitem_is_refused(
     assert answer.json()["detail"]
 
 
+async def test_a_name_as_it_is_encoded_is_given_as_the_models_have_it(
+    web: httpx.AsyncClient,
+) -> None:
+    await created(web, t00100010={"vr": "PN", "Value": ["Doe^Jane=\u5c71^\u82b1"]})
+
+    name = {"Alphabetic": "Doe^Jane", "Ideographic": "\u5c71^\u82b1"}  # PS3.18 F.2.2
+    assert (await held(web))["00100010"]["Value"] == [name]
+    wanted = {"Accept": 'multipart/related; type="application/dicom+xml"'}
+    assert "<FamilyName>Doe</FamilyName>" in (await web.get("/workitems", headers=wanted)).text
+
+
+async def test_a_binary_value_in_a_list_is_given_as_the_models_have_it(
+    web: httpx.AsyncClient,
+) -> None:
+    await created(web, t00091010={"vr": "UN", "InlineBinary": ["AAAA"]})
+
+    assert (await held(web))["00091010"]["InlineBinary"] == "AAAA"
+    wanted = {"Accept": 'multipart/related; type="application/dicom+xml"'}
+    found = await web.get(f"/workitems/{UID}", headers=wanted)
+    assert "<InlineBinary>AAAA</InlineBinary>" in found.text
+
+
+@pytest.mark.parametrize("value", [0, False, [], {}], ids=repr)
+async def test_what_is_no_text_is_not_kept_for_others_to_stumble_over(
+    web: httpx.AsyncClient, value: Any
+) -> None:
+    bad = workitem(t00100020={"vr": "LO", "Value": [value]})
+
+    answer = await send(web, "POST", f"/workitems?workitem={UID}", [bad])
+
+    assert answer.status_code == 400
+    assert "00100020" in answer.json()["detail"]
+
+
 async def test_a_workitem_can_be_made_and_had_in_xml(web: httpx.AsyncClient) -> None:
     await created(web, t00100010=element("PN", {"Alphabetic": "Doe^Jo"}))
     wanted = {"Accept": 'multipart/related; type="application/dicom+xml"'}
