@@ -263,7 +263,7 @@ def _names(values: list[str]) -> list[Any]:
 def person_name(text: str) -> dict[str, str] | None:
     """Give the non-empty component groups (PS3.18 F.2.2). There are no more than three."""
     if "=" not in text:
-        return {"Alphabetic": text}
+        return {"Alphabetic": text} if text else None
     groups = zip(GROUPS, text.split("=", 2), strict=False)
     return {name: group for name, group in groups if group} or None
 

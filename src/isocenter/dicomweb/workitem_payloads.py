@@ -155,7 +155,7 @@ def _element(tag8: str, element: Mapping[str, Any], depth: int) -> dict[str, Any
         values = [_dataset(item or {}, depth + 1) for item in values]
     elif vr == "PN":
         # Peer quirk: some give names as they are encoded. Nobody else is to be given them so.
-        values = [person_name(each) if isinstance(each, str) and each else each for each in values]
+        values = [person_name(each) if isinstance(each, str) else each for each in values]
     if values:
         kept["Value"] = values
     return kept

@@ -181,10 +181,10 @@ async def test_a_body_that_is_no_workitem_is_refused(
 async def test_a_name_as_it_is_encoded_is_given_as_the_models_have_it(
     web: httpx.AsyncClient,
 ) -> None:
-    await created(web, t00100010={"vr": "PN", "Value": ["Doe^Jane=\u5c71^\u82b1"]})
+    await created(web, t00100010={"vr": "PN", "Value": ["Doe^Jane=\u5c71^\u82b1", ""]})
 
     name = {"Alphabetic": "Doe^Jane", "Ideographic": "\u5c71^\u82b1"}  # PS3.18 F.2.2
-    assert (await held(web))["00100010"]["Value"] == [name]
+    assert (await held(web))["00100010"]["Value"] == [name, None]
     wanted = {"Accept": 'multipart/related; type="application/dicom+xml"'}
     assert "<FamilyName>Doe</FamilyName>" in (await web.get("/workitems", headers=wanted)).text
 
