@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from blake3 import blake3
@@ -28,7 +29,7 @@ from isocenter.dicom import part10
 from isocenter.dicom.layout import Limits
 from isocenter.dicom.scanner import Scanner
 from isocenter.dicom.syntax import lookup
-from isocenter.errors import IsocenterError, Malformed, Unavailable
+from isocenter.errors import IsocenterError, Malformed, NotFound, Unavailable
 from isocenter.storage.attributes import WANTED
 from isocenter.storage.blobs import BlobStore, Draft, new_key
 from isocenter.storage.copies import CopyStore
@@ -276,35 +277,36 @@ class Reception:
             self._ingest.store.sync([key])
             syntax = lookup(self._announced.transfer_syntax)
             frames.note(self._ingest.copies, key, self._scanner, syntax)
-            entered = self._ingest.index.submit(
-                Incoming(
-                    attributes=drawn.attributes,
-                    upper=drawn.upper,
-                    transfer_syntax=self._announced.transfer_syntax,
-                    blob_key=key,
-                    size=self._offset + self._size,
-                    digest=digest,
-                    dataset_offset=self._offset,
-                ),
-                self._ingest.on_conflict,
+            incoming = Incoming(
+                attributes=drawn.attributes,
+                upper=drawn.upper,
+                transfer_syntax=self._announced.transfer_syntax,
+                blob_key=key,
+                size=self._offset + self._size,
+                digest=digest,
+                dataset_offset=self._offset,
             )
+            entered = self._ingest.index.submit(incoming, self._ingest.on_conflict)
         except Exception as error:  # translated where the sender is answered
             self._fail(error)
             if published:
                 drop(self._ingest.store, published)
             self._answer(error)
             return
-        entered.add_done_callback(lambda future: self._entered(key, identity, future))
+        entered.add_done_callback(lambda future: self._entered(incoming, identity, future))
 
-    def _entered(self, key: str, identity: Identity, future: "Future[Stored]") -> None:
+    def _entered(self, incoming: Incoming, identity: Identity, future: "Future[Stored]") -> None:
         """The index has answered; called in its thread."""
-        error = future.exception()
+        key, error = incoming.blob_key, future.exception()
         if error is not None:
             self._drop_later(key)
             self._answer(error)
             return
         stored = future.result()
-        if stored.outcome in (Outcome.DUPLICATE, Outcome.KEPT):
+        if stored.there is not None:
+            self._later(partial(self._arrived_again, incoming, stored, stored.there))
+            return
+        if stored.outcome is Outcome.KEPT:
             self._drop_later(key)
         else:
             self._ingest.store.settle([key])
@@ -321,6 +323,38 @@ class Reception:
             )
         self._answer(stored)
 
+    def _arrived_again(self, incoming: Incoming, stored: Stored, there: tuple[str, int]) -> None:
+        """Of two blobs of the same bytes keep the older one, if it is whole; in a worker."""
+        former, size = there
+        try:
+            if self._is_whole(former, size):
+                drop(self._ingest.store, incoming.blob_key)
+                self._answer(stored)
+                return
+            log.warning("bytes that were lost came again", extra={"blob": former})
+            entered = self._ingest.index.submit_again(incoming, former)
+        except Exception as error:  # translated where the sender is answered
+            drop(self._ingest.store, incoming.blob_key)
+            self._answer(error)
+            return
+        entered.add_done_callback(lambda future: self._mended(incoming.blob_key, stored, future))
+
+    def _is_whole(self, key: str, size: int) -> bool:
+        """Raises: Unavailable, where that cannot be told."""
+        try:
+            return self._ingest.store.size(key) == size
+        except NotFound:
+            return False
+
+    def _mended(self, key: str, stored: Stored, future: "Future[bool]") -> None:
+        """The index has answered; called in its thread."""
+        if (error := future.exception()) is None and future.result():
+            self._ingest.store.settle([key])
+            self._answer(stored)
+            return
+        self._drop_later(key)
+        self._answer(error or Unavailable("the instance changed while it came; try again"))
+
     def _fail(self, error: Exception) -> None:
         self._failure = error
         self._discard()
@@ -332,10 +366,13 @@ class Reception:
             self._draft.discard()
 
     def _drop_later(self, key: str) -> None:
+        self._later(partial(drop, self._ingest.store, key))
+
+    def _later(self, work: Callable[[], None]) -> None:
         try:
-            self._ingest.workers.submit(drop, self._ingest.store, key)
+            self._ingest.workers.submit(work)
         except RuntimeError:  # the workers have ended their day: what was in flight ends here
-            drop(self._ingest.store, key)
+            work()
 
     def _answer(self, answer: Stored | BaseException) -> None:
         self._on_loop(self._set, answer)

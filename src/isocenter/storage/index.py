@@ -29,6 +29,7 @@ from isocenter.storage.recoding import Recode, Remember
 from isocenter.storage.records import (
     Answer,
     Change,
+    ChangeKind,
     Incoming,
     InstanceRef,
     Match,
@@ -159,6 +160,15 @@ class Index:
         Unavailable.
         """
         return await self._writer.write(Recode(entry_of(incoming), former, grace))
+
+    def submit_again(self, incoming: Incoming, former: str) -> "Future[bool]":
+        """Have an instance kept as ``incoming``, as the bytes under ``former`` are lost.
+
+        For callers that are threads. False, if it is kept otherwise or not at all by now. Raises:
+        Malformed, Unavailable; more in the future.
+        """
+        again = Recode(entry_of(incoming), former, 0.0, ChangeKind.REPLACED)
+        return self._writer.submit(again)
 
     async def blobs_to_delete(self, limit: int = 1_000, *, also_later: bool = False) -> list[str]:
         """Keys of blobs whose bytes are to be deleted; ask again after `forget_blobs`.

@@ -1,4 +1,4 @@
-"""Putting an instance in another transfer syntax in the place of the same one as it was."""
+"""Putting an instance in another blob in the place of the same one as it was."""
 
 from dataclasses import dataclass
 
@@ -19,6 +19,8 @@ class Recode:
     entry: Entry
     former: str
     grace: float
+    kind: ChangeKind = ChangeKind.RECODED
+    """What the change feed says of it."""
 
     def __call__(self, ledger: Ledger) -> bool:
         """Whether it was; else nothing is written."""
@@ -50,7 +52,7 @@ class Recode:
             ledger.tallies.came(above.modality, size=incoming.size - size)
         due_at = ledger.now + round(self.grace * 1_000_000)
         list(list_for_deletion(ledger, uids, {self.former: size}, due_at=due_at))
-        ledger.note(ChangeKind.RECODED, uids, incoming.blob_key, ())
+        ledger.note(self.kind, uids, incoming.blob_key, ())
         return True
 
 

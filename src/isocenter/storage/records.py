@@ -86,6 +86,8 @@ class Stored:
 
     outcome: Outcome
     warnings: tuple[Warned, ...] = ()
+    there: tuple[str, int] | None = None
+    """Of a duplicate: the key of the blob that is kept, and the bytes it had."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class Store:
     def _again(self, ledger: Ledger, found: tuple[Any, ...]) -> Stored:
         entry = self.entry
         if _is_same(found, entry.incoming):
-            return Stored(Outcome.DUPLICATE)
+            return Stored(Outcome.DUPLICATE, there=(found[5], found[6]))
         if self.on_conflict is OnConflict.REJECT:
             raise Conflict("an instance with this SOP Instance UID and other content is there")
         if self.on_conflict is OnConflict.KEEP:

@@ -20,9 +20,11 @@ from isocenter.archive.archive import Archive
 from isocenter.archive.ingest import Announced
 from isocenter.config import ArchiveConfig
 from isocenter.errors import Conflict, Malformed, Mismatch, NotFound, Unavailable
+from isocenter.storage.attributes import Level
 from isocenter.storage.blobs import StorageFull
 from isocenter.storage.files import FileDraft, FileStore
 from isocenter.storage.index import Index
+from isocenter.storage.query import Query
 from isocenter.storage.records import Outcome, Selection, Warned
 from made_instances import CT, EXPLICIT, Kept, Slab, element, encoded, image
 
@@ -192,6 +194,42 @@ async def test_a_sender_is_answered_even_if_the_second_copy_cannot_be_dropped(
     monkeypatch.setattr(FileStore, "delete", failing)
 
     assert (await kept.store(image())).outcome is Outcome.DUPLICATE
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut short"])
+async def test_bytes_that_were_lost_are_kept_when_they_come_again(
+    archive: Archive, kept: Kept, tmp_path: Path, damage: str
+) -> None:
+    await kept.store(image())
+    (lost,) = await kept.refs()
+    path = Path(archive.store.path(lost.blob_key))
+    path.unlink() if damage == "gone" else os.truncate(path, lost.size - 10)
+
+    again = await kept.store(image())
+
+    assert again.outcome is Outcome.DUPLICATE
+    (there,) = await kept.refs()
+    assert there.blob_key != lost.blob_key
+    assert await archive.lost([there]) == set()
+    blob = archive.store.open(there.blob_key)
+    assert bytes(blob.window(there.dataset_offset, there.size)) == encoded(image())
+    blob.close()
+    (study,) = [each async for page in archive.search(Query(level=Level.STUDY)) for each in page]
+    assert study.attributes["00201208"]["Value"] == [1]
+
+
+async def test_bytes_that_come_again_while_the_disk_cannot_tell_are_no_success(
+    archive: Archive, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kept.store(image())
+
+    def failing(*_: object) -> int:
+        raise Unavailable("bad disk")
+
+    monkeypatch.setattr(FileStore, "size", failing)
+
+    with pytest.raises(Unavailable):
+        await kept.store(image())
 
 
 async def test_what_is_in_flight_when_the_archive_closes_is_answered(
