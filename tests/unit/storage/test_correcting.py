@@ -8,7 +8,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from isocenter.errors import Denied, NotFound
+from isocenter.errors import Conflict, Denied, NotFound
 from isocenter.storage.attributes import NON_PATIENT_STUDY, Level
 from isocenter.storage.handles import study_handle
 from isocenter.storage.index import Index
@@ -325,7 +325,8 @@ def _read(value: Any) -> Any:
 
 async def take(index: Index, step: Any, number: int, *, corrects: bool = True) -> None:
     if isinstance(step, Incoming):
-        await index.store(step)
+        with contextlib.suppress(Conflict):  # it is there, of another patient
+            await index.store(step)
     elif isinstance(step, Selection):
         await remove_for_good(index, step)
     elif corrects and isinstance(step, tuple):

@@ -77,7 +77,8 @@ async def take(index: Index, step: tuple[Incoming, OnConflict] | Selection) -> N
         with contextlib.suppress(Conflict):  # the study is of two patients
             await remove_for_good(index, step)
     else:
-        await index.store(*step)
+        with contextlib.suppress(Conflict):  # it is there, of another patient
+            await index.store(*step)
 
 
 def differences(connection: Connection) -> list[object]:
