@@ -1,7 +1,7 @@
 """Specific Character Set: bytes to text and back (PS3.5 6.1, PS3.3 C.12.1.1.2).
 
-The tables are pydicom's. Unlike its functions, these never warn, never raise for what a peer sent,
-and keep to the reset of code extensions at delimiters only where a writer can have meant it.
+Unlike pydicom's functions, these never warn, never raise for what a peer sent, and keep to the
+reset of code extensions at delimiters only where a writer can have meant it.
 """
 
 import re
@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from pydicom.charset import CODES_TO_ENCODINGS, STAND_ALONE_ENCODINGS, python_encoding
+from isocenter.dicom.charset_tables import (
+    ALONE,
+    DEFAULT as _DEFAULT,
+    ENCODINGS,
+    ENCODINGS_BY_ESCAPE,
+)
 
 UTF_8: Final = "ISO_IR 192"
-_DEFAULT: Final = "iso8859"
-"""ISO 646 is a part of it; what is beyond ought not be there, and is read as Latin-1."""
 _ESCAPE: Final = b"\x1b"
 _ASCII_CODE: Final = b"\x1b(B"
 _FRAGMENT: Final = re.compile(rb"^[^\x1b]+|\x1b[^\x1b]*", re.DOTALL)
@@ -21,7 +24,7 @@ _DELIMITER: Final = re.compile(rb"[\\^=\r\n\t\f]")
 _TEXT_DELIMITER: Final = re.compile(r"([\\^=\r\n\t\f])")
 # Python wants to see the escape sequence itself for these.
 _STATEFUL: Final = frozenset({"iso2022_jp", "iso2022_jp_2"})
-_CODES: Final = {encoding: code for code, encoding in CODES_TO_ENCODINGS.items()} | {
+_CODES: Final = {encoding: code for code, encoding in ENCODINGS_BY_ESCAPE.items()} | {
     "shift_jis": b"\x1b)I"
 }
 
@@ -87,7 +90,7 @@ class Charset:
         if not part.startswith(_ESCAPE):
             return part.decode(first, "replace")
         size = 4 if part[1:3] in (b"$(", b"$)") else 3
-        encoding = CODES_TO_ENCODINGS.get(part[:size], "")
+        encoding = ENCODINGS_BY_ESCAPE.get(part[:size], "")
         if encoding not in self.encodings and encoding != _DEFAULT:
             return part.decode(first, "replace")
         if encoding in _STATEFUL:
@@ -114,12 +117,12 @@ def _encode_by(encoding: str, text: str) -> bytes | None:
 
 def _python_encodings(terms: tuple[str, ...]) -> Iterator[str]:
     for position, term in enumerate(terms):
-        if position and term in STAND_ALONE_ENCODINGS:
+        if position and term in ALONE:
             continue
-        known = python_encoding.get(term) or python_encoding.get(_spelled_right(term))
+        known = ENCODINGS.get(term) or ENCODINGS.get(_spelled_right(term))
         if known is not None or position == 0:
             yield known or _DEFAULT
-        if term in STAND_ALONE_ENCODINGS:
+        if term in ALONE:
             return
 
 
@@ -136,7 +139,7 @@ def of_terms(*terms: str) -> Charset:
 
 
 DEFAULT: Final = of_terms()
-_SINGLE: Final = {term.encode("ascii"): of_terms(term) for term in python_encoding if term}
+_SINGLE: Final = {term.encode("ascii"): of_terms(term) for term in ENCODINGS if term}
 
 
 def of_value(value: bytes) -> Charset:

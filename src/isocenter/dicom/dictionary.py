@@ -4,10 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
-from pydicom._private_dict import private_dictionaries
-from pydicom.datadict import keyword_dict, mask_match
-
 from isocenter.dicom.layout import (
     BITS_ALLOCATED,
     LONG_VRS,
@@ -16,6 +12,7 @@ from isocenter.dicom.layout import (
     SHORT_VRS,
     Buffer,
 )
+from isocenter.dicom.tables import ATTRIBUTES, PRIVATE, REPEATED
 
 _NEWER: Final = {
     # In the standard, but newer than pydicom 3.0's dictionary.
@@ -24,10 +21,19 @@ _NEWER: Final = {
         "CurrentFrameFunctionalGroupsSequence",
     ),
 }
-_ROWS: Final = {**DicomDictionary, **_NEWER}
+_ROWS: Final = {**ATTRIBUTES, **_NEWER}
 _VRS: Final = {tag: row[0] for tag, row in _ROWS.items()}
 """VR by tag as the dictionary writes it, ``US or SS`` and the like included."""
-_NEWER_TAGS: Final = {row[4]: tag for tag, row in _NEWER.items()}
+_TAGS: Final = {row[4]: tag for tag, row in _ROWS.items()}
+_MASKS: Final = tuple(
+    (
+        mask,
+        int("".join("0" if each == "x" else "F" for each in mask), 16),
+        int(mask.replace("x", "0"), 16),
+    )
+    for mask in REPEATED
+)
+"""Of repeating groups: the bits that tell them, and what those are."""
 NOTICED: Final = frozenset({BITS_ALLOCATED, PIXEL_REPRESENTATION})
 """What later elements hang on, besides private creators."""
 _KNOWN_VRS: Final = frozenset(SHORT_VRS.values()) | frozenset(LONG_VRS.values())
@@ -35,9 +41,9 @@ _KNOWN_VRS: Final = frozenset(SHORT_VRS.values()) | frozenset(LONG_VRS.values())
 
 def tag_of(keyword: str) -> int | None:
     """Give the tag of ``keyword``, also written as ``GGGGEEEE`` or ``(GGGG,EEEE)``; else None."""
-    known = keyword_dict.get(keyword) or _NEWER_TAGS.get(keyword)
+    known = _TAGS.get(keyword)
     if known is not None and keyword:
-        return int(known)
+        return known
     digits = keyword.strip("()").replace(",", "")
     if len(digits) != 8:
         return None
@@ -72,7 +78,7 @@ def attributes() -> Iterator[Attribute]:
     """Give every public attribute."""
     for tag, row in _ROWS.items():
         yield _attribute(f"{tag:08X}", row)
-    for mask, row in RepeatersDictionary.items():
+    for mask, row in REPEATED.items():
         yield _attribute(mask, row)
 
 
@@ -84,16 +90,21 @@ def public_attribute(tag: int) -> Attribute | None:
 
 def private_attributes(tag: int, creator: str = "") -> Iterator[Attribute]:
     """Give what those have of private ``tag`` who use it, or one of them: whatever its block."""
-    for owner in (creator,) if creator else private_dictionaries:
+    for owner in (creator,) if creator else PRIVATE:
         if (row := _private_row(tag, owner)) is not None:
             yield _attribute(f"{tag:08X}", (*row[:4], ""), owner)
 
 
 def _row(tag: int) -> tuple[str, str, str, str, str] | None:
     row = _ROWS.get(tag)
-    if row is None and not is_private(tag) and (mask := mask_match(tag)):
-        row = RepeatersDictionary[mask]
+    if row is None and not is_private(tag) and (mask := _mask_of(tag)):
+        row = REPEATED[mask]
     return row
+
+
+def _mask_of(tag: int) -> str | None:
+    """Find what stands for a tag of a repeating group."""
+    return next((mask for mask, bits, same in _MASKS if tag & bits == same), None)
 
 
 def keyword_of(tag: int) -> str:
@@ -118,7 +129,7 @@ def creator_tag(tag: int) -> int:
 
 
 def _private_row(tag: int, creator: str) -> tuple[str, ...] | None:
-    known = private_dictionaries.get(creator)
+    known = PRIVATE.get(creator)
     if not known:
         return None
     group, element = tag >> 16, tag & 0xFFFF

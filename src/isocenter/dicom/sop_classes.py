@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from pydicom._uid_dict import UID_dictionary
+from isocenter.dicom.tables import UID_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def _sop_class(uid: str, name: str, keyword: str, is_retired: bool) -> SOPClass:
 def _registry() -> dict[str, SOPClass]:
     found = {
         uid: _sop_class(uid, name, keyword, retired == "Retired")
-        for uid, (name, kind, _, retired, keyword) in UID_dictionary.items()
+        for uid, (name, kind, _, retired, keyword) in UID_ROWS.items()
         if kind in ("SOP Class", "Meta SOP Class")
     }
     for uid, (name, keyword) in _NEWER.items():

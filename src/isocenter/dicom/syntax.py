@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from pydicom._uid_dict import UID_dictionary
+from isocenter.dicom.tables import UID_ROWS
 
 IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
@@ -66,7 +66,7 @@ def _syntax(uid: str, name: str) -> TransferSyntax:
 
 
 def _registry() -> dict[str, TransferSyntax]:
-    names = {uid: row[0] for uid, row in UID_dictionary.items() if row[1] == "Transfer Syntax"}
+    names = {uid: row[0] for uid, row in UID_ROWS.items() if row[1] == "Transfer Syntax"}
     names |= _NEWER
     names[GE_PRIVATE_IMPLICIT_BIG_ENDIAN_PIXELS] = "GE Private Implicit VR Big Endian Pixel Data"
     return {uid: _syntax(uid, name) for uid, name in names.items()}

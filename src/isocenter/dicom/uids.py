@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from pydicom._uid_dict import UID_dictionary
-
 from isocenter.dicom.sop_classes import SOP_CLASSES
 from isocenter.dicom.syntax import TRANSFER_SYNTAXES
+from isocenter.dicom.tables import UID_ROWS
 
 SOP_CLASS: Final = "SOP Class"
 TRANSFER_SYNTAX: Final = "Transfer Syntax"
@@ -34,7 +33,7 @@ class Registered:
 def _registry() -> dict[str, Registered]:
     found = {
         uid: Registered(uid, name or uid, kind, keyword, retired == "Retired")
-        for uid, (name, kind, _, retired, keyword) in UID_dictionary.items()
+        for uid, (name, kind, _, retired, keyword) in UID_ROWS.items()
     }
     for uid, known in SOP_CLASSES.items():
         kind = found[uid].kind if uid in found else SOP_CLASS

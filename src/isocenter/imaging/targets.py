@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from pydicom._uid_dict import UID_dictionary
-
 from isocenter.dicom.restoring import syntax_named
 from isocenter.dicom.syntax import TransferSyntax, lookup
+from isocenter.dicom.tables import UID_ROWS
 
 NAMES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -37,7 +36,7 @@ def target_named(text: str) -> TransferSyntax:
     """Give the transfer syntax of a short name, keyword, name or UID. Raises: Unsupported."""
     if uid := NAMES.get(text.lower()):
         return lookup(uid)
-    for uid, row in UID_dictionary.items():
+    for uid, row in UID_ROWS.items():
         if row[1] == "Transfer Syntax" and row[4] == text:
             return lookup(uid)
     return syntax_named(text)
