@@ -14,7 +14,7 @@ from bench.report import Report
 NAMES = ("Isocenter", "Orthanc", "storescp")
 DEFAULT_NAMES = ("Isocenter", "default storescp")
 COUNT = 1000
-DEFAULT_COUNT = 60
+DEFAULT_COUNT = 300
 ASKED = {(1, "Orthanc"): 5.0, (1, "storescp"): 1.0, (4, "Orthanc"): 8.0}
 ASKED_DEFAULT = 20.0
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from isocenter.errors import Malformed, Unsupported
 from isocenter.imaging.spans import READ_SIZE, SpanFile, Spans
@@ -129,13 +129,18 @@ def opened(video: Video) -> Iterator[Stream]:
                 "r",
                 format=kind,
                 options=_OPENED,
-                metadata_errors="replace",
                 buffer_size=READ_SIZE,
+                **_tolerance(av.__version__),
             )
             with container:
                 yield _checked(container, kind, video)
         except av.FFmpegError as error:
             raise Malformed(f"the video stream cannot be read: {error.strerror}") from error
+
+
+def _tolerance(version: str) -> dict[str, Any]:
+    """What has PyAV put up with names that are no text: from 19 on it does so itself."""
+    return {"metadata_errors": "replace"} if int(version.partition(".")[0]) < 19 else {}
 
 
 def kind_of(start: bytes, syntax: str) -> str:
