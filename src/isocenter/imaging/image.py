@@ -15,6 +15,7 @@ from isocenter.imaging.attributes import (
     text,
     values,
 )
+from isocenter.imaging.codecs import WHOLE_CELLS
 from isocenter.imaging.colours import GREYS, PALETTE
 from isocenter.imaging.luts import Rescale, Table, Window, rescale, windows
 from isocenter.imaging.pixel_format import PixelFormat
@@ -49,6 +50,18 @@ class Image:
     def photometric(self) -> str:
         """Photometric Interpretation."""
         return self.form.photometric_interpretation
+
+    def low_bit(self, transfer_syntax: str) -> int:
+        """The bit of a decoded cell in which the stored values begin, of High Bit.
+
+        Formerly the bits stored could lie anywhere in their cell (PS3.5 8.1.1, Note 3); what is
+        compressed has no cells, and begins with its lowest bit.
+        """
+        if self.form.is_float or transfer_syntax not in WHOLE_CELLS:
+            return 0
+        stored = self.form.bits_stored
+        lowest = integer(self.dataset, "00280102", stored - 1) + 1 - stored
+        return lowest if 0 <= lowest <= self.form.bits_allocated - stored else 0
 
     @property
     def is_grey(self) -> bool:

@@ -50,6 +50,8 @@ class Recipe:
     shutter: Shutter | None = None
     aspect: float = 1.0
     """Height of a pixel over its width."""
+    low_bit: int = 0
+    """Of a decoded cell: the one in which the stored values begin."""
 
     def follow(self, frame: Buffer) -> Bytes:
         """Give ``(rows, columns)`` or ``(rows, columns, 3)``. Raises: Malformed, Unsupported."""
@@ -68,18 +70,23 @@ class Recipe:
         return scaled(self.follow(frame), viewport, self.aspect)
 
     def decoded(self, frame: Buffer) -> Pixels:
-        """Give the stored values. Raises: Malformed, Unsupported."""
+        """Give the cells, all bits of them. Raises: Malformed, Unsupported."""
         used = codec(self.transfer_syntax)
         if used.decode is None:
             raise Malformed(f"frames of {self.transfer_syntax} are not decoded one by one")
         return used.decode(frame, self.form)
 
-    def coloured(self, pixels: Pixels, frame: Buffer) -> Bytes:
-        """Give stored values as they are shown. Raises: Malformed, Unsupported."""
+    def stored(self, pixels: Pixels) -> Pixels:
+        """Bring the stored values of cells to their lowest bits; others may lie above."""
+        return pixels >> self.low_bit if self.low_bit else pixels
+
+    def coloured(self, cells: Pixels, frame: Buffer) -> Bytes:
+        """Give cells as they are shown. Raises: Malformed, Unsupported."""
+        pixels = self.stored(cells)
         if self.shading is not None:
             return greys.shown(pixels, self.form, self.shading)
         if self.palette is not None:
-            return self.palette.apply(pixels)
+            return self.palette.apply(greys.stored_values(pixels, self.form))
         named = colour_hints.photometric(
             frame, self.transfer_syntax, self.form.photometric_interpretation
         )
@@ -97,6 +104,7 @@ def recipe(image: Image, frame: int, transfer_syntax: str, window: Window | None
         overlays=tuple(overlays(image.dataset, frame)),
         shutter=Shutter.of(image.dataset),
         aspect=image.aspect(frame),
+        low_bit=image.low_bit(transfer_syntax),
     )
     if window is None and segments.is_segmentation(image):
         return replace(plain, palette=Palette(0, segments.palette(image, frame)))

@@ -1,0 +1,80 @@
+"""How frames become pictures: beside DCMTK's, and by what the standard says of each attribute."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from pydicom.dataset import Dataset
+
+from isocenter.imaging.from_files import opened_image
+from isocenter.imaging.looks import Look
+from isocenter.imaging.luts import Window
+from made_instances import part10
+from made_pictures import grey
+from made_states import seen_by, state
+from programs import Tool
+
+Pixels = NDArray[Any]
+RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+WINDOW = {"WindowCenter": 1000, "WindowWidth": 1500}
+
+
+def ours(folder: Path, image: Dataset, frame: int = 1, window: Window | None = None) -> Pixels:
+    """The picture of a frame."""
+    path = folder / "ours.dcm"
+    path.write_bytes(part10(image))
+    with opened_image(path) as opened:
+        return opened.pictured(frame, Look(window=window)).astype(int)
+
+
+def theirs(dcmtk: Tool, folder: Path, image: Dataset, *options: str) -> Pixels:
+    """The same by DCMTK."""
+    source, target = folder / "theirs.dcm", folder / "theirs.png"
+    source.write_bytes(part10(image))
+    dcmtk("dcm2pnm", "--write-png", *options, source, target)
+    with Pillow.open(io.BytesIO(target.read_bytes())) as opened:
+        return np.asarray(opened).astype(int)
+
+
+# --- where in their cells the bits stored lie (PS3.5 8.1.1, Note 3)
+
+
+@pytest.mark.parametrize("is_signed", [False, True])
+@pytest.mark.parametrize("high_bit", [11, 13, 15])
+def test_the_bits_stored_are_found_wherever_they_lie(
+    tmp_path: Path, dcmtk: Tool, high_bit: int, *, is_signed: bool
+) -> None:
+    image = grey(RAMP << (high_bit - 11), BitsStored=12, HighBit=high_bit, **WINDOW)
+    image.PixelRepresentation = int(is_signed)
+
+    expected = theirs(dcmtk, tmp_path, image, "+Wi", "1")
+
+    assert np.abs(ours(tmp_path, image) - expected).max() <= 1
+
+
+def test_an_overlay_may_lie_in_the_bits_below_those_stored(tmp_path: Path) -> None:
+    image = grey(np.array([[0x8000, 0x8004]]), BitsStored=12, HighBit=15)
+    image.WindowCenter, image.WindowWidth = 2048, 4096
+    for element, vr, value in ((0x0010, "US", 1), (0x0011, "US", 2), (0x0102, "US", 2)):
+        image.add_new(0x60000000 + element, vr, value)
+
+    assert ours(tmp_path, image).tolist() == [[128, 255]]
+
+
+def test_a_presentation_state_finds_the_bits_stored_too(tmp_path: Path) -> None:
+    image = grey(np.array([[0, 0x7FF0, 0xFFF0]]), BitsStored=12, HighBit=15)
+
+    assert seen_by(tmp_path, image, state(image)).tolist() == [[0, 127, 255]]
+
+
+@pytest.mark.parametrize("high_bit", [3, 16])
+def test_a_high_bit_that_cannot_be_is_ignored(tmp_path: Path, high_bit: int) -> None:
+    image = grey(np.array([[0, 4095]]), BitsStored=12, HighBit=high_bit)
+
+    assert ours(tmp_path, image).tolist() == [[0, 255]]
