@@ -85,10 +85,10 @@ class Image:
         """The windows that the image offers, the first being the default (PS3.3 C.11.2)."""
         return windows(nearest(self.dataset, FRAME_VOI_LUT, frame, "00281050"))
 
-    def voi_tables(self) -> list[Table]:
+    def voi_tables(self, frame: int) -> list[Table]:
         """The VOI LUTs that the image offers; those that cannot be read are left out."""
         found = []
-        for item in items(self.dataset, "00283010"):
+        for item in items(nearest(self.dataset, FRAME_VOI_LUT, frame, "00283010"), "00283010"):
             try:
                 found.append(Table.of(item))
             except Malformed:

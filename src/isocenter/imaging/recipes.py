@@ -102,7 +102,7 @@ def recipe(image: Image, frame: int, transfer_syntax: str, window: Window | None
         form=image.form,
         transfer_syntax=transfer_syntax,
         overlays=tuple(overlays(image.dataset, frame)),
-        shutter=Shutter.of(image.dataset),
+        shutter=Shutter.of(image.dataset, frame),
         aspect=image.aspect(frame),
         low_bit=image.low_bit(transfer_syntax),
     )

@@ -17,7 +17,7 @@ from isocenter.imaging.looks import Look
 from isocenter.imaging.luts import Window
 from made_instances import part10
 from made_pictures import grey
-from made_states import seen_by, state
+from made_states import made, seen_by, state
 from programs import Tool
 
 Pixels = NDArray[Any]
@@ -78,3 +78,60 @@ def test_a_high_bit_that_cannot_be_is_ignored(tmp_path: Path, high_bit: int) -> 
     image = grey(np.array([[0, 4095]]), BitsStored=12, HighBit=high_bit)
 
     assert ours(tmp_path, image).tolist() == [[0, 255]]
+
+
+# --- functional groups: where plain attributes may stand (PS3.3 C.7.6.16)
+
+
+def of_groups(shared: Dataset, *per_frame: Dataset) -> dict[str, Any]:
+    return {
+        "SharedFunctionalGroupsSequence": [shared],
+        "PerFrameFunctionalGroupsSequence": list(per_frame),
+    }
+
+
+def inverting() -> Dataset:
+    """A VOI LUT of 256 entries, from white to black."""
+    entries = np.arange(255, -1, -1, dtype="<u2").tobytes()
+    table = made(LUTDescriptor=[256, 0, 8], LUTData=entries)
+    table["LUTData"].VR = "OW"
+    return table
+
+
+def test_a_frame_may_have_a_table_for_its_greys(tmp_path: Path) -> None:
+    """PS3.3 C.7.6.16.2.10b: tomosynthesis and breast projection images."""
+    window = made(FrameVOILUTSequence=[made(WindowCenter=128, WindowWidth=256)])
+    table = made(FrameVOILUTSequence=[made(VOILUTSequence=[inverting()])])
+    levels = np.array([[[0, 100, 255]]] * 2)
+    image = grey(levels, BitsStored=8, HighBit=7, **of_groups(Dataset(), window, table))
+
+    assert ours(tmp_path, image, 1).tolist() == [[0, 100, 255]]
+    assert ours(tmp_path, image, 2).tolist() == [[255, 155, 0]]
+
+
+def test_all_frames_may_share_a_table(tmp_path: Path) -> None:
+    table = made(FrameVOILUTSequence=[made(VOILUTSequence=[inverting()])])
+    image = grey(np.array([[[0, 100, 255]]] * 2), BitsStored=8, HighBit=7, **of_groups(table))
+
+    assert ours(tmp_path, image, 2).tolist() == [[255, 155, 0]]
+
+
+def shutter(left: int, right: int) -> Dataset:
+    """What shows the columns from ``left`` to ``right``, from 1."""
+    edges = {"Left": left, "Right": right}
+    said = {f"Shutter{side}VerticalEdge": str(edge) for side, edge in edges.items()}
+    lines = {"ShutterUpperHorizontalEdge": "1", "ShutterLowerHorizontalEdge": "1"}
+    return made(
+        FrameDisplayShutterSequence=[made(ShutterShape="RECTANGULAR", **said, **lines)],
+    )
+
+
+def test_each_frame_may_have_its_shutter(tmp_path: Path) -> None:
+    """PS3.3 C.7.6.16.2.16: enhanced angiography and fluoroscopy."""
+    light = np.full((3, 1, 4), 255)
+    groups = of_groups(shutter(2, 3), shutter(1, 1), Dataset(), shutter(4, 4))
+    image = grey(light, BitsStored=8, HighBit=7, **groups)
+
+    shown = [ours(tmp_path, image, frame)[0].tolist() for frame in (1, 2, 3)]
+
+    assert shown == [[255, 0, 0, 0], [0, 255, 255, 0], [0, 0, 0, 255]]
