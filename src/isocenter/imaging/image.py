@@ -21,6 +21,9 @@ from isocenter.imaging.luts import Rescale, Table, Window, rescale, windows
 from isocenter.imaging.pixel_format import PixelFormat
 
 FRAME_VOI_LUT: Final = "00289132"
+PIXEL_PRESENTATION: Final = "00089205"
+FRAME_TYPES: Final = ("00189226", "00189329", "00189504", "00189751")
+"""Functional group macros that have a Pixel Presentation of each frame."""
 X_RAYS: Final = frozenset({"1.2.840.10008.5.1.4.1.1.12.1", "1.2.840.10008.5.1.4.1.1.12.2"})
 """X-Ray Angiographic and Radiofluoroscopic Image Storage."""
 PIXEL_VALUE_TRANSFORMATION: Final = "00289145"
@@ -69,6 +72,21 @@ class Image:
         return self.photometric in GREYS or (
             self.form.samples_per_pixel == 1 and self.photometric != PALETTE
         )
+
+    def is_supplemented(self, frame: int) -> bool:
+        """Whether the higher stored values are shown in colours, those of the palette.
+
+        Source: PS3.3 C.8.16.2.1.1.1.
+        """
+        if self.form.is_float or "00281101" not in self.dataset:
+            return False
+        told = text(self.dataset, PIXEL_PRESENTATION)
+        if told == "MIXED":
+            groups = (
+                nearest(self.dataset, each, frame, PIXEL_PRESENTATION) for each in FRAME_TYPES
+            )
+            return any(text(each, PIXEL_PRESENTATION) == "COLOR" for each in groups)
+        return told == "COLOR"
 
     def modality(self, frame: int) -> Rescale | Table:
         """What maps stored values to the modality's, for display (PS3.3 C.11.1).

@@ -123,7 +123,8 @@ def _check(subject: Subject, target: str, to: Codec) -> None:
     is_native = target == EXPLICIT_VR_LITTLE_ENDIAN
     if form.is_float and not is_native:
         raise Unsupported("floating point pixels are not compressed")
-    if to.is_lossy and form.photometric_interpretation == colours.PALETTE:
+    is_palette = form.photometric_interpretation == colours.PALETTE
+    if to.is_lossy and (is_palette or subject.is_supplemented):
         raise Unsupported("indices into a palette are not compressed with loss")
     if target not in WHOLE_CELLS and subject.high_bit != form.bits_stored - 1:
         raise Unsupported("the bits stored are not the lowest ones of their cells")

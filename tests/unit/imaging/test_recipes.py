@@ -135,3 +135,52 @@ def test_each_frame_may_have_its_shutter(tmp_path: Path) -> None:
     shown = [ours(tmp_path, image, frame)[0].tolist() for frame in (1, 2, 3)]
 
     assert shown == [[255, 0, 0, 0], [0, 255, 255, 0], [0, 0, 0, 255]]
+
+
+# --- supplemental palettes (PS3.3 C.8.16.2.1.1.1)
+
+
+def supplemented(levels: Pixels, first: int, vr: str = "US", **attributes: Any) -> Dataset:
+    """An image with two colours for the values from ``first`` on."""
+    window = {"WindowCenter": 128, "WindowWidth": 256}
+    image = grey(levels, **{**window, "PixelPresentation": "COLOR", **attributes})
+    for channel, entries in enumerate(((0xFF00, 0), (0, 0x8000), (0, 0xFF00))):
+        image.add_new(0x00281101 + channel, vr, [2, first, 16])
+        image.add_new(0x00281201 + channel, "OW", np.array(entries, "<u2").tobytes())
+    return image
+
+
+def test_values_from_the_palette_s_first_on_are_in_colour(tmp_path: Path) -> None:
+    image = supplemented(np.array([[0, 100, 255, 1000, 1001, 4000]]), 1000)
+
+    shown = ours(tmp_path, image)[0].tolist()
+
+    assert shown[:3] == [[0, 0, 0], [100, 100, 100], [255, 255, 255]]
+    assert shown[3:] == [[255, 0, 0], [0, 128, 255], [0, 128, 255]]
+
+
+def test_a_supplemental_palette_may_begin_below_zero(tmp_path: Path) -> None:
+    levels = np.array([[-11, -10, -9]], np.int16)
+    image = supplemented(levels, -10, "SS", PixelRepresentation=1)
+
+    assert ours(tmp_path, image)[0].tolist() == [[0, 0, 0], [255, 0, 0], [0, 128, 255]]
+
+
+@pytest.mark.parametrize("presentation", ["MONOCHROME", "TRUE_COLOR"])
+def test_a_palette_that_is_not_for_the_image_is_not_used(tmp_path: Path, presentation: str) -> None:
+    image = supplemented(np.array([[0, 1000]]), 1000, PixelPresentation=presentation)
+
+    assert ours(tmp_path, image).tolist() == [[0, 255]]
+
+
+def test_of_mixed_frames_those_are_in_colour_that_say_so(tmp_path: Path) -> None:
+    kinds = [
+        made(CTImageFrameTypeSequence=[made(PixelPresentation=each)])
+        for each in ("MONOCHROME", "COLOR")
+    ]
+    groups = of_groups(Dataset(), *kinds)
+    levels = np.array([[[0, 1000]]] * 2)
+    image = supplemented(levels, 1000, PixelPresentation="MIXED", **groups)
+
+    assert ours(tmp_path, image, 1).tolist() == [[0, 255]]
+    assert ours(tmp_path, image, 2)[0].tolist() == [[0, 0, 0], [255, 0, 0]]
