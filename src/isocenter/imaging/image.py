@@ -30,6 +30,12 @@ PIXEL_VALUE_TRANSFORMATION: Final = "00289145"
 PIXEL_MEASURES: Final = "00289110"
 FLOAT_PIXEL_DATA: Final = "7FE00008"
 DOUBLE_FLOAT_PIXEL_DATA: Final = "7FE00009"
+_PADDING: Final = {
+    FLOAT_PIXEL_DATA: ("00280122", "00280124"),
+    DOUBLE_FLOAT_PIXEL_DATA: ("00280123", "00280125"),
+}
+"""Pixel Padding Value and its Range Limit, for each kind of floating point pixels."""
+_WHOLE_PADDING: Final = ("00280120", "00280121")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +134,10 @@ class Image:
     @cached_property
     def padding(self) -> Padding | None:
         """Pixel Padding Value, with its Range Limit."""
-        value = number(self.dataset, "00280120")
+        tags = _PADDING.get(next(filter(self.dataset.__contains__, _PADDING), ""), _WHOLE_PADDING)
+        value, limit = (number(self.dataset, tag) for tag in tags)
         if value is None:
             return None
-        limit = number(self.dataset, "00280121")
         ends = (value, value if limit is None else limit)
         if self.form.is_signed:
             # Peer quirk: the value is written unsigned beside signed pixels.
@@ -144,7 +150,8 @@ class Image:
         for place, tag in (
             (self.dataset, "00280034"),
             (measures, "00280030"),
-            (self.dataset, "00181164"),
+            (self.dataset, "00181164"),  # Imager Pixel Spacing
+            (self.dataset, "00182010"),  # Nominal Scanned Pixel Spacing
         ):
             pair = numbers(place, tag)
             if len(pair) == 2 and min(pair) > 0:

@@ -16,7 +16,7 @@ from isocenter.imaging.from_files import opened_image
 from isocenter.imaging.looks import Look
 from isocenter.imaging.luts import Window
 from made_instances import part10
-from made_pictures import grey
+from made_pictures import coloured, grey
 from made_states import made, seen_by, state
 from programs import Tool
 
@@ -184,3 +184,81 @@ def test_of_mixed_frames_those_are_in_colour_that_say_so(tmp_path: Path) -> None
 
     assert ours(tmp_path, image, 1).tolist() == [[0, 255]]
     assert ours(tmp_path, image, 2)[0].tolist() == [[0, 0, 0], [255, 0, 0]]
+
+
+# --- chroma that pixels share (PS3.3 C.7.6.3.1.2)
+
+
+def ycc(cells: Pixels, photometric: str, rows: int, columns: int, frames: int) -> Dataset:
+    image = coloured(np.zeros((rows, columns, 3)), PhotometricInterpretation=photometric)
+    image.NumberOfFrames = frames
+    image.PixelData = cells.astype(np.uint8).tobytes()
+    return image
+
+
+@pytest.mark.parametrize("photometric", ["YBR_FULL_422", "YBR_PARTIAL_422"])
+def test_two_pixels_share_their_chroma_as_dcmtk_sees_it(
+    tmp_path: Path, dcmtk: Tool, photometric: str
+) -> None:
+    cells = np.random.default_rng(1).integers(60, 180, 2 * 4 * 8 * 2)
+    image = ycc(cells, photometric, 4, 8, 2)
+
+    expected = theirs(dcmtk, tmp_path, image, "+F", "2")
+
+    assert np.abs(ours(tmp_path, image, 2) - expected).max() <= 2  # DCMTK calculates in integers
+
+
+@pytest.mark.parametrize("columns", [3, 4])
+def test_every_frame_is_found_where_pixels_only_say_that_they_share_chroma(
+    tmp_path: Path, columns: int
+) -> None:
+    """As programs leave it that decompress and keep the name: named so, and three samples each."""
+    pixels = np.zeros((2, 2, columns, 3))
+    pixels[0, ...], pixels[1, ...] = (76, 85, 255), (29, 255, 107)  # red, blue
+    image = ycc(pixels, "YBR_FULL_422", 2, columns, 2)
+
+    assert np.abs(ours(tmp_path, image, 1) - (254, 0, 0)).max() <= 1
+    assert np.abs(ours(tmp_path, image, 2) - (0, 0, 254)).max() <= 1
+
+
+# --- padding and proportions
+
+
+@pytest.mark.parametrize(
+    ("keyword", "padding", "limit", "kind"),
+    [
+        ("FloatPixelData", "FloatPixelPaddingValue", "FloatPixelPaddingRangeLimit", "<f4"),
+        (
+            "DoubleFloatPixelData",
+            "DoubleFloatPixelPaddingValue",
+            "DoubleFloatPixelPaddingRangeLimit",
+            "<f8",
+        ),
+    ],
+)
+def test_floating_point_padding_is_background_and_takes_no_part_in_the_range(
+    tmp_path: Path, keyword: str, padding: str, limit: str, kind: str
+) -> None:
+    """PS3.3 C.7.6.24, C.7.6.25."""
+    cells = np.array([[-9999, -9000, 0, 0.5, 1]], kind)
+    image = grey(cells, BitsAllocated=8 * cells.itemsize)
+    del image.PixelData, image.BitsStored, image.HighBit, image.PixelRepresentation
+    setattr(image, keyword, cells.tobytes())
+    setattr(image, padding, -9000.0)
+    setattr(image, limit, -10000.0)
+
+    assert ours(tmp_path, image).tolist() == [[0, 0, 0, 128, 255]]
+
+
+@pytest.mark.parametrize("keyword", ["ImagerPixelSpacing", "NominalScannedPixelSpacing"])
+def test_pixels_have_the_proportions_of_their_spacing(
+    tmp_path: Path, dcmtk: Tool, keyword: str
+) -> None:
+    image = grey(RAMP, **WINDOW)
+    for each in ("PixelSpacing", "PixelAspectRatio"):
+        image.pop(each, None)
+    setattr(image, keyword, ["0.4", "0.2"])
+
+    expected = theirs(dcmtk, tmp_path, image, "+Wi", "1", "+Sxf", "1")
+
+    assert ours(tmp_path, image).shape == expected.shape == (128, 64)
