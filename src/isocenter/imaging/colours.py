@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocenter.errors import Malformed, Unsupported
-from isocenter.imaging.attributes import Dataset, numbers, words
+from isocenter.imaging.attributes import Dataset, integer, numbers, words
 from isocenter.imaging.native import Pixels
 
 Bytes = NDArray[np.uint8]
@@ -21,6 +21,9 @@ _ZERO: Final = {False: np.array((0, 128, 128)), True: np.array((16, 128, 128))}
 
 _SEGMENT_DISCRETE, _SEGMENT_LINEAR, _SEGMENT_INDIRECT = 0, 1, 2
 _LARGEST_TABLE: Final = 1 << 16
+_LARGEST_SIGNED: Final = (1 << 15) - 1
+
+PIXEL_REPRESENTATION: Final = "00280103"
 
 
 def to_rgb(pixels: Pixels, photometric: str, bits_stored: int) -> Bytes:
@@ -66,12 +69,15 @@ def palette(dataset: Dataset) -> tuple[int, Bytes]:
     Raises: Malformed.
     """
     channels, first = [], 0
+    is_signed = integer(dataset, PIXEL_REPRESENTATION, 0) == 1
     for number in (1, 2, 3):
         described = numbers(dataset, f"0028110{number}")
         if len(described) != 3:
             raise Malformed("a palette without its descriptors")
         count, bits = int(described[0]) & 0xFFFF or _LARGEST_TABLE, int(described[2])
         first = int(described[1])
+        if is_signed and first > _LARGEST_SIGNED:  # Peer quirk: written unsigned
+            first -= 1 << 16
         entries = _channel(dataset, number, count, bits)
         if len(entries) < count:
             raise Malformed(f"a palette of {count} colours that has {len(entries)}")

@@ -17,7 +17,7 @@ from isocenter.imaging.attributes import (
 )
 from isocenter.imaging.codecs import WHOLE_CELLS
 from isocenter.imaging.colours import GREYS, PALETTE
-from isocenter.imaging.luts import Rescale, Table, Window, rescale, windows
+from isocenter.imaging.luts import Rescale, Table, Window, outputs, rescale, windows
 from isocenter.imaging.pixel_format import PixelFormat
 
 FRAME_VOI_LUT: Final = "00289132"
@@ -102,7 +102,7 @@ class Image:
         if self._is_shown_as_stored:
             return Rescale()
         if tables := items(self.dataset, "00283000"):
-            return Table.of(tables[0])
+            return Table.of(tables[0], outputs(self.form))
         return rescale(nearest(self.dataset, PIXEL_VALUE_TRANSFORMATION, frame, "00281053"))
 
     def windows(self, frame: int) -> list[Window]:
@@ -111,11 +111,15 @@ class Image:
         return windows(told, is_float=self.form.is_float)
 
     def voi_tables(self, frame: int) -> list[Table]:
-        """The VOI LUTs that the image offers; those that cannot be read are left out."""
+        """The VOI LUTs that the image offers; those that cannot be read are left out.
+
+        Raises: Malformed, for a Modality LUT that cannot be read.
+        """
         found = []
+        inputs = outputs(self.form, self.modality(frame))
         for item in items(nearest(self.dataset, FRAME_VOI_LUT, frame, "00283010"), "00283010"):
             try:
-                found.append(Table.of(item))
+                found.append(Table.of(item, inputs))
             except Malformed:
                 continue
         return found

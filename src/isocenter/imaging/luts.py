@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 from typing import Final
 
 import numpy as np
@@ -9,12 +10,19 @@ from numpy.typing import NDArray
 
 from isocenter.errors import Malformed
 from isocenter.imaging.attributes import Dataset, number, numbers, text, words
+from isocenter.imaging.pixel_format import PixelFormat
 
 Values = NDArray[np.float64]
 
 DESCRIPTOR: Final = "00283002"
 DATA: Final = "00283006"
 SMALLEST_WIDTH: Final = 1e-9
+
+Span = tuple[float, float]
+"""The least and the greatest value that can be."""
+EVERYTHING: Final[Span] = (-inf, inf)
+_WORDS: Final = 1 << 16
+_LARGEST_SIGNED: Final = (1 << 15) - 1
 
 
 class Function(Enum):
@@ -65,21 +73,24 @@ class Table:
     bits: int
 
     @classmethod
-    def of(cls, item: Dataset, descriptor: str = DESCRIPTOR, data: str = DATA) -> "Table":
-        """Read a table from a sequence item. Raises: Malformed."""
-        described = numbers(item, descriptor)
+    def of(cls, item: Dataset, inputs: Span = EVERYTHING) -> "Table":
+        """Read a table from a sequence item; ``inputs``: what can be looked up in it.
+
+        Raises: Malformed.
+        """
+        described = numbers(item, DESCRIPTOR)
         if len(described) != 3:
             raise Malformed("a lookup table without its three descriptor values")
         count = int(described[0]) & 0xFFFF or 0x10000  # 0 stands for 65,536
         bits = int(described[2])
-        entries = words(item, data, bits)
+        entries = words(item, DATA, bits)
         if bits > 8 and len(entries) * 2 == count:
             entries = entries.view("u1")  # Peer quirk: 16 bits announced, bytes written
         elif bits <= 8 and len(entries) >= 2 * count:
             entries = entries.view("<u2")
         if not 1 <= bits <= 16 or len(entries) < count:
             raise Malformed(f"a lookup table of {count} entries that has {len(entries)}")
-        return cls(described[1], entries[:count], bits)
+        return cls(_first(described[1], count, inputs), entries[:count], bits)
 
     def apply(self, values: Values) -> Values:
         """Look ``values`` up."""
@@ -90,6 +101,20 @@ class Table:
     def apply_scaled(self, values: Values) -> Values:
         """Look ``values`` up; the largest that an entry can be is 1."""
         return self.apply(values) / ((1 << self.bits) - 1)
+
+
+def _first(told: float, count: int, inputs: Span) -> float:
+    """Give the first input of a table, signed or not: that by which it is reached.
+
+    Of US or SS, implicit VR tells nothing, and Pixel Representation only of stored values; others
+    write US for either (PS3.3 C.11.1.1, C.11.2.1.1).
+    """
+    least, greatest = inputs
+    if told > max(greatest, _LARGEST_SIGNED):
+        return told - _WORDS
+    if told < 0 and told + count - 1 < least:
+        return told + _WORDS
+    return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +129,18 @@ class Rescale:
         if self.slope == 1 and not self.intercept:
             return values
         return values * self.slope + self.intercept
+
+
+def outputs(form: PixelFormat, modality: Rescale | Table | None = None) -> Span:
+    """Give what stored values can be, or what they can become."""
+    if isinstance(modality, Table):
+        return 0.0, float((1 << modality.bits) - 1)
+    if form.is_float:
+        return EVERYTHING
+    least = -(1 << (form.bits_stored - 1)) if form.is_signed else 0
+    ends = np.array((least, least + (1 << form.bits_stored) - 1), np.float64)
+    ends = ends if modality is None else modality.apply(ends)
+    return float(ends.min()), float(ends.max())
 
 
 def windows(dataset: Dataset, *, is_float: bool = False) -> list[Window]:

@@ -21,7 +21,18 @@ from isocenter.imaging.drawing import Canvas
 from isocenter.imaging.graphics import WHITE, Layer
 from isocenter.imaging.greys import Shading
 from isocenter.imaging.image import Image
-from isocenter.imaging.luts import Function, Rescale, Table, Values, Window, rescale, windows
+from isocenter.imaging.luts import (
+    EVERYTHING,
+    Function,
+    Rescale,
+    Span,
+    Table,
+    Values,
+    Window,
+    outputs,
+    rescale,
+    windows,
+)
 from isocenter.imaging.native import Buffer, Pixels
 from isocenter.imaging.overlays import PLANES, Overlay, on_image, plane
 from isocenter.imaging.pictures import Viewport
@@ -177,13 +188,15 @@ def _of_greys(
         raise Unsupported("a Color state is for images in colour, and this one is in greys")
     said = state.dataset
     subtracted = subtraction(said, image.dataset, frame, image.frames)
-    modality = _modality(said)
+    modality = _modality(said, image.form)
+    low, high = outputs(image.form, modality)
+    inputs = (low, high) if subtracted is None else (low - high, high - low)
     palette = None
     if state.sop_class == PSEUDO_COLOR:
         palette = Palette(*colours.palette(said))
-    voi = _voi(state, sop_instance, frame)
+    voi = _voi(state, sop_instance, frame, inputs)
     if voi is None:
-        voi = _whole(image.form, modality, is_difference=subtracted is not None, palette=palette)
+        voi = _whole(inputs, palette)
     tables = items(said, "20500010")
     look = Shading(
         modality,
@@ -196,42 +209,29 @@ def _of_greys(
     return replace(plain, recipe=recipe, subtraction=subtracted, palette=palette)
 
 
-def _modality(said: Dataset) -> Rescale | Table:
+def _modality(said: Dataset, form: PixelFormat) -> Rescale | Table:
     tables = items(said, "00283000")
-    return Table.of(tables[0]) if tables else rescale(said)
+    return Table.of(tables[0], outputs(form)) if tables else rescale(said)
 
 
-def _voi(state: State, sop_instance: str, frame: int) -> Window | Table | None:
+def _voi(state: State, sop_instance: str, frame: int, inputs: Span) -> Window | Table | None:
     for item in state.of(SOFTCOPY_VOI, sop_instance, frame):
         if tables := items(item, "00283010"):
-            return Table.of(tables[0])
+            return Table.of(tables[0], inputs)
         if found := windows(item):
             return found[0]
         raise Malformed("the presentation state has a VOI LUT that cannot be read")
     return None
 
 
-def _whole(
-    form: PixelFormat, modality: Rescale | Table, *, is_difference: bool, palette: Palette | None
-) -> Window | None:
+def _whole(inputs: Span, palette: Palette | None) -> Window | None:
     """Give what stands for an absent VOI LUT: all values that can be, from black to white."""
+    low, high = inputs
     if palette is not None:
         low, high = float(palette.first), float(palette.first + len(palette.colours) - 1)
-    elif form.is_float:
+    elif inputs == EVERYTHING:
         return None
-    else:
-        low, high = _range(form, modality)
-        if is_difference:
-            low, high = low - high, high - low
     return Window((low + high) / 2, max(high - low, 1e-6), Function.LINEAR_EXACT)
-
-
-def _range(form: PixelFormat, modality: Rescale | Table) -> tuple[float, float]:
-    if isinstance(modality, Table):
-        return 0.0, float((1 << modality.bits) - 1)
-    least = -(1 << (form.bits_stored - 1)) if form.is_signed else 0
-    ends = modality.apply(np.array((least, least + (1 << form.bits_stored) - 1), np.float64))
-    return float(ends.min()), float(ends.max())
 
 
 def _shutter(said: Dataset) -> Shutter | None:

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from pydicom.dataset import Dataset
 
-from isocenter.imaging.from_files import opened_image
+from isocenter.imaging.from_files import opened_image, state_of
 from isocenter.imaging.looks import Look
-from isocenter.imaging.luts import Window
 from made_instances import part10
 from made_pictures import coloured, grey
 from made_states import made, seen_by, state
@@ -25,18 +24,23 @@ RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 WINDOW = {"WindowCenter": 1000, "WindowWidth": 1500}
 
 
-def ours(folder: Path, image: Dataset, frame: int = 1, window: Window | None = None) -> Pixels:
+EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
+
+
+def ours(folder: Path, image: Dataset, frame: int = 1, syntax: str = EXPLICIT) -> Pixels:
     """The picture of a frame."""
     path = folder / "ours.dcm"
-    path.write_bytes(part10(image))
+    path.write_bytes(part10(image, syntax))
     with opened_image(path) as opened:
-        return opened.pictured(frame, Look(window=window)).astype(int)
+        return opened.pictured(frame, Look()).astype(int)
 
 
-def theirs(dcmtk: Tool, folder: Path, image: Dataset, *options: str) -> Pixels:
+def theirs(
+    dcmtk: Tool, folder: Path, image: Dataset, *options: str, syntax: str = EXPLICIT
+) -> Pixels:
     """The same by DCMTK."""
     source, target = folder / "theirs.dcm", folder / "theirs.png"
-    source.write_bytes(part10(image))
+    source.write_bytes(part10(image, syntax))
     dcmtk("dcm2pnm", "--write-png", *options, source, target)
     with Pillow.open(io.BytesIO(target.read_bytes())) as opened:
         return np.asarray(opened).astype(int)
@@ -279,3 +283,88 @@ def test_fractions_are_shown_by_a_window_from_end_to_end(
     image.FloatPixelData = cells.tobytes()
 
     assert ours(tmp_path, image).tolist() == [expected]
+
+
+# --- tables that begin below zero: US or SS, which implicit VR does not tell
+
+SQUARES = (np.linspace(0, 1, 4096) ** 2 * 65535).astype("<u2")
+
+
+def from_below_zero(vr: str, first: int) -> Dataset:
+    table = made(LUTExplanation="of HU")
+    table.add_new(0x00283002, vr, [4096, first if vr == "SS" else first % 65536, 16])
+    table.add_new(0x00283006, "OW", SQUARES.tobytes())
+    return table
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+@pytest.mark.parametrize("vr", ["US", "SS"])
+def test_a_voi_table_may_begin_below_zero(
+    tmp_path: Path, dcmtk: Tool, vr: str, syntax: str
+) -> None:
+    rescaled = {"RescaleSlope": "1", "RescaleIntercept": "-1024", "RescaleType": "HU"}
+    image = grey(RAMP, BitsStored=12, HighBit=11, **rescaled)
+    image.VOILUTSequence = [from_below_zero(vr, -1024)]
+
+    expected = theirs(dcmtk, tmp_path, image, "+Wl", "1", syntax=syntax)
+
+    assert len(np.unique(expected)) > 200
+    assert np.abs(ours(tmp_path, image, syntax=syntax) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("vr", ["US", "SS"])
+def test_a_modality_table_may_begin_below_zero(tmp_path: Path, dcmtk: Tool, vr: str) -> None:
+    image = grey(RAMP.astype(np.int16) - 2048, BitsStored=12, HighBit=11, PixelRepresentation=1)
+    image.ModalityLUTSequence = [from_below_zero(vr, -2048)]
+    image.ModalityLUTSequence[0].ModalityLUTType = "US"
+    image.WindowCenter, image.WindowWidth = 32768, 65536
+
+    expected = theirs(dcmtk, tmp_path, image, "+Wi", "1")
+
+    assert len(np.unique(expected)) > 200
+    assert np.abs(ours(tmp_path, image) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+@pytest.mark.parametrize("vr", ["US", "SS"])
+def test_a_presentation_state_s_table_may_begin_below_zero(
+    tmp_path: Path, dcmtk: Tool, vr: str, syntax: str
+) -> None:
+    """By DCMTK: what the image would look like if it said itself what the state says."""
+    rescaled = {"RescaleSlope": "1", "RescaleIntercept": "-1024", "RescaleType": "HU"}
+    image = grey(RAMP, BitsStored=12, HighBit=11)
+    said = state(image, **rescaled)
+    said.SoftcopyVOILUTSequence = [made(VOILUTSequence=[from_below_zero(vr, -1024)])]
+    paths = tmp_path / "image.dcm", tmp_path / "state.dcm"
+    paths[0].write_bytes(part10(image))
+    paths[1].write_bytes(part10(said, syntax))
+
+    with opened_image(paths[0]) as opened:
+        found = opened.pictured(1, Look(state=state_of(paths[1]))).astype(int)
+
+    for keyword, value in rescaled.items():
+        setattr(image, keyword, value)
+    image.VOILUTSequence = [from_below_zero("SS", -1024)]
+    expected = theirs(dcmtk, tmp_path, image, "+Wl", "1")
+    assert len(np.unique(expected)) > 200
+    assert np.abs(found - expected).max() <= 1
+
+
+def test_a_table_may_begin_with_a_large_number(tmp_path: Path, dcmtk: Tool) -> None:
+    image = grey(RAMP + np.uint16(40000))
+    image.VOILUTSequence = [from_below_zero("US", 40000)]
+
+    expected = theirs(dcmtk, tmp_path, image, "+Wl", "1")
+
+    assert len(np.unique(expected)) > 200
+    assert np.abs(ours(tmp_path, image) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("vr", ["US", "SS"])
+def test_a_palette_for_signed_pixels_may_begin_below_zero(tmp_path: Path, vr: str) -> None:
+    first = -10 if vr == "SS" else 65526
+    levels = np.array([[-10, -9]], np.int16)
+    image = supplemented(levels, first, vr, PixelRepresentation=1)
+    image.PhotometricInterpretation = "PALETTE COLOR"
+
+    assert ours(tmp_path, image)[0].tolist() == [[255, 0, 0], [0, 128, 255]]
