@@ -81,14 +81,14 @@ def palette(dataset: Dataset) -> tuple[int, Bytes]:
         entries = _channel(dataset, number, count, bits)
         if len(entries) < count:
             raise Malformed(f"a palette of {count} colours that has {len(entries)}")
-        channels.append(_scaled(entries[:count], bits))
+        channels.append(entries[:count])
     if len({len(channel) for channel in channels}) != 1:
         raise Malformed("a palette whose tables differ in length")
-    return first, np.stack(channels, axis=1)
+    return first, _scaled(np.stack(channels, axis=1), bits)
 
 
 def _scaled(entries: Pixels, bits: int) -> Bytes:
-    # Peer quirk: 16 bits announced and bytes written.
+    # Peer quirk: 16 bits announced and bytes written, in all three of them.
     if bits > 8 and entries.size and int(entries.max()) > 255:
         return (entries >> 8).astype(np.uint8)
     return entries.astype(np.uint8)

@@ -368,3 +368,15 @@ def test_a_palette_for_signed_pixels_may_begin_below_zero(tmp_path: Path, vr: st
     image.PhotometricInterpretation = "PALETTE COLOR"
 
     assert ours(tmp_path, image)[0].tolist() == [[255, 0, 0], [0, 128, 255]]
+
+
+def test_a_channel_may_be_dark_throughout(tmp_path: Path, dcmtk: Tool) -> None:
+    image = grey(np.array([[0, 1]]), BitsAllocated=8, BitsStored=8, HighBit=7)
+    image.PhotometricInterpretation, image.PixelData = "PALETTE COLOR", b"\0\1"
+    for channel, entries in enumerate(((0, 0xFFFF), (0, 200), (255, 100))):
+        image.add_new(0x00281101 + channel, "US", [2, 0, 16])
+        image.add_new(0x00281201 + channel, "OW", np.array(entries, "<u2").tobytes())
+
+    expected = theirs(dcmtk, tmp_path, image)
+
+    assert ours(tmp_path, image).tolist() == expected.tolist() == [[[0, 0, 0], [255, 0, 0]]]
