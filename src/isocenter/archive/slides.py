@@ -401,7 +401,8 @@ def _rank(slide: Slide) -> int:
 
 
 def _is_grey(level: _Level) -> bool:
-    return level.slide.image.is_grey and not is_segmentation(level.slide.image)
+    image = level.slide.image
+    return image.is_grey and not is_segmentation(image) and not image.is_supplemented(1)
 
 
 def _syntax(instance: InstanceRef) -> TransferSyntax:

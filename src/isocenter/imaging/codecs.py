@@ -155,6 +155,12 @@ CODECS: Final[Mapping[str, Codec]] = MappingProxyType(
 )
 
 
+WHOLE_CELLS: Final = frozenset(
+    {"1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1"}
+)
+"""Those that keep whole cells, wherever the bits stored lie in them (PS3.5 8.1.1)."""
+
+
 def codec(transfer_syntax: str) -> Codec:
     """Give the codec. Raises: Unsupported."""
     found = CODECS.get(transfer_syntax)

@@ -23,6 +23,11 @@ LARGEST: Final = 128 << 20
 PER_FRAME_GROUPS: Final = 0x52009230
 PER_FRAME_MACROS: Final = frozenset(
     {
+        0x00189226,  # MR Image Frame Type
+        0x00189329,  # CT Image Frame Type
+        0x00189472,  # Frame Display Shutter
+        0x00189504,  # X-Ray 3D Frame Type
+        0x00189751,  # PET Frame Type
         0x00289110,  # Pixel Measures
         0x00289132,  # Frame VOI LUT
         0x00289145,  # Pixel Value Transformation

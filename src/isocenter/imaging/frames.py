@@ -28,6 +28,7 @@ from isocenter.errors import Malformed, NotFound
 from isocenter.imaging import encapsulation
 from isocenter.imaging.encapsulation import HEADER_SIZE, ITEM_HEADER
 from isocenter.imaging.frame_bytes import Frame, cut
+from isocenter.imaging.native import SHARED_CHROMA
 
 SAMPLES_PER_PIXEL: Final = 0x00280002
 PHOTOMETRIC_INTERPRETATION: Final = 0x00280004
@@ -283,7 +284,7 @@ class _Description:
 
     def _native(self, place: Place) -> FrameMap:
         length = place.length or 0
-        frame_bits = self._frame_bits(_FLOATS.get(place.tag))
+        frame_bits = self._frame_bits(_FLOATS.get(place.tag), length)
         if not 0 < frame_bits <= 8 * length:
             reason = f"a frame takes {_bytes(frame_bits)} bytes, the pixel data has {length}"
             raise Malformed(reason, offset=place.offset)
@@ -347,12 +348,15 @@ class _Description:
             table.frombytes(data)
         return _little_endian(table)
 
-    def _frame_bits(self, bits: int | None) -> int:
+    def _frame_bits(self, bits: int | None, length: int = 0) -> int:
+        """Bits of a frame; ``length``: bytes of all frames, if that is known."""
         numbers = self._numbers
-        samples = numbers[SAMPLES_PER_PIXEL]
-        if self._photometric == "YBR_FULL_422":
-            samples = 2  # two pixels share their chrominance (PS3.3 C.7.6.3.1.2)
-        return numbers[ROWS] * numbers[COLUMNS] * samples * (bits or numbers[BITS_ALLOCATED])
+        plane = numbers[ROWS] * numbers[COLUMNS] * (bits or numbers[BITS_ALLOCATED])
+        whole = plane * numbers[SAMPLES_PER_PIXEL]
+        if self._photometric not in SHARED_CHROMA:
+            return whole
+        # Peer quirk: named so, but with chroma for every pixel
+        return whole if 8 * length >= whole * numbers[NUMBER_OF_FRAMES] else plane * 2
 
     def _word(self, place: Place) -> int:
         """Bytes that change places for little endian."""

@@ -42,7 +42,7 @@ def shading(image: Image, frame: int, window: Window | None = None) -> Shading:
     """Give what the image itself asks for; ``window`` goes before its own. Raises: Malformed."""
     voi: Window | Table | None = window
     if voi is None:
-        offered: list[Window | Table] = [*image.windows(frame), *image.voi_tables()]
+        offered: list[Window | Table] = [*image.windows(frame), *image.voi_tables(frame)]
         voi = offered[0] if offered else None
     return Shading(image.modality(frame), voi, image.is_inverse, padding=image.padding)
 

@@ -15,17 +15,27 @@ from isocenter.imaging.attributes import (
     text,
     values,
 )
+from isocenter.imaging.codecs import WHOLE_CELLS
 from isocenter.imaging.colours import GREYS, PALETTE
 from isocenter.imaging.luts import Rescale, Table, Window, rescale, windows
 from isocenter.imaging.pixel_format import PixelFormat
 
 FRAME_VOI_LUT: Final = "00289132"
+PIXEL_PRESENTATION: Final = "00089205"
+FRAME_TYPES: Final = ("00189226", "00189329", "00189504", "00189751")
+"""Functional group macros that have a Pixel Presentation of each frame."""
 X_RAYS: Final = frozenset({"1.2.840.10008.5.1.4.1.1.12.1", "1.2.840.10008.5.1.4.1.1.12.2"})
 """X-Ray Angiographic and Radiofluoroscopic Image Storage."""
 PIXEL_VALUE_TRANSFORMATION: Final = "00289145"
 PIXEL_MEASURES: Final = "00289110"
 FLOAT_PIXEL_DATA: Final = "7FE00008"
 DOUBLE_FLOAT_PIXEL_DATA: Final = "7FE00009"
+_PADDING: Final = {
+    FLOAT_PIXEL_DATA: ("00280122", "00280124"),
+    DOUBLE_FLOAT_PIXEL_DATA: ("00280123", "00280125"),
+}
+"""Pixel Padding Value and its Range Limit, for each kind of floating point pixels."""
+_WHOLE_PADDING: Final = ("00280120", "00280121")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +60,39 @@ class Image:
         """Photometric Interpretation."""
         return self.form.photometric_interpretation
 
+    def low_bit(self, transfer_syntax: str) -> int:
+        """The bit of a decoded cell in which the stored values begin, of High Bit.
+
+        Formerly the bits stored could lie anywhere in their cell (PS3.5 8.1.1, Note 3); what is
+        compressed has no cells, and begins with its lowest bit.
+        """
+        if self.form.is_float or transfer_syntax not in WHOLE_CELLS:
+            return 0
+        stored = self.form.bits_stored
+        lowest = integer(self.dataset, "00280102", stored - 1) + 1 - stored
+        return lowest if 0 <= lowest <= self.form.bits_allocated - stored else 0
+
     @property
     def is_grey(self) -> bool:
         """Whether windows apply."""
         return self.photometric in GREYS or (
             self.form.samples_per_pixel == 1 and self.photometric != PALETTE
         )
+
+    def is_supplemented(self, frame: int) -> bool:
+        """Whether the higher stored values are shown in colours, those of the palette.
+
+        Source: PS3.3 C.8.16.2.1.1.1.
+        """
+        if self.form.is_float or "00281101" not in self.dataset:
+            return False
+        told = text(self.dataset, PIXEL_PRESENTATION)
+        if told == "MIXED":
+            groups = (
+                nearest(self.dataset, each, frame, PIXEL_PRESENTATION) for each in FRAME_TYPES
+            )
+            return any(text(each, PIXEL_PRESENTATION) == "COLOR" for each in groups)
+        return told == "COLOR"
 
     def modality(self, frame: int) -> Rescale | Table:
         """What maps stored values to the modality's, for display (PS3.3 C.11.1).
@@ -72,10 +109,10 @@ class Image:
         """The windows that the image offers, the first being the default (PS3.3 C.11.2)."""
         return windows(nearest(self.dataset, FRAME_VOI_LUT, frame, "00281050"))
 
-    def voi_tables(self) -> list[Table]:
+    def voi_tables(self, frame: int) -> list[Table]:
         """The VOI LUTs that the image offers; those that cannot be read are left out."""
         found = []
-        for item in items(self.dataset, "00283010"):
+        for item in items(nearest(self.dataset, FRAME_VOI_LUT, frame, "00283010"), "00283010"):
             try:
                 found.append(Table.of(item))
             except Malformed:
@@ -97,10 +134,10 @@ class Image:
     @cached_property
     def padding(self) -> Padding | None:
         """Pixel Padding Value, with its Range Limit."""
-        value = number(self.dataset, "00280120")
+        tags = _PADDING.get(next(filter(self.dataset.__contains__, _PADDING), ""), _WHOLE_PADDING)
+        value, limit = (number(self.dataset, tag) for tag in tags)
         if value is None:
             return None
-        limit = number(self.dataset, "00280121")
         ends = (value, value if limit is None else limit)
         if self.form.is_signed:
             # Peer quirk: the value is written unsigned beside signed pixels.
@@ -113,7 +150,8 @@ class Image:
         for place, tag in (
             (self.dataset, "00280034"),
             (measures, "00280030"),
-            (self.dataset, "00181164"),
+            (self.dataset, "00181164"),  # Imager Pixel Spacing
+            (self.dataset, "00182010"),  # Nominal Scanned Pixel Spacing
         ):
             pair = numbers(place, tag)
             if len(pair) == 2 and min(pair) > 0:

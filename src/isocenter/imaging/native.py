@@ -1,6 +1,6 @@
 """Uncompressed frames: cells of bytes to arrays and back (PS3.5 8.1, Annex D)."""
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from isocenter.imaging.pixel_format import PixelFormat
 
 Buffer = bytes | bytearray | memoryview
 Pixels = NDArray[Any]
+
+SHARED_CHROMA: Final = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})
+"""Photometric interpretations in which two pixels share theirs (PS3.3 C.7.6.3.1.2)."""
 
 
 def decode(data: Buffer, form: PixelFormat, *, is_big_endian: bool = False) -> Pixels:
@@ -35,7 +38,7 @@ def decode(data: Buffer, form: PixelFormat, *, is_big_endian: bool = False) -> P
 def is_subsampled(form: PixelFormat) -> bool:
     """Whether uncompressed pixels share their chroma two by two (PS3.3 C.7.6.3.1.2)."""
     return (
-        form.photometric_interpretation in ("YBR_FULL_422", "YBR_PARTIAL_422")
+        form.photometric_interpretation in SHARED_CHROMA
         and form.samples_per_pixel == 3
         and form.bits_allocated == 8
     )
@@ -43,10 +46,10 @@ def is_subsampled(form: PixelFormat) -> bool:
 
 def _upsampled(data: Buffer, form: PixelFormat) -> Pixels:
     pixels = form.rows * form.columns
-    if form.columns % 2 or len(data) < pixels * 2:
-        raise Malformed(f"{len(data)} bytes of pixels where a frame takes {pixels * 2}")
     if len(data) >= pixels * 3:  # Peer quirk: named so, but with chroma for every pixel
         return arranged(np.frombuffer(data, np.uint8, pixels * 3), form)
+    if form.columns % 2 or len(data) < pixels * 2:
+        raise Malformed(f"{len(data)} bytes of pixels where a frame takes {pixels * 2}")
     pairs = np.frombuffer(data, np.uint8, pixels * 2).reshape(-1, 4)
     full = pairs[:, (0, 2, 3, 1, 2, 3)]
     return full.reshape(form.rows, form.columns, 3)

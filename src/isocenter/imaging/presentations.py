@@ -113,7 +113,8 @@ class Presented:
 
     def _values(self, pixels: Pixels) -> Values:
         form = self.recipe.form
-        plain = pixels if form.is_float else greys.stored_values(pixels, form)
+        values = self.recipe.stored(pixels)
+        plain = values if form.is_float else greys.stored_values(values, form)
         return plain.astype(np.float64)
 
     def _hidden(self, picture: Bytes, pixels: Pixels) -> Bytes:
@@ -147,7 +148,11 @@ def presented(
     )
     activated = tuple(_activated(said, image.dataset, frame, named))
     plain = Presented(
-        recipe=Recipe(form=image.form, transfer_syntax=transfer_syntax),
+        recipe=Recipe(
+            form=image.form,
+            transfer_syntax=transfer_syntax,
+            low_bit=image.low_bit(transfer_syntax),
+        ),
         area=area,
         shutter=_shutter(said),
         bitmap=_bitmap(said, image.dataset, frame),

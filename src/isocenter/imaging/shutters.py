@@ -1,13 +1,16 @@
-"""Display shutters: what of an image is not to be shown (PS3.3 C.7.6.11, C.7.6.15)."""
+"""Display shutters: what is not to be shown (PS3.3 C.7.6.11, C.7.6.15, C.7.6.16.2.16)."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isocenter.imaging.attributes import Dataset, integer, numbers, values
+from isocenter.imaging.attributes import Dataset, integer, nearest, numbers, values
 
 Mask = NDArray[np.bool_]
+
+FRAME_DISPLAY_SHUTTER: Final = "00189472"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +27,12 @@ class Shutter:
     """The grey of what is hidden, of 65,535."""
 
     @classmethod
-    def of(cls, dataset: Dataset) -> "Shutter | None":
-        """Read the Display Shutter module; None, if there is none that can be read."""
+    def of(cls, dataset: Dataset, frame: int = 1) -> "Shutter | None":
+        """Read the Display Shutter module, or the Frame Display Shutter macro for ``frame``.
+
+        None, if there is none that can be read.
+        """
+        dataset = nearest(dataset, FRAME_DISPLAY_SHUTTER, frame, "00181600")
         shapes = {each for each in values(dataset, "00181600") if isinstance(each, str)}
         if not shapes:
             return None

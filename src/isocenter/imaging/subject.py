@@ -12,6 +12,7 @@ from isocenter.errors import Malformed, NotFound
 from isocenter.imaging.pixel_format import PixelFormat
 
 IMAGE_TYPE: Final = 0x00080008
+PIXEL_PRESENTATION: Final = 0x00089205
 SOP_CLASS: Final = 0x00080016
 SOP_INSTANCE: Final = 0x00080018
 DERIVATION_DESCRIPTION: Final = 0x00082111
@@ -37,7 +38,7 @@ LONGEST: Final = 1 << 16
 
 _READ: Final = frozenset(
     {
-        *(IMAGE_TYPE, SOP_CLASS, SOP_INSTANCE, DERIVATION_DESCRIPTION),
+        *(IMAGE_TYPE, SOP_CLASS, SOP_INSTANCE, DERIVATION_DESCRIPTION, PIXEL_PRESENTATION),
         *(SAMPLES_PER_PIXEL, PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION, ROWS, COLUMNS),
         *(BITS_ALLOCATED, BITS_STORED, HIGH_BIT, PIXEL_REPRESENTATION),
         *(LOSSY_IMAGE_COMPRESSION, LOSSY_RATIO, LOSSY_METHOD, SERIES_INSTANCE),
@@ -63,6 +64,8 @@ class Subject:
     ratios: list[str]
     methods: list[str]
     has_compressed_icon: bool
+    is_supplemented: bool = False
+    """Whether some of the stored values are indices into a palette (PS3.3 C.8.16.2.1.1.1)."""
     series: str = ""
     has_referenced_series: bool = False
     """Whether there is a Referenced Series Sequence (PS3.3 C.12.2)."""
@@ -130,6 +133,7 @@ def _subject(
         ratios=texts(LOSSY_RATIO),
         methods=texts(LOSSY_METHOD),
         has_compressed_icon=has_compressed_icon,
+        is_supplemented=text(PIXEL_PRESENTATION) in ("COLOR", "MIXED"),
         series=text(SERIES_INSTANCE),
     )
 

@@ -18,7 +18,7 @@ from isocenter.dicom import encoding
 from isocenter.dicom.syntax import EXPLICIT_LE, EXPLICIT_VR_LITTLE_ENDIAN, UNCOMPRESSED, lookup
 from isocenter.errors import Unsupported
 from isocenter.imaging import colours, jpeg_xl
-from isocenter.imaging.codecs import CODECS, Codec, codec
+from isocenter.imaging.codecs import CODECS, WHOLE_CELLS, Codec, codec
 from isocenter.imaging.frames import ENCAPSULATED_UNCOMPRESSED
 from isocenter.imaging.native import Buffer, Pixels
 from isocenter.imaging.pixel_format import PixelFormat
@@ -58,8 +58,6 @@ ALWAYS_LOSSY: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Transfer syntaxes that tell by themselves that something was lost, and by which method."""
-_CELLS: Final = frozenset({EXPLICIT_VR_LITTLE_ENDIAN, RLE, DEFLATED_FRAMES})
-"""Those that keep whole cells, wherever the bits stored lie in them."""
 _SHARED_CHROMA: Final = {
     "YBR_FULL_422": "YBR_FULL",
     "YBR_PARTIAL_422": "YBR_PARTIAL",
@@ -125,9 +123,10 @@ def _check(subject: Subject, target: str, to: Codec) -> None:
     is_native = target == EXPLICIT_VR_LITTLE_ENDIAN
     if form.is_float and not is_native:
         raise Unsupported("floating point pixels are not compressed")
-    if to.is_lossy and form.photometric_interpretation == colours.PALETTE:
+    is_palette = form.photometric_interpretation == colours.PALETTE
+    if to.is_lossy and (is_palette or subject.is_supplemented):
         raise Unsupported("indices into a palette are not compressed with loss")
-    if target not in _CELLS and subject.high_bit != form.bits_stored - 1:
+    if target not in WHOLE_CELLS and subject.high_bit != form.bits_stored - 1:
         raise Unsupported("the bits stored are not the lowest ones of their cells")
 
 

@@ -339,6 +339,18 @@ def test_palettes_are_compressed_without_loss_only(transcode: Transcoder) -> Non
         transcode(data, JPEG2000, is_loss_allowed=True)
 
 
+@pytest.mark.parametrize("presentation", ["COLOR", "MIXED"])
+def test_supplemental_palettes_are_compressed_without_loss_only(
+    transcode: Transcoder, presentation: str
+) -> None:
+    """PS3.3 C.8.16.2.1.1.1, Note 2."""
+    data = image(slopes(1, 8, 8), PixelPresentation=presentation)
+
+    assert read(transcode(data, JPEGLSLossless)).PixelPresentation == presentation
+    with pytest.raises(Unsupported, match="palette"):
+        transcode(data, JPEG2000, is_loss_allowed=True)
+
+
 def test_an_icon_stays_as_it_is(transcode: Transcoder) -> None:
     icon = Dataset()
     icon.add_new("PixelData", "OB", b"icon")

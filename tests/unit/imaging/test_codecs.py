@@ -1,6 +1,7 @@
 """What goes through a codec comes back; what is broken is refused in time."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import openjpeg
@@ -78,6 +79,16 @@ def test_colours_come_back_from_lossless_syntaxes_bit_by_bit(uid: str) -> None:
     found = chosen.decode(chosen.encode(pixels, form), form)
 
     assert np.array_equal(found, pixels)
+
+
+@pytest.mark.parametrize("uid", LOSSLESS)
+@pytest.mark.parametrize(("bits", "samples"), [(8, 1), (16, 1), (8, 3)])
+def test_noise_which_nothing_makes_smaller_comes_back(uid: str, bits: int, samples: int) -> None:
+    form = replace(form_of(bits, bits, is_signed=False, samples=samples), rows=512, columns=512)
+    noise = np.random.default_rng(0).integers(0, 1 << bits, form.shape).astype(form.dtype)
+    used = CODECS[uid]
+
+    assert np.array_equal(used.decode(used.encode(noise, form), form), noise)
 
 
 @pytest.mark.parametrize("uid", LOSSY)

@@ -259,6 +259,15 @@ def test_frames_that_share_chrominance_take_two_samples_a_pixel() -> None:
     ]
 
 
+def test_frames_that_only_say_that_they_share_chrominance_take_three_samples_a_pixel() -> None:
+    nodes = description(2, 2, 4, samples=3, photometric="YBR_FULL_422")
+
+    assert every_frame(native(bytes(range(48)), nodes), EXPLICIT_LE) == [
+        bytes(range(24)),
+        bytes(range(24, 48)),
+    ]
+
+
 def test_a_frame_there_is_none_of_is_not_found() -> None:
     reader, found = located(native(bytes(8), description(2)), EXPLICIT_LE)
 
