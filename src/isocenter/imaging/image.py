@@ -107,7 +107,8 @@ class Image:
 
     def windows(self, frame: int) -> list[Window]:
         """The windows that the image offers, the first being the default (PS3.3 C.11.2)."""
-        return windows(nearest(self.dataset, FRAME_VOI_LUT, frame, "00281050"))
+        told = nearest(self.dataset, FRAME_VOI_LUT, frame, "00281050")
+        return windows(told, is_float=self.form.is_float)
 
     def voi_tables(self, frame: int) -> list[Table]:
         """The VOI LUTs that the image offers; those that cannot be read are left out."""

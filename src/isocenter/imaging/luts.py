@@ -106,16 +106,21 @@ class Rescale:
         return values * self.slope + self.intercept
 
 
-def windows(dataset: Dataset) -> list[Window]:
-    """Give the windows of a data set or functional group item; impossible ones are left out."""
+def windows(dataset: Dataset, *, is_float: bool = False) -> list[Window]:
+    """Give the windows of a data set or functional group item; impossible ones are left out.
+
+    ``is_float``: they are for floating point pixels.
+    """
     named = text(dataset, "00281056")
     function = Function(named) if named in Function.__members__ else Function.LINEAR
     found = []
     for center, width in zip(
         numbers(dataset, "00281050"), numbers(dataset, "00281051"), strict=False
     ):
+        # Peer quirk: maps of fractions say LINEAR, which is for whole numbers: all were white.
+        is_exact = is_float and function is Function.LINEAR and 0 < width <= 1
         try:
-            found.append(Window(center, width, function))
+            found.append(Window(center, width, Function.LINEAR_EXACT if is_exact else function))
         except Malformed:
             continue
     return found

@@ -262,3 +262,20 @@ def test_pixels_have_the_proportions_of_their_spacing(
     expected = theirs(dcmtk, tmp_path, image, "+Wi", "1", "+Sxf", "1")
 
     assert ours(tmp_path, image).shape == expected.shape == (128, 64)
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"), [("1", [0, 64, 128, 255]), ("0.5", [0, 0, 128, 255])]
+)
+def test_fractions_are_shown_by_a_window_from_end_to_end(
+    tmp_path: Path, width: str, expected: list[int]
+) -> None:
+    """As PS3.3 C.11.2.1.3.2 (LINEAR_EXACT): LINEAR would leave nothing but black and white."""
+    cells = np.array([[0, 0.25, 0.5, 1]], "<f4")
+    window = made(WindowCenter="0.5", WindowWidth=width, VOILUTFunction="LINEAR")
+    groups = of_groups(made(FrameVOILUTSequence=[window]))
+    image = grey(cells, BitsAllocated=32, NumberOfFrames=1, **groups)
+    del image.PixelData, image.BitsStored, image.HighBit, image.PixelRepresentation
+    image.FloatPixelData = cells.tobytes()
+
+    assert ours(tmp_path, image).tolist() == [expected]
