@@ -70,8 +70,9 @@ def test_a_cine_plays_by_itself_at_the_speed_of_its_frames(ohif: Ohif, time: int
     first = next(number for number, each in enumerate(COLOURS) if near(colours[0], each))
     wanted = [COLOURS[(first + number) % len(COLOURS)] for number in range(TURN)]
     assert [near(*pair) for pair in zip(colours, wanted, strict=True)] == [True] * TURN
-    # Not sooner than it says, in the middle; later on a machine that has more to do.
-    assert time * 0.85 < float(np.median(between[1:])) < time * 3
+    # Not sooner than it says, over all: behind one that comes late, the next is due sooner. But
+    # later, on a machine that has more to do.
+    assert time * 0.85 < float(np.mean(between[1:])) < time * 3
 
 
 def near(colour: Any, wanted: Any) -> bool:

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Dialect
 
 from isocenter.errors import OutOfTurn
 from isocenter.storage import schema
+from isocenter.storage.attributes import NON_PATIENT_STUDY
 from isocenter.storage.ledger import Ledger
 from isocenter.storage.origins import tidy
 from isocenter.storage.pruning import prune
@@ -207,6 +208,7 @@ def list_for_deletion(
 def _prune(ledger: Ledger, touched: Iterable[Above]) -> None:
     """Delete the parents that have become empty, and count the studies among them as gone."""
     above = list(touched)
-    modalities = {each.keys[1]: each.modality for each in above}
+    studies = {each.keys[1]: each for each in above}
     for study_pk in prune(ledger, [each.keys for each in above]):
-        ledger.tallies.went(modalities[study_pk], studies=1)
+        if studies[study_pk].study_uid != NON_PATIENT_STUDY:
+            ledger.tallies.went(studies[study_pk].modality, studies=1)

@@ -7,7 +7,7 @@ import orjson
 
 from isocenter.errors import Conflict, Unavailable
 from isocenter.storage import entry as entries, origins
-from isocenter.storage.attributes import LEVELS, Level
+from isocenter.storage.attributes import LEVELS, NON_PATIENT_STUDY, Level
 from isocenter.storage.entry import Document, Entry, Upper
 from isocenter.storage.gathering import add_modality, add_sop_class, set_names
 from isocenter.storage.handles import patient_handle, study_handle
@@ -198,7 +198,8 @@ def _study(ledger: Ledger, upper: Upper, patient_pk: int) -> tuple[int, Document
     handle = study_handle(upper.patient_key, study_uid)
     ledger.write(ledger.statements.insert_study, pk, patient_pk, study_uid, handle, *columns)
     ledger.count_studies(patient_pk, 1)
-    ledger.tallies.came(entries.modality_of(upper.series), studies=1)
+    if study_uid != NON_PATIENT_STUDY:  # that is a place to keep things, and no study
+        ledger.tallies.came(entries.modality_of(upper.series), studies=1)
     set_names(ledger, "study", pk, entries.name_parts(patient, study))
     return pk, patient, study
 

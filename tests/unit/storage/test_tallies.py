@@ -9,6 +9,7 @@ from alembic import command
 from isocenter.address import Address
 from isocenter.errors import OutOfTurn
 from isocenter.storage import sqlite
+from isocenter.storage.attributes import NON_PATIENT_STUDY
 from isocenter.storage.carrying import carry_over
 from isocenter.storage.engine import alembic_config, upgrade
 from isocenter.storage.index import Index
@@ -65,6 +66,19 @@ async def test_what_comes_twice_is_counted_once(index: Index) -> None:
     await put(index, 1, "1.1", "CT", "")
 
     assert days(index) == before
+
+
+async def test_what_is_of_no_patient_is_counted_as_an_instance_but_in_no_study(
+    index: Index,
+) -> None:
+    nowhere = {"StudyInstanceUID": NON_PATIENT_STUDY, "SeriesInstanceUID": NON_PATIENT_STUDY}
+    await index.store(incoming("", SOPInstanceUID="1.5", Modality="", **nowhere))
+
+    assert [(each.kept_instances, each.kept_studies) for each in days(index)] == [(1, 0)]
+
+    await index.remove(Selection(instances=("1.5",)))
+
+    assert [(each.kept_instances, each.kept_studies) for each in days(index)] == [(0, 0)]
 
 
 async def test_what_is_removed_is_counted_as_gone(index: Index) -> None:
