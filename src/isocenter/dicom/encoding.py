@@ -24,6 +24,7 @@ from isocenter.dicom.layout import (
     DELIMITERS,
     ITEM,
     LONG_VRS,
+    LONGEST_SHORT,
     PIXEL_DATA,
     SEQUENCE_END,
     UNDEFINED,
@@ -39,8 +40,6 @@ Dataset = Mapping[str, Mapping[str, Any]]
 Fetch = Callable[[str], "Bulk | bytes"]
 """Gives the value behind a BulkDataURI, little endian; text as the data set's charset has it."""
 
-LONGEST_SHORT: Final = 0xFFFE
-"""Bytes of an even value that a two-byte length field can tell."""
 _LONG: Final = frozenset(LONG_VRS.values())
 _NAMES: Final = {vr: vr.encode("ascii") for vr in _LONG | TEXT_VRS | PLAIN_VRS | {*NUMBERS, "AT"}}
 _TAG: Final = Struct("<HH").pack

@@ -39,6 +39,9 @@ LONG_VRS: Final = {
     for vr in ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
 }
 
+LONGEST_SHORT: Final = 0xFFFE
+"""Bytes of an even value that a two-byte length field can tell."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -15,6 +15,7 @@ from isocenter.dicom.layout import (
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
     LONG_VRS,
+    LONGEST_SHORT,
     UNDEFINED,
     Layout,
     looks_explicit,
@@ -29,8 +30,6 @@ PREFIX: Final = b"DICM"
 FIRST_READ: Final = 4096
 LONGEST: Final = 1 << 20
 """Bytes that preamble and meta information may take."""
-LONGEST_SHORT: Final = 0xFFFE
-"""Bytes of a value whose length is written in 16 bits (PS3.5 7.1.2)."""
 
 MEDIA_STORAGE_SOP_CLASS: Final = 0x00020002
 MEDIA_STORAGE_SOP_INSTANCE: Final = 0x00020003

@@ -23,6 +23,7 @@ from isocenter.dicom.layout import (
     ITEM,
     ITEM_END,
     LONG_VRS,
+    LONGEST_SHORT,
     PIXEL_REPRESENTATION,
     SEQUENCE_END,
     SPECIFIC_CHARACTER_SET,
@@ -40,7 +41,6 @@ from isocenter.dicom.syntax import UNCOMPRESSED, TransferSyntax
 from isocenter.dicom.values import PLAIN_VRS, TEXT_VRS, WORD_SIZES, ordered_as, swap
 from isocenter.errors import Malformed, Unsupported
 
-LONGEST_SHORT: Final = 0xFFFE
 LONGEST_TEXT: Final = 64 << 20
 """Bytes of a text that is written in UTF-8."""
 LONGEST_NOTICED: Final = 256

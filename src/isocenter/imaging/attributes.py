@@ -30,9 +30,7 @@ def number(dataset: Dataset, tag: str) -> float | None:
 
 def numbers(dataset: Dataset, tag: str) -> list[float]:
     """Give those values that are finite numbers."""
-    found: list[float] = []
-    if tag not in dataset:
-        return found
+    found = []
     for each in values(dataset, tag):
         try:
             value = float(each)
@@ -41,6 +39,11 @@ def numbers(dataset: Dataset, tag: str) -> list[float]:
         if isfinite(value):
             found.append(value)
     return found
+
+
+def wrapped(value: float, bits: int) -> float:
+    """Give a number of so many bits, written unsigned, as the signed one that it stands for."""
+    return value - (1 << bits) if value >= 1 << (bits - 1) else value
 
 
 def integer(dataset: Dataset, tag: str, default: int) -> int:
@@ -80,10 +83,10 @@ def groups(dataset: Dataset, macro: str, frame: int) -> Iterator[Dataset]:
 
     In the frame's own item, in the shared one, and in the data set itself.
     """
-    if PER_FRAME_GROUPS in dataset or SHARED_GROUPS in dataset:
-        own = items(dataset, PER_FRAME_GROUPS)[frame - 1 : frame]
-        for place in (*own, *items(dataset, SHARED_GROUPS)[:1]):
-            yield from items(place, macro)[:1]
+    per_frame = items(dataset, PER_FRAME_GROUPS)
+    own = per_frame[frame - 1 : frame]
+    for place in (*own, *items(dataset, SHARED_GROUPS)[:1]):
+        yield from items(place, macro)[:1]
     yield dataset
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from isocenter.errors import Unsupported
 from isocenter.imaging import deflated, jpeg, jpeg_2000, jpeg_ls, jpeg_xl, native, rle
-from isocenter.imaging.native import Buffer, Pixels
+from isocenter.imaging.native import SHARED_CHROMA, Buffer, Pixels
 from isocenter.imaging.pixel_format import PixelFormat
 
 Decode = Callable[[Buffer, PixelFormat], Pixels]
@@ -44,7 +44,6 @@ class Codec:
 
 
 _JPEG_2000_DECODED: Final = {"YBR_RCT": "RGB", "YBR_ICT": "RGB"}
-_UPSAMPLED: Final = {"YBR_FULL_422": "YBR_FULL", "YBR_PARTIAL_422": "YBR_PARTIAL"}
 _RLE: Final = Library("pylibjpeg-rle", "MIT")
 _OURS: Final = Library("Isocenter", "Apache-2.0")
 _TURBO: Final = Library("imagecodecs (libjpeg-turbo)", "BSD-3-Clause")
@@ -78,12 +77,12 @@ CODECS: Final[Mapping[str, Codec]] = MappingProxyType(
             encode=jpeg.encode_baseline,
             is_lossy=True,
             method="ISO_10918_1",
-            decoded_colours=_UPSAMPLED,
+            decoded_colours=SHARED_CHROMA,
             encoded_colours={"RGB": "YBR_FULL_422"},
         ),
         **{
             f"1.2.840.10008.1.2.4.{process}": Codec(
-                library=_TURBO, decode=jpeg.decode, decoded_colours=_UPSAMPLED
+                library=_TURBO, decode=jpeg.decode, decoded_colours=SHARED_CHROMA
             )
             for process in (51, 53, 55, 57)
         },
@@ -91,7 +90,7 @@ CODECS: Final[Mapping[str, Codec]] = MappingProxyType(
             library=_TURBO,
             decode=jpeg.decode,
             encode=jpeg.encode_lossless,
-            decoded_colours=_UPSAMPLED,
+            decoded_colours=SHARED_CHROMA,
         ),
         "1.2.840.10008.1.2.4.80": Codec(
             library=_CHARLS, decode=jpeg_ls.decode, encode=jpeg_ls.encode
@@ -146,7 +145,7 @@ CODECS: Final[Mapping[str, Codec]] = MappingProxyType(
             library=_LIBJXL, decode=jpeg_xl.decode, encode=jpeg_xl.encode
         ),
         "1.2.840.10008.1.2.4.111": Codec(
-            library=_LIBJXL, decode=jpeg_xl.decode_recompressed, decoded_colours=_UPSAMPLED
+            library=_LIBJXL, decode=jpeg_xl.decode_recompressed, decoded_colours=SHARED_CHROMA
         ),
         "1.2.840.10008.1.2.4.112": Codec(
             library=_LIBJXL, decode=jpeg_xl.decode, decoded_colours={"XYB": "RGB"}

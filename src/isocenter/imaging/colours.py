@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocenter.errors import Malformed, Unsupported
-from isocenter.imaging.attributes import Dataset, integer, numbers, words
+from isocenter.imaging.attributes import Dataset, integer, numbers, words, wrapped
 from isocenter.imaging.native import Pixels
 
 Bytes = NDArray[np.uint8]
@@ -21,7 +21,6 @@ _ZERO: Final = {False: np.array((0, 128, 128)), True: np.array((16, 128, 128))}
 
 _SEGMENT_DISCRETE, _SEGMENT_LINEAR, _SEGMENT_INDIRECT = 0, 1, 2
 _LARGEST_TABLE: Final = 1 << 16
-_LARGEST_SIGNED: Final = (1 << 15) - 1
 
 PIXEL_REPRESENTATION: Final = "00280103"
 
@@ -75,9 +74,8 @@ def palette(dataset: Dataset) -> tuple[int, Bytes]:
         if len(described) != 3:
             raise Malformed("a palette without its descriptors")
         count, bits = int(described[0]) & 0xFFFF or _LARGEST_TABLE, int(described[2])
-        first = int(described[1])
-        if is_signed and first > _LARGEST_SIGNED:  # Peer quirk: written unsigned
-            first -= 1 << 16
+        # Peer quirk: written unsigned beside signed pixels.
+        first = int(wrapped(described[1], 16) if is_signed else described[1])
         entries = _channel(dataset, number, count, bits)
         if len(entries) < count:
             raise Malformed(f"a palette of {count} colours that has {len(entries)}")

@@ -40,11 +40,15 @@ class Shading:
 
 def shading(image: Image, frame: int, window: Window | None = None) -> Shading:
     """Give what the image itself asks for; ``window`` goes before its own. Raises: Malformed."""
+    modality = image.modality(frame)
     voi: Window | Table | None = window
     if voi is None:
-        offered: list[Window | Table] = [*image.windows(frame), *image.voi_tables(frame)]
+        offered: list[Window | Table] = [
+            *image.windows(frame),
+            *image.voi_tables(frame, modality),
+        ]
         voi = offered[0] if offered else None
-    return Shading(image.modality(frame), voi, image.is_inverse, padding=image.padding)
+    return Shading(modality, voi, image.is_inverse, padding=image.padding)
 
 
 def shown(pixels: Pixels, form: PixelFormat, look: Shading) -> Bytes:
@@ -71,13 +75,6 @@ def _counted_from(stored: Pixels, first: int) -> Pixels:
     size = stored.dtype.itemsize
     above: Pixels = stored.view(f"u{size}") - np.array(first & _MASKS[size], f"u{size}")
     return above
-
-
-def _counted_to(stored: Pixels, last: int) -> Pixels:
-    """How far each value is below ``last``, as `_counted_from`."""
-    size = stored.dtype.itemsize
-    below: Pixels = np.array(last & _MASKS[size], f"u{size}") - stored.view(f"u{size}")
-    return below
 
 
 def _by_bits(greys: Bytes, low: int, size: int) -> Bytes:
@@ -144,7 +141,7 @@ def _values_there(stored: Pixels, values: Values, look: Shading) -> Values:
     if low >= first:
         low = last + 1 + int(_counted_from(stored, last + 1).min())
     if high <= last:
-        high = first - 1 - int(_counted_to(stored, first - 1).min())
+        high = first - 1 - int((-_counted_from(stored, first - 1)).min())
     return np.array((low, high), np.float64)
 
 

@@ -14,6 +14,7 @@ from isocenter.imaging.attributes import (
     numbers,
     text,
     values,
+    wrapped,
 )
 from isocenter.imaging.codecs import WHOLE_CELLS
 from isocenter.imaging.colours import GREYS, PALETTE
@@ -110,13 +111,13 @@ class Image:
         told = nearest(self.dataset, FRAME_VOI_LUT, frame, "00281050")
         return windows(told, is_float=self.form.is_float)
 
-    def voi_tables(self, frame: int) -> list[Table]:
+    def voi_tables(self, frame: int, modality: Rescale | Table) -> list[Table]:
         """The VOI LUTs that the image offers; those that cannot be read are left out.
 
-        Raises: Malformed, for a Modality LUT that cannot be read.
+        ``modality``: what comes before them.
         """
         found = []
-        inputs = outputs(self.form, self.modality(frame))
+        inputs = outputs(self.form, modality)
         for item in items(nearest(self.dataset, FRAME_VOI_LUT, frame, "00283010"), "00283010"):
             try:
                 found.append(Table.of(item, inputs))
@@ -146,7 +147,7 @@ class Image:
         ends = (value, value if limit is None else limit)
         if self.form.is_signed:
             # Peer quirk: the value is written unsigned beside signed pixels.
-            ends = tuple(_wrapped(end, self.form.bits_allocated) for end in ends)  # type: ignore[assignment]
+            ends = tuple(wrapped(end, self.form.bits_allocated) for end in ends)  # type: ignore[assignment]
         return Padding(min(ends), max(ends))
 
     def aspect(self, frame: int) -> float:
@@ -162,10 +163,6 @@ class Image:
             if len(pair) == 2 and min(pair) > 0:
                 return pair[0] / pair[1]
         return 1.0
-
-
-def _wrapped(value: float, bits: int) -> float:
-    return value - (1 << bits) if value >= 1 << (bits - 1) else value
 
 
 def _form(dataset: Dataset) -> PixelFormat:

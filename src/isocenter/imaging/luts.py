@@ -81,7 +81,7 @@ class Table:
         described = numbers(item, DESCRIPTOR)
         if len(described) != 3:
             raise Malformed("a lookup table without its three descriptor values")
-        count = int(described[0]) & 0xFFFF or 0x10000  # 0 stands for 65,536
+        count = int(described[0]) & 0xFFFF or _WORDS  # 0 stands for 65,536
         bits = int(described[2])
         entries = words(item, DATA, bits)
         if bits > 8 and len(entries) * 2 == count:

@@ -11,8 +11,11 @@ from isocenter.imaging.pixel_format import PixelFormat
 Buffer = bytes | bytearray | memoryview
 Pixels = NDArray[Any]
 
-SHARED_CHROMA: Final = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})
-"""Photometric interpretations in which two pixels share theirs (PS3.3 C.7.6.3.1.2)."""
+SHARED_CHROMA: Final = {"YBR_FULL_422": "YBR_FULL", "YBR_PARTIAL_422": "YBR_PARTIAL"}
+"""Photometric interpretations in which two pixels share theirs, and what they are without that.
+
+Source: PS3.3 C.7.6.3.1.2.
+"""
 
 
 def decode(data: Buffer, form: PixelFormat, *, is_big_endian: bool = False) -> Pixels:

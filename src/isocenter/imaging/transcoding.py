@@ -20,7 +20,7 @@ from isocenter.errors import Unsupported
 from isocenter.imaging import colours, jpeg_xl
 from isocenter.imaging.codecs import CODECS, WHOLE_CELLS, Codec, codec
 from isocenter.imaging.frames import ENCAPSULATED_UNCOMPRESSED
-from isocenter.imaging.native import Buffer, Pixels
+from isocenter.imaging.native import SHARED_CHROMA, Buffer, Pixels
 from isocenter.imaging.pixel_format import PixelFormat
 from isocenter.imaging.subject import (
     DERIVATION_DESCRIPTION,
@@ -42,7 +42,6 @@ SOURCE_IMAGES: Final = 0x00082112
 
 JPEG_BASELINE: Final = "1.2.840.10008.1.2.4.50"
 RLE: Final = "1.2.840.10008.1.2.5"
-DEFLATED_FRAMES: Final = "1.2.840.10008.1.2.8.1"
 JPEG_XL_RECOMPRESSED: Final = "1.2.840.10008.1.2.4.111"
 RECOMPRESSED: Final[Mapping[tuple[str, str], Callable[[Buffer], bytes]]] = MappingProxyType(
     {
@@ -58,11 +57,7 @@ ALWAYS_LOSSY: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Transfer syntaxes that tell by themselves that something was lost, and by which method."""
-_SHARED_CHROMA: Final = {
-    "YBR_FULL_422": "YBR_FULL",
-    "YBR_PARTIAL_422": "YBR_PARTIAL",
-    "YBR_PARTIAL_420": "YBR_PARTIAL",
-}
+_UPSAMPLED: Final = {**SHARED_CHROMA, "YBR_PARTIAL_420": "YBR_PARTIAL"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +128,7 @@ def _check(subject: Subject, target: str, to: Codec) -> None:
 def _decoded_colour(form: PixelFormat, from_: Codec) -> str:
     named = form.photometric_interpretation
     named = from_.decoded_colours.get(named, named)
-    return _SHARED_CHROMA.get(named, named) if form.samples_per_pixel == 3 else named
+    return _UPSAMPLED.get(named, named) if form.samples_per_pixel == 3 else named
 
 
 def _read_as(syntax: str) -> str:

@@ -287,6 +287,7 @@ def test_fractions_are_shown_by_a_window_from_end_to_end(
 
 # --- tables that begin below zero: US or SS, which implicit VR does not tell
 
+HOUNSFIELD = {"RescaleSlope": "1", "RescaleIntercept": "-1024", "RescaleType": "HU"}
 SQUARES = (np.linspace(0, 1, 4096) ** 2 * 65535).astype("<u2")
 
 
@@ -302,8 +303,7 @@ def from_below_zero(vr: str, first: int) -> Dataset:
 def test_a_voi_table_may_begin_below_zero(
     tmp_path: Path, dcmtk: Tool, vr: str, syntax: str
 ) -> None:
-    rescaled = {"RescaleSlope": "1", "RescaleIntercept": "-1024", "RescaleType": "HU"}
-    image = grey(RAMP, BitsStored=12, HighBit=11, **rescaled)
+    image = grey(RAMP, BitsStored=12, HighBit=11, **HOUNSFIELD)
     image.VOILUTSequence = [from_below_zero(vr, -1024)]
 
     expected = theirs(dcmtk, tmp_path, image, "+Wl", "1", syntax=syntax)
@@ -331,9 +331,8 @@ def test_a_presentation_state_s_table_may_begin_below_zero(
     tmp_path: Path, dcmtk: Tool, vr: str, syntax: str
 ) -> None:
     """By DCMTK: what the image would look like if it said itself what the state says."""
-    rescaled = {"RescaleSlope": "1", "RescaleIntercept": "-1024", "RescaleType": "HU"}
     image = grey(RAMP, BitsStored=12, HighBit=11)
-    said = state(image, **rescaled)
+    said = state(image, **HOUNSFIELD)
     said.SoftcopyVOILUTSequence = [made(VOILUTSequence=[from_below_zero(vr, -1024)])]
     paths = tmp_path / "image.dcm", tmp_path / "state.dcm"
     paths[0].write_bytes(part10(image))
@@ -342,7 +341,7 @@ def test_a_presentation_state_s_table_may_begin_below_zero(
     with opened_image(paths[0]) as opened:
         found = opened.pictured(1, Look(state=state_of(paths[1]))).astype(int)
 
-    for keyword, value in rescaled.items():
+    for keyword, value in HOUNSFIELD.items():
         setattr(image, keyword, value)
     image.VOILUTSequence = [from_below_zero("SS", -1024)]
     expected = theirs(dcmtk, tmp_path, image, "+Wl", "1")
