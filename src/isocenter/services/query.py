@@ -71,7 +71,9 @@ class FindProvider:
             identifiers.check_hierarchy(asked, model, negotiated)
         answers = _Answers(asked, model.levels, self._aet, syntax, negotiated)
         query = _query(asked, negotiated, answers.wanted)
-        status = PENDING_WARNING if query.unsupported else PENDING
+        # What is not there to be returned counts, too (PS3.4 C.4.1.1.4).
+        is_whole = not query.unsupported and all(key.tag in ATTRIBUTES for key in asked.keys)
+        status = PENDING if is_whole else PENDING_WARNING
         async for page in self._archive.search(query):
             for start in range(0, len(page), ANSWERS_AT_ONCE):
                 if operation.is_cancelled:

@@ -74,9 +74,11 @@ async def test_a_key_nobody_supports_is_a_warning_with_every_match(
     unmatched = identifier("STUDY", AnatomicRegionSequence=None)
     unmatched.add_new(0x00111001, "LO", "private")
     _, warned, last = await find(archive, unmatched)
+    _, not_returned, _ = await find(archive, identifier("STUDY", KVP=None))
 
     assert matched == [0xFF00]
     assert (warned, last) == ([0xFF01], 0)
+    assert not_returned == [0xFF01]
 
 
 @pytest.mark.parametrize(
