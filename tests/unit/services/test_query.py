@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, assume, given, settings, strategies as st
 from pydicom.dataset import Dataset
 
 from isocenter.archive.archive import Archive
@@ -191,6 +191,9 @@ async def test_nothing_that_was_stored_keeps_a_query_from_being_answered(
         )
         for tag in tags
     }
+    # pydicom, which reads the answers here, has no integer for infinity.
+    endless = {tag for tag, value in given_elements.items() if value == b"1e999 "}
+    assume(not any(ATTRIBUTES[tag].vr == "IS" for tag in endless))
     uid = f"1.9.{data.draw(st.integers(0, 10**12))}"
     uids = {0x00080016: CT, 0x00080018: uid, 0x0020000D: uid, 0x0020000E: uid}
     everything = {
