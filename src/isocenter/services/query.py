@@ -5,7 +5,7 @@ from typing import Any
 from isocenter.archive.answers import only
 from isocenter.archive.archive import Archive
 from isocenter.config import DimseConfig
-from isocenter.dicom import dictionary, encoding
+from isocenter.dicom import charset, dictionary, encoding
 from isocenter.dicom.syntax import TransferSyntax, lookup
 from isocenter.dimse.command import Verb
 from isocenter.dimse.negotiation import Offer
@@ -110,7 +110,9 @@ class _Answers:
         negotiated: Negotiated,
     ) -> None:
         self._syntax = syntax
-        self._character_set = tuple(asked.character_set.split("\\"))
+        terms = tuple(asked.character_set.split("\\"))
+        is_known = charset.of_terms(*terms).is_known
+        self._character_set = terms if is_known else (charset.UTF_8,)
         self._sequences = {f"{key.tag:08X}": key for key in asked.keys if key.items}
         above = {UNIQUE_KEYS[level] for level in levels if level <= asked.level}
         known = {key.tag for key in asked.keys if key.tag in ATTRIBUTES}
