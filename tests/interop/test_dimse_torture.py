@@ -21,8 +21,8 @@ from isocenter.dimse.server import DimseServer
 from isocenter.dimse.settings import Limits, Timeouts
 from isocenter.dimse.slabs import Fragment
 from isocenter.dimse.status import Response
-from isocenter.dimse.user_information import UserInformation, Window
-from little import CT, EXPLICIT, FIND, VERIFICATION, LittleArchive, serving, until
+from isocenter.dimse.user_information import Role, UserInformation, Window
+from little import CT, EXPLICIT, FIND, GET, VERIFICATION, LittleArchive, serving, until
 
 SHORT = Timeouts(artim=0.2, idle=0.3, dimse=0.3, network=0.3, establishment=0.3)
 REQUEST = pdu.AssociateRequest(
@@ -47,6 +47,14 @@ def message(context_id: int, verb: int, *, message_id: int = 1, data: bool = Fal
             "CommandDataSetType": 1 if data else 0x0101,
         }
     )
+    value = pdu.DataValue(context_id, True, True, command.encode())
+    return pdu.DataTransfer((value,)).encode()
+
+
+def answer(context_id: int, message_id: int) -> bytes:
+    """Success for a C-STORE."""
+    elements = {"CommandField": 0x8001, "MessageIDBeingRespondedTo": message_id, "Status": 0}
+    command = Command({**elements, "CommandDataSetType": 0x0101})
     value = pdu.DataValue(context_id, True, True, command.encode())
     return pdu.DataTransfer((value,)).encode()
 
@@ -402,6 +410,37 @@ async def test_a_peer_that_pipelines_without_a_window_is_served() -> None:
         answers = [(await peer.command()).answers for _ in range(500)]
 
     assert sorted(answers) == list(range(1, 501))
+
+
+async def test_retrievals_beyond_the_limit_are_refused_and_hold_up_no_others() -> None:
+    archive = LittleArchive()
+    archive.stored["1.2.3"] = (EXPLICIT, bytes(100))
+    contexts = (pdu.ProposedContext(1, CT, (EXPLICIT,)), pdu.ProposedContext(3, GET, (EXPLICIT,)))
+    roles = UserInformation(maximum_length=16384, roles=(Role(CT, False, True),))
+    request = pdu.AssociateRequest(
+        called_ae_title="A", calling_ae_title="B", contexts=contexts, information=roles
+    )
+    last: dict[int, int] = {}
+    async with (
+        asyncio.timeout(5),
+        serving(archive, limits=Limits(operations=2)) as server,
+        wire(server, associated=False) as peer,
+    ):
+        peer.say(request.encode())
+        assert isinstance(await peer.unit(), pdu.AssociateAccept)
+        # All at once: while the first two wait for our answers, those have to be heard.
+        peer.say(*(message(3, 0x10, message_id=number) for number in range(1, 6)))
+
+        while len(last) < 5:
+            command = await peer.command()
+            if command.is_response:
+                if command.status != status.PENDING:
+                    last[command.answers] = command.status
+                continue
+            await peer.unit()
+            peer.say(answer(1, command.message_id))
+
+    assert [last[number] for number in range(1, 6)] == [0, 0, *[status.RESOURCE_LIMITATION] * 3]
 
 
 async def test_a_window_lets_several_operations_be_outstanding() -> None:

@@ -332,9 +332,17 @@ class Performer:
         assert service.perform is not None
         if len(self._running) < self._most:
             self._run(operation, service.perform(operation))
-            return
-        self._waiting.append((operation, service))
-        self._association.connection.hold("operations")
+        elif self._must_read(operation):
+            told = {"ErrorComment": f"more than {self._most} operations at once"}
+            self.answer(operation, Response(status.RESOURCE_LIMITATION, None, told))
+        else:
+            self._waiting.append((operation, service))
+            self._association.connection.hold("operations")
+
+    def _must_read(self, operation: Operation) -> bool:
+        """Whether one of the operations waits for what the peer says: then nothing may wait."""
+        everything = (operation, *self._running.values())
+        return any(each.command.verb is Verb.C_GET for each in everything)
 
     def _run(self, operation: Operation, work: Awaitable[Response | None]) -> None:
         loop = asyncio.get_running_loop()
