@@ -260,6 +260,10 @@ class Index:
         """SOP class and transfer syntax of the selected instances, each pair once."""
         return await self._read(lambda: retrieving.kinds(self._run, selection))
 
+    async def of_several_patients(self, study_uids: Sequence[str]) -> set[str]:
+        """Those of some Study Instance UIDs that several patients have."""
+        return await self._read(lambda: retrieving.of_several_patients(self._run, study_uids))
+
     async def has_blob(self, sop_instance_uid: str, blob_key: str) -> bool:
         """Whether an instance, or a replaced version of it, is kept under ``blob_key``."""
         return await self._read(lambda: retrieving.has_blob(self._run, sop_instance_uid, blob_key))

@@ -17,7 +17,7 @@ from isocenter.storage.query import Key
 from isocenter.storage.records import Change, ChangeKind, Warned
 from isocenter.ui import asking
 from isocenter.ui.page import render
-from isocenter.ui.worklist import StudyRow, row_of
+from isocenter.ui.worklist import StudyRow, rows_of
 
 PATH: Final = "/administration/changes"
 PAGE: Final = 50
@@ -68,7 +68,7 @@ class Entry:
     sent_by: str = ""
     """Who sent it, where its file says so."""
     study: StudyRow | None = None
-    """What it is, if it is still there."""
+    """What it is, if it is still there, and no other patient has one of its UID."""
 
     @property
     def words(self) -> str:
@@ -153,8 +153,8 @@ async def _told(archive: Archive, entries: list[Entry]) -> list[Entry]:
     known: dict[str, StudyRow] = {}
     if uids:
         key = Key(asking.STUDY_UID, any_of=uids)
-        rows = map(row_of, await asking.some(archive, Level.STUDY, (key,), 2 * PAGE))
-        known = {each.uid: each for each in rows}
+        rows = await rows_of(archive, await asking.some(archive, Level.STUDY, (key,), 2 * PAGE))
+        known = {each.uid: each for each in rows if not each.is_ambiguous}
     return [
         replace(each, study=known.get(each.study_uid), sent_by=senders.get(each.blob_key, ""))
         for each in entries

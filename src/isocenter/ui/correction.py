@@ -125,7 +125,6 @@ async def history(request: Request, study: Match) -> dict[str, Any]:
     return {
         "corrections": [Entry(each, correction.lines(each)) for each in found],
         "may_correct": correction.is_allowed(request.app.state.config),
-        "handle": study.study,
     }
 
 

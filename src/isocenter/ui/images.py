@@ -8,9 +8,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from isocenter.archive.archive import Archive
+from isocenter.errors import NotFound
 from isocenter.imaging.waveforms import is_waveform
 from isocenter.storage.attributes import Level
 from isocenter.storage.query import Key
+from isocenter.storage.records import Match
 from isocenter.ui import asking
 from isocenter.ui.formats import text_of
 
@@ -24,22 +26,23 @@ _RETURNED: Final = frozenset((0x00080016, 0x00080018, 0x00280008, 0x00280010, 0x
 
 async def listed(request: Request) -> Response:
     """GET /studies/{study}/series/{series}/images: a JSON array of what there is to see."""
-    archive = asking.archive_of(request)
+    study = await asking.study(request)
+    return await answer(asking.archive_of(request), study, asking.uid_of(request, "series"))
+
+
+async def answer(archive: Archive, study: Match, series: str) -> Response:
+    """What there is to see of a series of a study. Raises: NotFound."""
     keys = (
-        Key(asking.STUDY_UID, asking.uid_of(request, "study")),
-        Key(asking.SERIES_UID, asking.uid_of(request, "series")),
+        Key(asking.STUDY_UID, text_of(study.attributes, asking.STUDY_UID)),
+        Key(asking.SERIES_UID, series),
     )
-    return await answer(archive, keys)
-
-
-async def answer(archive: Archive, keys: tuple[Key, Key]) -> Response:
-    """What there is to see of the series that ``keys`` name, its study first. Raises: NotFound."""
-    await asking.one(archive, Level.SERIES, *keys)
     found: list[dict[str, Any]] = []
-    async for each in asking.every(archive, Level.IMAGE, *keys, returns=_RETURNED):
+    async for each in asking.every(archive, Level.IMAGE, *keys, of=study, returns=_RETURNED):
         found.append(_seen(each))
         if len(found) == MOST:
             break
+    if not found:
+        raise NotFound("the study has no such series")
     return Response(orjson.dumps(found), media_type="application/json")
 
 

@@ -38,10 +38,25 @@ ADMINISTRATION: Final = (
 )
 """The pages below ``/administration``: where, what they are called, what they show."""
 
+_DIRECTIONS: Final = dict.fromkeys((0x202D, 0x202E), "\ufffd") | dict.fromkeys(
+    (0x202A, 0x202B, 0x202C, *range(0x2066, 0x206A))
+)
+"""What turns text about: overrides, which show an ID backwards, are shown as what they are not; of
+embeddings and isolates, which reach beyond the value, nothing is seen."""
+
+
+def _straight(value: Any) -> Any:
+    """A value as a page may show it, in the order of its characters; ``| e`` keeps it as it is."""
+    if type(value) is str and not value.isascii():
+        return value.translate(_DIRECTIONS)
+    return value
+
+
 _environment = Environment(
     loader=FileSystemLoader(TEMPLATES),
     autoescape=True,
     undefined=StrictUndefined,
+    finalize=_straight,
     trim_blocks=True,
     lstrip_blocks=True,
     auto_reload=False,

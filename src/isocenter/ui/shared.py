@@ -17,11 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from isocenter.archive.shares import Opened
 from isocenter.errors import Denied, NotFound, Unavailable
-from isocenter.storage.attributes import Level
-from isocenter.storage.query import Key
 from isocenter.ui import asking, images
 from isocenter.ui.page import render
-from isocenter.ui.study import QuickLook, series_of
+from isocenter.ui.study import QuickLook, series_rows
 from isocenter.ui.worklist import row_of
 
 PREFIX: Final = "/shared/"
@@ -51,8 +49,7 @@ async def show(request: Request) -> Response:
     """GET /shared/{token}: the quick look of the study; with ``series``, that one opened."""
     opened = await _opened(request)
     archive = asking.archive_of(request)
-    keys = (Key(asking.STUDY_UID, opened.study_uid),)
-    every = [series_of(each) async for each in asking.every(archive, Level.SERIES, *keys)]
+    every = await series_rows(archive, opened.study)
     series = [each for each in every if opened.shows(each.uid)]
     wanted = request.query_params.get("series", series[0].uid if series else "")
     chosen = next((each for each in series if each.uid == wanted), None)
@@ -75,8 +72,7 @@ async def show(request: Request) -> Response:
 async def listed(request: Request) -> Response:
     """GET /shared/{token}/series/{series}/images: as the quick look reads it."""
     opened, series = await _series(request)
-    keys = (Key(asking.STUDY_UID, opened.study_uid), Key(asking.SERIES_UID, series))
-    return await images.answer(asking.archive_of(request), keys)
+    return await images.answer(asking.archive_of(request), opened.study, series)
 
 
 async def thumbnail(request: Request) -> Response:
