@@ -170,6 +170,23 @@ async def test_a_study_of_two_patients_is_corrected_for_the_one_that_is_named(
         assert (await browser.get(link)).status_code == 200
 
 
+async def test_of_two_patients_one_is_brought_to_the_other(
+    browser: httpx.AsyncClient, kept: Kept
+) -> None:
+    await put(kept, PatientID="P1")
+    await put(kept, number=2, PatientID="P2", PatientName="Roe")
+    rows = re.findall(r'href="/studies/9.1\?(of)=(\w+)">([^<]+)<', (await browser.get("/")).text)
+    (of,) = [{name: handle} for name, handle, patient in rows if patient == "Roe"]
+
+    answer = await apply(browser, **of, PatientID="P1", PatientName="Doe^Jane")
+
+    assert answer.status_code == 303
+    page = await browser.get("/studies/9.1")
+    assert (page.status_code, "Another patient" in page.text) == (200, False)
+    (images,) = re.findall(r'data-images="([^"]+)"', page.text)
+    assert len((await browser.get(images)).json()) == 2
+
+
 async def test_where_the_settings_forbid_it_there_is_no_form(archive: Archive, kept: Kept) -> None:
     await put(kept)
     pages = application(archive, Config(http=HttpConfig(correction="never")))
