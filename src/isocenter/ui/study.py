@@ -22,7 +22,8 @@ from isocenter.ui.worklist import StudyRow, rows_of
 MOST_PRIORS: Final = 50
 PATIENT_ID, ISSUER = 0x00100020, 0x00100021
 WHOSE: Final = "Several patients have this Study Instance UID: choose whose study is meant."
-"""An English text, the catalogs have the others."""
+MOVED: Final = "This was moved to another patient, or removed. What is there of its UID:"
+"""English texts, the catalogs have the others."""
 EMPTY: Final = '""'
 """What matches an empty value (PS3.4 C.2.2.2.7)."""
 
@@ -68,6 +69,8 @@ async def show(request: Request) -> Response:
     try:
         match = await asking.study(request)
     except NotFound:
+        if rows := await _of_uid(archive, uid):
+            return render(request, "display.html", {"rows": rows, "notices": [MOVED]}, status=404)
         if (removal := await archive.removals.of_study(uid)) is None:
             raise
         return removed.shown(request, removal, status=410)

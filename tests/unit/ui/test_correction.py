@@ -181,7 +181,10 @@ async def test_of_two_patients_one_is_brought_to_the_other(
     answer = await apply(browser, **of, PatientID="P1", PatientName="Doe^Jane")
 
     assert answer.status_code == 303
+    former = await browser.get(f"/studies/9.1?of={of['of']}")
+    assert (former.status_code, "moved to another patient" in former.text) == (404, True)
     page = await browser.get("/studies/9.1")
+    assert 'href="/studies/9.1"' in former.text
     assert (page.status_code, "Another patient" in page.text) == (200, False)
     (images,) = re.findall(r'data-images="([^"]+)"', page.text)
     assert len((await browser.get(images)).json()) == 2

@@ -42,7 +42,7 @@ def texts() -> set[str]:
     """All that templates say, and what code gives them to say."""
     found = {*TITLES.values(), *filters.PERIODS.values(), *filters.ORDERS.values()}
     found |= {*jobs.TABS.values()}
-    found |= {*CODES.values(), *removal.FAULTS, study.WHOSE}
+    found |= {*CODES.values(), *removal.FAULTS, study.WHOSE, study.MOVED}
     found |= {*display.NOTICES.values(), *shares.DURATIONS.values(), *shares.STATES}
     found |= {text for _, text in page.NAVIGATION}
     found |= {words for _, words in changes.KINDS.values()} | {*changes.WARNINGS.values()}
