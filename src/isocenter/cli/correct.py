@@ -91,12 +91,17 @@ async def _correct(config: Config, wanted: _Wanted, *, is_agreed: bool) -> bool:
                 _tell(entry)
             return True
         entered, of_patient = named(wanted.entered), wanted.patient is not None
-        preview, _ = await archive.corrections.preview(study, entered, is_of_patient=of_patient)
+        preview = await archive.corrections.preview(study, entered, is_of_patient=of_patient)
         _show(preview)
         if not is_agreed:
             typer.confirm(f"Correct {preview.studies} studies?", abort=True, err=True)
         await archive.corrections.correct(
-            study, entered, is_of_patient=of_patient, reason=wanted.reason, by=getpass.getuser()
+            study,
+            entered,
+            is_of_patient=of_patient,
+            reason=wanted.reason,
+            by=getpass.getuser(),
+            seen=preview.seen,
         )
     say(f"{preview.studies} studies, {preview.instances} instances corrected")
     return True

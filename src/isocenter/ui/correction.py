@@ -1,13 +1,11 @@
 """Correcting patient data: a form, what it would come to, and what was corrected before."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -82,32 +80,35 @@ async def take(request: Request) -> Response:
     step = said.get("step", "preview")
     if step == "edit":
         return _form(request, study, shown, {**shown, **entered}, said)
+    is_new = False
     try:
         if not said.get("reason", "").strip():
             raise Malformed("a reason is needed")
-        preview, _ = await corrections.preview(study, entered, is_of_patient=is_of_patient)
         if step == "apply":
-            if said.get("seen") != _seen(shown):
-                raise Conflict("somebody else corrected it meanwhile: look at it again")
-            await corrections.correct(
-                study,
-                entered,
-                is_of_patient=is_of_patient,
-                reason=said["reason"],
-                by=request.client.host if request.client else "",
-            )
-            return RedirectResponse(_back(request), 303)
+            try:
+                await corrections.correct(
+                    study,
+                    entered,
+                    is_of_patient=is_of_patient,
+                    reason=said["reason"],
+                    by=request.client.host if request.client else "",
+                    seen=said.get("seen", ""),
+                )
+                return RedirectResponse(_back(request), 303)
+            except Conflict:
+                is_new = True
+        preview = await corrections.preview(study, entered, is_of_patient=is_of_patient)
     except Malformed as error:
         return _form(request, study, shown, {**shown, **entered}, said, wrong=str(error))
     context = {
         **_common(study),
         "preview": preview,
+        "is_new": is_new,
         "joined": None if preview.joined is None else row_of(preview.joined.attributes),
         "sent": [*entered.items(), *((name, said.get(name, "")) for name in ("scope", "reason"))],
-        "seen": _seen(shown),
         "reason": said["reason"],
     }
-    return render(request, "correction_preview.html", context)
+    return render(request, "correction_preview.html", context, status=409 if is_new else 200)
 
 
 async def undo(request: Request) -> Response:
@@ -188,11 +189,6 @@ def _back(request: Request) -> str:
 def address(uid: str, handle: str) -> str:
     """Where a study is corrected."""
     return f"/studies/{quote(uid, safe='')}/correct?{urlencode({'of': handle})}"
-
-
-def _seen(shown: Mapping[str, str]) -> str:
-    """What tells one state of what is shown from others."""
-    return hashlib.blake2b(orjson.dumps(shown), digest_size=12).hexdigest()
 
 
 def _time(at: int) -> str:

@@ -153,7 +153,11 @@ async def test_what_another_corrected_meanwhile_is_not_written_over(
     late = await browser.post(CORRECT, data={**hidden(preview.text), "step": "apply"})
 
     assert late.status_code == 409
+    assert "something changed meanwhile" in late.text
     assert "<h1>Poe</h1>" in (await browser.get("/studies/9.1")).text
+    again = await browser.post(CORRECT, data={**hidden(late.text), "step": "apply"})
+    assert again.status_code == 303
+    assert "<h1>Roe</h1>" in (await browser.get("/studies/9.1")).text
 
 
 async def test_a_study_of_two_patients_is_corrected_for_the_one_that_is_named(
