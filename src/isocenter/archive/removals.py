@@ -146,11 +146,10 @@ class Removals:
         Done again after a crash, it goes on. Raises: NotFound; Conflict, where its bytes are gone,
         or another instance is in the way of one: the others are back then; Unavailable.
         """
-        removal = await self._store.find(number)
-        if removal.purged_at:
-            raise Conflict("its bytes have been deleted: nothing can be put back")
         tally = dict.fromkeys(Return, 0)
-        async with self._busy:
+        async with self._busy:  # not while it is being deleted
+            if (await self._store.find(number)).purged_at:
+                raise Conflict("its bytes have been deleted: nothing can be put back")
             async for page in self._pages(number):
                 for blob, fate in zip(page, await self._put_back(page), strict=True):
                     tally[fate] += not blob.replaced_at

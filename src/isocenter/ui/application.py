@@ -1,6 +1,7 @@
 """All pages as one application, and the rules that hold for each of them."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,7 @@ from isocenter.ui import (
 )
 from isocenter.ui.arrivals import Arrivals
 from isocenter.ui.faults import HANDLERS
+from isocenter.ui.page import viewers_of
 from isocenter.ui.running import Running, alone
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -122,7 +124,7 @@ def application(
     serving.state.has_ohif = has_ohif
     serving.state.running = running or alone(archive, config)
     serving.state.web_services = web_services
-    serving.state.arrivals = Arrivals(archive, has_ohif)
+    serving.state.arrivals = Arrivals(archive, partial(viewers_of, config, has_ohif))
     serving.state.doorway = upload.Doorway()
     return serving
 

@@ -52,9 +52,9 @@ def study_topic(uid: str) -> str:
 class Arrivals:
     """Follows the change feed while somebody listens. Belongs to one event loop."""
 
-    def __init__(self, archive: Archive, has_ohif: Callable[[], bool]) -> None:
+    def __init__(self, archive: Archive, viewers: Callable[[], dict[str, bool]]) -> None:
         self._archive = archive
-        self._has_ohif = has_ohif
+        self._viewers = viewers
         self._live = archive.live
         self._listening = 0
         self._following: asyncio.Task[None] | None = None
@@ -187,7 +187,7 @@ class Arrivals:
 
     def _made(self, row: StudyRow, tongue: Language) -> str:
         """A row as the list has it."""
-        return made("_study_row.html", tongue, {"row": row, "has_ohif": self._has_ohif()})
+        return made("_study_row.html", tongue, {"row": row, **self._viewers()})
 
 
 def _studies(changes: Sequence[Change]) -> list[str]:

@@ -1,6 +1,6 @@
 """Making a page: templates, the reader's language and theme."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -85,14 +85,18 @@ def render(
 def _of(request: Request) -> dict[str, Any]:
     """What every page may ask for."""
     config: Config = request.app.state.config
-    viewers = config.ui.viewers
     return {
         "request": request,
         "theme": theme_of(request),
-        "has_ohif": "ohif" in viewers and request.app.state.has_ohif(),
-        "has_weasis": "weasis" in viewers,
+        **viewers_of(config, request.app.state.has_ohif),
         "may_administer": config.permits(config.http.administration),
     }
+
+
+def viewers_of(config: Config, has_ohif: Callable[[], bool]) -> dict[str, bool]:
+    """Which viewers the row of a study leads to."""
+    viewers = config.ui.viewers
+    return {"has_ohif": "ohif" in viewers and has_ohif(), "has_weasis": "weasis" in viewers}
 
 
 def made(template: str, tongue: Language, context: Mapping[str, Any]) -> str:

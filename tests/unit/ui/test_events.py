@@ -118,6 +118,21 @@ async def test_a_list_is_told_the_rows_of_what_arrives_and_matches(
     assert "9.2" in changed
 
 
+async def test_a_row_that_arrives_is_the_one_that_a_page_has(
+    browser: httpx.AsyncClient, open_page: Opener, kept: Kept
+) -> None:
+    async with open_page("topic=worklist") as page:
+        await put(kept, "9.1", PatientName="Doe^Jane")
+        await page.until("9.1")
+
+    (told,) = page.told("worklist")[-1]["rows"]
+    assert 'class="weasis"' in told["row"]
+    assert (
+        told["row"].split()
+        == (await browser.get("/")).text.split("<tbody>")[1].split("</tbody>")[0].split()
+    )
+
+
 async def test_a_study_that_is_removed_is_told(
     open_page: Opener, kept: Kept, archive: Archive
 ) -> None:
