@@ -39,14 +39,15 @@ def correct(
 ) -> None:
     """Correct the data of a study, or of all studies of a patient; without --set, tell what was.
 
+    With both, it is that patient's study: several patients may have one of a UID.
     The instances stay as they came; what is corrected is laid over them when they are given out.
     """
     settings = load_settings(config, data=data)
     if undo is not None:
         asyncio.run(_undo(settings, undo))
         return
-    if (study is None) == (patient is None):
-        raise typer.BadParameter("name what is meant: --study or --patient")
+    if study is None and patient is None:
+        raise typer.BadParameter("name what is meant: --study, --patient, or both")
     entered = [_parted(each) for each in change or ()]
     wanted = _Wanted(study, patient, issuer, entered, reason)
     if not asyncio.run(_correct(settings, wanted, is_agreed=yes)):
@@ -70,7 +71,7 @@ class _Wanted:
 
     async def study(self, archive: "Archive") -> "Match":
         if self.patient is not None:
-            return await archive.corrections.study_of(self.patient, self.issuer)
+            return await archive.corrections.study_of(self.patient, self.issuer, self.uid or "")
         return await archive.corrections.study(self.uid or "")
 
 
@@ -90,7 +91,7 @@ async def _correct(config: Config, wanted: _Wanted, *, is_agreed: bool) -> bool:
             for entry in await archive.corrections.history(study):
                 _tell(entry)
             return True
-        entered, of_patient = named(wanted.entered), wanted.patient is not None
+        entered, of_patient = named(wanted.entered), wanted.uid is None
         preview = await archive.corrections.preview(study, entered, is_of_patient=of_patient)
         _show(preview)
         if not is_agreed:
