@@ -35,7 +35,7 @@ def send(server: Isocenter, study: str, peer: str, **fields: Any) -> int:
     """Ask for it by the page's form; return the job's number."""
     answer = post(server, f"/studies/{study}/send", peer=peer, **fields)
     assert answer.status_code == 303, answer.text
-    return int(answer.headers["location"].partition("?sent=")[2])
+    return int(answer.headers["location"].partition("sent=")[2])
 
 
 class State:

@@ -23,11 +23,8 @@ from isocenter.ui.study import QuickLook, series_rows
 from isocenter.ui.worklist import row_of
 
 PREFIX: Final = "/shared/"
-HEADERS: Final[Mapping[bytes, bytes]] = {
-    b"referrer-policy": b"no-referrer",  # the address is all that is needed to see the study
-    b"x-robots-tag": b"noindex, nofollow, noarchive",
-}
-"""What every answer below ``PREFIX`` has, refusals as well."""
+HEADERS: Final[Mapping[bytes, bytes]] = {b"x-robots-tag": b"noindex, nofollow, noarchive"}
+"""What every answer below ``PREFIX`` has as well, refusals too."""
 PICTURE: Final = ("window", "viewport", "quality")
 """Parameters of a picture that are passed on (PS3.18 8.3.5.1)."""
 METADATA: Final = "includefield=" + ",".join(
