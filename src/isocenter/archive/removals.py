@@ -140,6 +140,10 @@ class Removals:
         """The newest removal that can be undone and took from a study. Raises: Unavailable."""
         return await self._store.of_study(study_uid)
 
+    async def of_blobs(self, blob_keys: Sequence[str]) -> dict[str, int]:
+        """Which removals took blobs, of those that can be undone. Raises: Unavailable."""
+        return await self._store.of_blobs(blob_keys)
+
     async def restore(self, number: int) -> Restored:
         """Put back all that a removal took out, as it was.
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from isocenter.storage.corrections import Correction
     from isocenter.storage.records import Match
 
+PAGES = "Correct… of a study"
+
 
 def correct(
     study: Annotated[str | None, typer.Option(help="Study Instance UID.")] = None,
@@ -85,7 +87,7 @@ def _parted(text: str) -> tuple[str, str]:
 async def _correct(config: Config, wanted: _Wanted, *, is_agreed: bool) -> bool:
     from isocenter.archive.correction import named
 
-    async with archive_in(config, alone=bool(wanted.entered)) as archive:
+    async with archive_in(config, alone=bool(wanted.entered), pages=PAGES) as archive:
         study = await wanted.study(archive)
         if not wanted.entered:
             for entry in await archive.corrections.history(study):
@@ -109,7 +111,7 @@ async def _correct(config: Config, wanted: _Wanted, *, is_agreed: bool) -> bool:
 
 
 async def _undo(config: Config, action: str) -> None:
-    async with archive_in(config, alone=True) as archive:
+    async with archive_in(config, alone=True, pages=PAGES) as archive:
         count = await archive.corrections.revoke(action, getpass.getuser())
     say(f"undone for {count} studies")
 
