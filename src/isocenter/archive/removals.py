@@ -115,7 +115,8 @@ class Removals:
         if code and code not in CODES:
             raise Malformed("there is no such code for a reason")
         order = Order(who=who, code=code, reason=reason[:LONGEST_REASON], retention=self._retention)
-        removed = await self._archive.index.remove(selection, order)
+        async with self._busy:  # a part of it is not put back while the rest still goes
+            removed = await self._archive.index.remove(selection, order)
         if not removed.instances:
             return removed
         told = {"instances": removed.instances, "removal": removed.removal, "by": who}

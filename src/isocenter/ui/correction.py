@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from isocenter.archive import correction
 from isocenter.archive.correction import FIELDS, OF_PATIENT, Field, Line
-from isocenter.errors import Conflict, Malformed
+from isocenter.errors import Conflict, Malformed, NotFound
 from isocenter.storage.corrections import Correction
 from isocenter.storage.records import Match
 from isocenter.ui import asking, forms
@@ -23,6 +23,8 @@ from isocenter.ui.worklist import row_of
 SCOPES: Final = {"study": "Only this study", "patient": "All studies of this patient"}
 """What is corrected, and English texts that say so; the catalogs have the others."""
 SEXES: Final = ("", "F", "M", "O")
+LATE: Final = "Nothing was corrected yet: something changed meanwhile. Look at it again."
+"""An English text; the catalogs have the others."""
 _SINGLE_WORDS: Final = frozenset({"scope", "of", "seen", "step", "reason"})
 
 
@@ -73,14 +75,22 @@ async def show(request: Request) -> Response:
 async def take(request: Request) -> Response:
     """POST /studies/{study}/correct: show what it would come to, or do it."""
     entered, said = await _sent(request)
-    study = await _study(request, said.get("of", ""))
     corrections = asking.archive_of(request).corrections
+    try:
+        study = await _study(request, said.get("of", ""))
+    except NotFound:
+        if not said.get("seen"):
+            raise
+        # What was entered was meant for who had the study then: nothing of it is taken over.
+        study = await _study(request, "")
+        shown = await corrections.shown(study)
+        return _form(request, study, shown, shown, said, wrong=LATE, status=409)
     shown = await corrections.shown(study)
     is_of_patient = said.get("scope") == "patient"
     step = said.get("step", "preview")
     if step == "edit":
         return _form(request, study, shown, {**shown, **entered}, said)
-    is_new = False
+    late = ""
     try:
         if not said.get("reason", "").strip():
             raise Malformed("a reason is needed")
@@ -96,19 +106,22 @@ async def take(request: Request) -> Response:
                 )
                 return RedirectResponse(_back(request), 303)
             except Conflict:
-                is_new = True
+                late = LATE
         preview = await corrections.preview(study, entered, is_of_patient=is_of_patient)
     except Malformed as error:
-        return _form(request, study, shown, {**shown, **entered}, said, wrong=str(error))
+        # Once it could be previewed: somebody else did the same meanwhile.
+        wrong, status = (LATE, 409) if said.get("seen") else (str(error), 400)
+        entered = {**shown, **entered}
+        return _form(request, study, shown, entered, said, wrong=wrong, status=status)
     context = {
         **_common(study),
         "preview": preview,
-        "is_new": is_new,
+        "wrong": late,
         "joined": None if preview.joined is None else row_of(preview.joined.attributes),
         "sent": [*entered.items(), *((name, said.get(name, "")) for name in ("scope", "reason"))],
         "reason": said["reason"],
     }
-    return render(request, "correction_preview.html", context, status=409 if is_new else 200)
+    return render(request, "correction_preview.html", context, status=409 if late else 200)
 
 
 async def undo(request: Request) -> Response:
@@ -154,6 +167,7 @@ def _form(
     said: Mapping[str, str] | None = None,
     *,
     wrong: str = "",
+    status: int = 200,
 ) -> Response:
     said = said or {}
     context = {
@@ -168,7 +182,7 @@ def _form(
         "sexes": SEXES,
         "wrong": wrong,
     }
-    return render(request, "correction.html", context, status=400 if wrong else 200)
+    return render(request, "correction.html", context, status=status)
 
 
 def _edited(field: Field, text: str) -> str:

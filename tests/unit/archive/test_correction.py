@@ -304,6 +304,30 @@ async def test_merging_two_patients_makes_one(archive: Archive, kept: Kept) -> N
     assert len(await archive.corrections.studies(merged, is_of_patient=True)) == 2
 
 
+async def test_a_patient_without_patient_id_is_given_a_name(archive: Archive, kept: Kept) -> None:
+    await kept.store(image(PatientID=""))
+    study = await archive.corrections.study(STUDY)
+
+    await correct(archive, {**await archive.corrections.shown(study), **NAME})
+
+    assert (await read(archive)).PatientName == "Roe^Richard"
+
+
+async def test_what_was_not_touched_need_not_be_a_value(archive: Archive, kept: Kept) -> None:
+    await kept.store(image(AccessionNumber="12345678901234567", PatientSex="U"))
+    study = await archive.corrections.study(STUDY)
+    shown = await archive.corrections.shown(study)
+
+    await correct(archive, {**shown, **NAME})
+
+    found = await read(archive)
+    assert (found.PatientName, found.AccessionNumber, found.PatientSex) == (
+        "Roe^Richard",
+        "12345678901234567",
+        "U",
+    )
+
+
 # --- over the web
 
 

@@ -160,6 +160,37 @@ async def test_what_another_corrected_meanwhile_is_not_written_over(
     assert "<h1>Roe</h1>" in (await browser.get("/studies/9.1")).text
 
 
+async def test_what_two_want_alike_is_done_once_and_the_other_is_told(
+    browser: httpx.AsyncClient, kept: Kept
+) -> None:
+    await put(kept)
+    entered = {"PatientName": "Roe", "reason": "why"}
+    preview = await browser.post(CORRECT, data={**entered, "step": "preview"})
+    await apply(browser, PatientName="Roe")
+
+    late = await browser.post(CORRECT, data={**hidden(preview.text), "step": "apply"})
+
+    assert late.status_code == 409
+    assert "something changed meanwhile" in late.text
+    assert 'name="PatientName" value="Roe"' in late.text
+
+
+async def test_who_is_late_for_a_study_that_was_moved_sees_where_it_is_and_enters_anew(
+    browser: httpx.AsyncClient, kept: Kept
+) -> None:
+    await put(kept)
+    entered = {"PatientID": "P3", "PatientName": "Roe", "reason": "why"}
+    preview = await browser.post(CORRECT, data={**entered, "step": "preview"})
+    await apply(browser, PatientID="P2")
+
+    late = await browser.post(CORRECT, data={**hidden(preview.text), "step": "apply"})
+
+    assert late.status_code == 409
+    assert "something changed meanwhile" in late.text
+    assert 'name="PatientID" value="P2"' in late.text
+    assert 'name="PatientName" value="Doe^Jane"' in late.text
+
+
 async def test_a_study_of_two_patients_is_corrected_for_the_one_that_is_named(
     browser: httpx.AsyncClient, kept: Kept
 ) -> None:
