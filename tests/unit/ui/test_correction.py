@@ -197,8 +197,22 @@ async def test_what_two_want_alike_is_done_once_and_the_other_is_told(
     late = await browser.post(CORRECT, data={**hidden(preview.text), "step": "apply"})
 
     assert late.status_code == 409
-    assert "something changed meanwhile" in late.text
+    assert "says this already" in late.text
     assert 'name="PatientName" value="Roe"' in late.text
+
+
+async def test_what_is_sent_twice_is_not_told_as_not_done(
+    browser: httpx.AsyncClient, kept: Kept
+) -> None:
+    await put(kept)
+    entered = {"PatientID": "P3", "PatientName": "Roe", "reason": "why"}
+    preview = await browser.post(CORRECT, data={**entered, "step": "preview"})
+    said = {**hidden(preview.text), "step": "apply"}
+
+    answers = [await browser.post(CORRECT, data=said) for _ in range(2)]
+
+    assert [each.status_code for each in answers] == [303, 409]
+    assert "says this already" in answers[1].text
 
 
 async def test_who_is_late_for_a_study_that_was_moved_sees_where_it_is_and_enters_anew(
