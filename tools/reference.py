@@ -212,7 +212,7 @@ def statuses() -> str:
     fixed = (
         (status.SUCCESS, "done; for C-STORE: on stable storage and in the index", "all"),
         (status.PENDING, "a match; or how far sub-operations are", "C-FIND, C-MOVE, C-GET"),
-        (status.PENDING_WARNING, "a match; a key that was given cannot be matched", "C-FIND"),
+        (status.PENDING_WARNING, "a match; a key that was given is not supported", "C-FIND"),
         (status.CANCEL, "cancelled by C-CANCEL", "C-FIND, C-MOVE, C-GET"),
         (
             suboperations.COMPLETE_WITH_FAILURES,

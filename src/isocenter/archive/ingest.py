@@ -231,6 +231,8 @@ class Reception:
 
     def _keep(self, parts: list[memoryview]) -> None:
         if self._draft is None:
+            # These are all of the data set, or more than strays may take.
+            parts = part10.behind_strays(parts, lookup(self._announced.transfer_syntax))
             self._draft = self._ingest.store.begin()
             header = self._header()
             self._offset = len(header)

@@ -94,6 +94,7 @@ def _folder(folder: Path) -> Iterator[Found | Unreadable]:
         while unlisted:
             yield _unreadable(unlisted.pop())
         folders.sort()
+        yield from _links_away(folder, Path(root), folders)
         for name in sorted(names):
             if name.upper() != DIRECTORY_NAME:
                 try:
@@ -101,6 +102,14 @@ def _folder(folder: Path) -> Iterator[Found | Unreadable]:
                 except OSError as error:
                     yield Unreadable(str(Path(root, name)), error.strerror or str(error))
     yield from map(_unreadable, unlisted)
+
+
+def _links_away(top: Path, root: Path, names: list[str]) -> Iterator[Unreadable]:
+    """Tell of links in ``root`` to folders outside of ``top``: some are loops, none is walked."""
+    for name in names:
+        path = root / name
+        if path.is_symlink() and not path.resolve().is_relative_to(top.resolve()):
+            yield Unreadable(str(path), "a link to another folder: name that folder itself")
 
 
 def _unreadable(error: OSError) -> Unreadable:

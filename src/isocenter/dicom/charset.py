@@ -38,6 +38,11 @@ class Charset:
     encodings: tuple[str, ...]
     """Python's names, one for each usable term; never empty."""
 
+    @property
+    def is_known(self) -> bool:
+        """Whether all of its terms are, at least when spelled right."""
+        return all(term in ENCODINGS or _spelled_right(term) in ENCODINGS for term in self.terms)
+
     def decode(self, value: bytes) -> str:
         """Give the text; what cannot be decoded becomes U+FFFD. Never raises."""
         if value.isascii() and _ESCAPE not in value:

@@ -31,6 +31,9 @@ FIRST_READ: Final = 4096
 LONGEST: Final = 1 << 20
 """Bytes that preamble and meta information may take."""
 
+STRAYS: Final = (b"\2\0", b"\0\0")
+"""What begins meta information and command sets, which are little endian always."""
+
 MEDIA_STORAGE_SOP_CLASS: Final = 0x00020002
 MEDIA_STORAGE_SOP_INSTANCE: Final = 0x00020003
 TRANSFER_SYNTAX: Final = 0x00020010
@@ -105,9 +108,10 @@ def read(source: "bytes | memoryview | mmap | BinaryIO") -> FileHeader:
     has_preamble = _has_preamble(start)
     at = 132 if has_preamble else 4 if start.data[:4] == PREFIX else 0
     meta, at = _read_meta(start, at)
-    at = _behind_command_group(start, at)
     uid = meta.get(TRANSFER_SYNTAX)
     named = uid.value.decode("latin-1").strip(" \0") if uid else ""
+    if not (named and lookup(named).is_deflated):
+        at = _behind_command_group(start, at)
     syntax = lookup(named) if named else _guess(start, at, is_certain=has_preamble or bool(meta))
     return FileHeader(meta, syntax, at, has_preamble)
 
@@ -153,6 +157,23 @@ def _behind_command_group(start: _Start, at: int) -> int:
             break
         at += 8 + header.length
     return at
+
+
+def behind_strays(parts: list[memoryview], syntax: TransferSyntax) -> list[memoryview]:
+    """Leave out the meta information or command set that some senders put before a data set.
+
+    It is none of it (PS3.5 7.1), and behind a file's own meta information it would pass for that.
+    Raises: Malformed, where it has no end in ``parts``.
+    """
+    if syntax.is_deflated or b"".join(part[:2] for part in parts[:2])[:2] not in STRAYS:
+        return parts
+    data = b"".join(parts)
+    start, at, before = _Start(data), 0, -1
+    while at != before:
+        before = at
+        _, at = _read_meta(start, at)
+        at = _behind_command_group(start, at)
+    return [memoryview(data)[at:]]
 
 
 def _guess(start: _Start, at: int, *, is_certain: bool) -> TransferSyntax:

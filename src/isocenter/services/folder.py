@@ -137,15 +137,17 @@ class FileReceiver:
     # In a worker.
 
     def _append(self, parts: list[Fragment]) -> None:
+        views = [part.view for part in parts]
         if self._file is None:
             self._file = open(self._draft, "wb")  # noqa: SIM115 closed when complete or discarded
             header = part10.header(
                 self._sop_class, self._sop_instance, self._syntax, source_ae=self._sent_by
             )
             self._file.write(header)
-        for part in parts:
-            self._file.write(part.view)
-            self._scanner.feed(part.view)
+            views = part10.behind_strays(views, lookup(self._syntax))
+        for view in views:
+            self._file.write(view)
+            self._scanner.feed(view)
 
     def _complete(self) -> None:
         self._scanner.finish()

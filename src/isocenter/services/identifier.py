@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from isocenter.dicom import charset as charsets, values
 from isocenter.dicom.elements import Element, Item, elements
-from isocenter.dicom.layout import SPECIFIC_CHARACTER_SET
+from isocenter.dicom.layout import SPECIFIC_CHARACTER_SET, Limits
 from isocenter.dicom.syntax import TransferSyntax
 from isocenter.errors import Mismatch
 from isocenter.services.models import UNIQUE_KEYS, Model, Negotiated
@@ -14,6 +15,8 @@ from isocenter.storage.query import Key
 
 QUERY_RETRIEVE_LEVEL = 0x00080052
 TIMEZONE = 0x00080201
+LIMITS: Final = Limits(inflated_size=16 << 20)
+"""An identifier is in memory as a whole: a deflated one may not unfold to much."""
 ABOUT_THE_QUERY = frozenset({SPECIFIC_CHARACTER_SET, QUERY_RETRIEVE_LEVEL, TIMEZONE})
 
 
@@ -39,7 +42,7 @@ class Identifier:
 
 def read(dataset: bytes, syntax: TransferSyntax, model: Model) -> Identifier:
     """Raises: Malformed; Mismatch, where the level is none of the model's."""
-    found = list(elements(dataset, syntax))
+    found = list(elements(dataset, syntax, limits=LIMITS))
     by_tag = {element.tag: element for element in found}
     named = by_tag.get(SPECIFIC_CHARACTER_SET)
     charset = charsets.of_value(bytes(named.value)) if named else charsets.DEFAULT

@@ -5,7 +5,7 @@ from typing import Any
 from isocenter.archive.answers import only
 from isocenter.archive.archive import Archive
 from isocenter.config import DimseConfig
-from isocenter.dicom import dictionary, encoding
+from isocenter.dicom import charset, dictionary, encoding
 from isocenter.dicom.syntax import TransferSyntax, lookup
 from isocenter.dimse.command import Verb
 from isocenter.dimse.negotiation import Offer
@@ -71,7 +71,9 @@ class FindProvider:
             identifiers.check_hierarchy(asked, model, negotiated)
         answers = _Answers(asked, model.levels, self._aet, syntax, negotiated)
         query = _query(asked, negotiated, answers.wanted)
-        status = PENDING_WARNING if query.unsupported else PENDING
+        # What is not there to be returned counts, too (PS3.4 C.4.1.1.4).
+        is_whole = not query.unsupported and all(key.tag in ATTRIBUTES for key in asked.keys)
+        status = PENDING if is_whole else PENDING_WARNING
         async for page in self._archive.search(query):
             for start in range(0, len(page), ANSWERS_AT_ONCE):
                 if operation.is_cancelled:
@@ -108,7 +110,9 @@ class _Answers:
         negotiated: Negotiated,
     ) -> None:
         self._syntax = syntax
-        self._character_set = tuple(asked.character_set.split("\\"))
+        terms = tuple(asked.character_set.split("\\"))
+        is_known = charset.of_terms(*terms).is_known
+        self._character_set = terms if is_known else (charset.UTF_8,)
         self._sequences = {f"{key.tag:08X}": key for key in asked.keys if key.items}
         above = {UNIQUE_KEYS[level] for level in levels if level <= asked.level}
         known = {key.tag for key in asked.keys if key.tag in ATTRIBUTES}

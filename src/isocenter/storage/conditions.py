@@ -19,7 +19,6 @@ from sqlalchemy import (
     or_,
     select,
     true,
-    tuple_,
     union,
     union_all,
 )
@@ -112,6 +111,7 @@ _TEXTS: Final = {0x00081030: "description", 0x00080080: "institution"}
 _OF_FEW: Final = frozenset({"institution"})
 """Those that have few different values, which are gone through instead of all rows'."""
 _STUDY_DATE: Final = 0x00080020
+TIMEZONE: Final = "00080201"
 _NAME_PARTS: Final = {0x00100010: PATIENT_PART, 0x00080090: REFERRING_PART}
 _GATHERED: Final = {
     0x00080061: (schema.study_modality, "modality"),
@@ -158,9 +158,8 @@ def conditions_of(query: Query, local_offset: int) -> list[Condition]:
     further = [key for key in wanted if keys[key.tag] is not key]
     found = [*_by_handles(query)]
     if query.combined_date_time:
-        shift = 0 if query.offset is None else local_offset - query.offset
         for date_tag, time_tag in DATE_TIME_PAIRS.items():
-            if combined := _combined(keys, (date_tag, time_tag), query, (rules, shift)):
+            if combined := _combined(keys, (date_tag, time_tag), query, rules):
                 found.append(combined)
                 del keys[date_tag], keys[time_tag]
     found += [each for key in (*keys.values(), *further) for each in _conditions(key, query, rules)]
@@ -425,10 +424,13 @@ def _names_with_word(word: str) -> Any:
 
 
 def _combined(
-    keys: dict[int, Key], pair: tuple[int, int], query: Query, how: tuple[Rules, int]
+    keys: dict[int, Key], pair: tuple[int, int], query: Query, rules: Rules
 ) -> Condition | None:
-    """A date's and its time's ranges as one interval, if both are given in the same form."""
-    rules, shift = how
+    """A date's and its time's ranges as one interval, if both are given in the same form.
+
+    In the asker's timezone, if that was told: what says its own is turned into that one. What does
+    not is local time, of the house that both are in, and stays.
+    """
     if not all(tag in keys for tag in pair):
         return None
     dates, times = (matcher_of(ATTRIBUTES[tag].vr, keys[tag].value, rules) for tag in pair)
@@ -436,18 +438,21 @@ def _combined(
         return None
     if (dates.low is None, dates.high is None) != (times.low is None, times.high is None):
         return None
-    low = _shifted(dates.low, times.low, shift)
-    high = _shifted(dates.high, times.high, shift)
     level = _home(ATTRIBUTES[pair[0]], query)
+    days = 0 if query.offset is None else 1  # by which another timezone is ahead or behind
 
     def where(row: FromClause) -> ColumnElement[bool]:
         date, time = (_value(row, level, ATTRIBUTES[tag]) for tag in pair)
+        moment = date.concat(time)
+        if query.offset is not None:
+            zone = sqlite.value_at(row.c.compared, TIMEZONE)
+            moment = func.coalesce(sqlite.moved(date, time, zone, query.offset), moment)
         demands: list[ColumnElement[bool]] = [date > ""]
         # The first of each two lets an index find the days.
-        if low is not None:
-            demands += [date >= low[0], tuple_(date, time) >= tuple_(*low)]
-        if high is not None:
-            demands += [date <= high[0], tuple_(date, time) <= tuple_(*high)]
+        if dates.low is not None and times.low is not None:
+            demands += [date >= _day(dates.low, -days), moment >= dates.low + times.low]
+        if dates.high is not None and times.high is not None:
+            demands += [date <= _day(dates.high, days), moment <= dates.high + times.high]
         return and_(*demands)
 
     row = TABLES[level].alias()
@@ -463,13 +468,12 @@ def _value(row: FromClause, level: Level, attribute: Attribute) -> ColumnElement
     return func.coalesce(sqlite.value_at(row.c.compared, attribute.tag8), "")
 
 
-def _shifted(date: str | None, time: str | None, minutes: int) -> tuple[str, str] | None:
-    if date is None or time is None:
-        return None
-    if not minutes:
-        return date, time
+def _day(date: str, days: int) -> str:
+    """The date so many days later; itself, where there is none such."""
+    if not days:
+        return date
     try:
-        moment = datetime.strptime(date + time, "%Y%m%d%H%M%S.%f") + timedelta(minutes=minutes)
+        moved = datetime.strptime(date, "%Y%m%d") + timedelta(days=days)
     except (ValueError, OverflowError):
-        return date, time
-    return f"{moment.year:04d}{moment:%m%d}", f"{moment:%H%M%S.%f}"
+        return date
+    return f"{moved.year:04d}{moved:%m%d}"

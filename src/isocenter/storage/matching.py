@@ -249,6 +249,8 @@ def _pattern(value: str, *, folded: bool, any_case: bool = False) -> Pattern | N
 
 
 def _name(value: str, fuzzy: bool) -> Named | AllOf | None:
+    if not value.strip("^= "):
+        return None  # all of it may be left out (PS3.5 6.2.1): a form that nobody filled in
     if "=" not in value:
         ways = _ways(value, fuzzy)
         return None if ways is None else Named(ways)

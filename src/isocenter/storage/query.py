@@ -67,7 +67,7 @@ class Query:
     combined_date_time: bool = False
     """Match ranges of a date and its time as one interval (PS3.4 C.2.2.2.5)."""
     offset: int | None = None
-    """Minutes east of UTC in which the asker's times are; None for the archive's own."""
+    """Minutes east of UTC in which the asker's times are; None where that was not said."""
     empty_values: bool = True
     """Two quotation marks match what is empty or absent (PS3.4 C.2.2.2.7, since 2021)."""
     multiple_values: bool = True

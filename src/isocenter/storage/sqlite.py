@@ -6,7 +6,7 @@ PostgreSQL will have a module of the same functions (pg_trgm, jsonb).
 import re
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -182,3 +182,24 @@ def each_value(document: ColumnElement[Any], tag8: str) -> TableValuedAlias:
 def value_at(document: ColumnElement[Any], tag8: str) -> ColumnElement[Any]:
     """The first value of an attribute in a ``compared`` column; NULL where there is none."""
     return func.json_extract(document, f'$."{tag8}"[0]')
+
+
+def moved(
+    date: ColumnElement[Any], time: ColumnElement[Any], zone: ColumnElement[Any], offset: int
+) -> ColumnElement[Any]:
+    """A date and time of the timezone ``zone`` (``+0100``) as they are ``offset`` minutes east.
+
+    One behind the other, as they sort. NULL, where there is no zone, or one of the others is none.
+    """
+    spans = ((date, 1, 4), (date, 5, 2), (date, 7, 2), (time, 1, 2), (time, 3, 2), (time, 5, 2))
+    told = _joined(func.substr(*span) for span in spans)
+    said = func.substr(zone, 1, 3).concat(":").concat(func.substr(zone, 4))
+    return func.strftime("%Y%m%d%H%M%S", told.concat(said), f"{offset} minutes").concat(
+        func.substr(time, 7)
+    )
+
+
+def _joined(parts: Iterable[ColumnElement[Any]]) -> ColumnElement[Any]:
+    year, month, day, hour, minute, second = parts
+    date = year.concat("-").concat(month).concat("-").concat(day)
+    return date.concat("T").concat(hour).concat(":").concat(minute).concat(":").concat(second)

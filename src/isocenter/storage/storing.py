@@ -65,7 +65,9 @@ class Store:
 def _is_same(found: tuple[Any, ...], incoming: Incoming) -> bool:
     """Whether it came with the same bytes, or comes as it is kept now."""
     kept, received = found[1], found[9] or found[1]
-    return incoming.digest in (kept, received) or bool(incoming.received_digest == received)
+    if incoming.digest == kept:
+        return bool(incoming.transfer_syntax == found[4])  # in another they say something else
+    return received in (incoming.digest, incoming.received_digest)
 
 
 def _is_elsewhere(ledger: Ledger, found: tuple[Any, ...], upper: Upper) -> bool:

@@ -240,6 +240,18 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     assert {name for name, reason in found if reason} == {"loop", "nowhere"}
 
 
+def test_a_link_to_a_folder_elsewhere_is_told_and_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "b.dcm").write_bytes(b"x")
+    (tmp_path / "here" / "below").mkdir(parents=True)
+    (tmp_path / "here" / "below" / "there").symlink_to(tmp_path / "elsewhere")
+
+    ((name, reason),) = names(walk([tmp_path / "here"]))
+
+    assert name == "there"
+    assert "link" in reason
+
+
 def test_a_folder_that_cannot_be_listed_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

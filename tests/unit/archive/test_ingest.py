@@ -12,12 +12,16 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from struct import pack
 from typing import Any
 
+import pydicom
 import pytest
 
 from isocenter.archive.archive import Archive
 from isocenter.archive.ingest import Announced
+from isocenter.archive.retrieve import each as each_of
+from isocenter.archive.upkeep import verify
 from isocenter.config import ArchiveConfig
 from isocenter.errors import Conflict, Malformed, Mismatch, NotFound, Unavailable
 from isocenter.storage.attributes import Level
@@ -26,7 +30,7 @@ from isocenter.storage.files import FileDraft, FileStore
 from isocenter.storage.index import Index
 from isocenter.storage.query import Query
 from isocenter.storage.records import Outcome, Selection, Warned
-from made_instances import CT, EXPLICIT, Kept, Slab, element, encoded, image
+from made_instances import CT, EXPLICIT, JPEG, Kept, Slab, element, encoded, image
 
 
 def traces(folder: Path) -> list[str]:
@@ -54,6 +58,29 @@ async def test_what_was_kept_is_there_bit_by_bit(archive: Archive, kept: Kept) -
     assert not isinstance(pieces, AsyncIterator), "what is in memory is given at once"
     assert b"".join(map(bytes, pieces)) == data
     assert opened.size == len(data)
+    opened.close()
+
+
+META = element(0x00020010, "UI", JPEG.encode())  # says what its data set is not
+COMMAND = pack("<HHIH", 0, 0x0110, 2, 7)
+
+
+@pytest.mark.parametrize("stray", [META, COMMAND, META + COMMAND, COMMAND + META])
+@pytest.mark.parametrize("size", [50, 1 << 16])
+async def test_what_has_no_place_before_a_data_set_is_left_out(
+    archive: Archive, kept: Kept, stray: bytes, size: int
+) -> None:
+    # PS3.5 7.1: groups 0000 and 0002 have none. In a file they would pass for its meta information.
+    data = encoded(image(PixelData=os.urandom(300_000)))
+
+    await kept.begin(stray + data, size=size).finish()
+
+    (ref,) = await kept.refs()
+    assert [each.fault async for each in verify(archive)] == [None]
+    read = pydicom.dcmread(archive.store.path(ref.blob_key))
+    assert (read.file_meta.TransferSyntaxUID, read.PatientID) == (EXPLICIT, "P1")
+    opened = await archive.read(ref)
+    assert b"".join([bytes(piece) async for piece in each_of(opened.pieces())]) == data
     opened.close()
 
 

@@ -235,7 +235,8 @@ async def test_studies_are_matched(web: httpx.AsyncClient, query: str, expected:
 async def test_dates_and_times_are_those_of_the_zone_that_is_said(
     kept: Kept, web: httpx.AsyncClient
 ) -> None:
-    await kept.store(image(StudyDate="20240229", StudyTime="2330"))
+    told = {"StudyDate": "20240229", "StudyTime": "2330", "TimezoneOffsetFromUTC": "+0000"}
+    await kept.store(image(**told))
     night = "StudyDate=20240301-20240301&StudyTime=0000-0100"
 
     here = await web.get(f"/studies?{night}")

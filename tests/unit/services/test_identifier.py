@@ -10,7 +10,7 @@ from pydicom.multival import MultiValue
 
 from isocenter.dicom.encoding import deflate
 from isocenter.dicom.syntax import lookup
-from isocenter.errors import IsocenterError, Mismatch
+from isocenter.errors import IsocenterError, Malformed, Mismatch
 from isocenter.services import identifier as identifiers
 from isocenter.services.identifier import check_hierarchy, read
 from isocenter.services.models import MODELS, Negotiated, answer_find, answer_retrieve
@@ -115,6 +115,15 @@ def test_sequences_are_read_with_their_item(syntax: str) -> None:
     assert [(key.tag, key.value) for key in filled.keys[0].items] == [(0x00080100, "T-D1100")]
     assert hollow.keys[0].is_universal
     assert none.keys[0].is_universal
+
+
+def test_a_deflated_identifier_that_unfolds_to_too_much_is_refused() -> None:
+    size = 17 << 20
+    bomb = deflate(struct.pack("<HH2sHI", 0x0020, 0x000D, b"UN", 0, size) + bytes(size))
+
+    assert len(bomb) < 1 << 16
+    with pytest.raises(Malformed, match="unfolds to too much"):
+        read(bomb, lookup(DEFLATED), STUDY_ROOT)
 
 
 def test_private_and_unknown_keys_are_read_and_harmless() -> None:

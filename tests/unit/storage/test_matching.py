@@ -35,6 +35,12 @@ def test_a_lone_asterisk_matches_everything(vr: str) -> None:
     assert matcher_of(vr, "**", PLAIN) is None
 
 
+@pytest.mark.parametrize("value", ["^", "^^^^", "=", "^=^", " ^ ^ "])
+def test_a_name_without_letters_matches_everything(value: str) -> None:
+    # Empty components may be left out (PS3.5 6.2.1): it is an empty value.
+    assert matcher_of("PN", value, PLAIN) is None
+
+
 def test_a_list_of_uids_matches_any_of_them() -> None:
     assert matcher_of("UI", "1.2\\1.3\\1.2", PLAIN) == OneOf(("1.2", "1.3"))
 

@@ -345,11 +345,30 @@ async def test_a_key_nobody_knows_matches_everything(studies: Index) -> None:
     assert len(await found(studies, asked)) == 5
 
 
-async def test_a_range_in_the_askers_timezone_is_turned_into_ours(studies: Index) -> None:
-    asked = {"StudyDate": "20060705-20060705", "StudyTime": "0800-0900", "combined_date_time": True}
+async def test_a_range_is_of_the_askers_timezone(index: Index) -> None:
+    # Half past midnight in Helsinki, half past five in the evening in New York: 22:30 in Greenwich.
+    for patient, date, time, zone in (
+        ("helsinki", "20240101", "003000", "+0200"),
+        ("new york", "20231231", "173000", "-0500"),
+        ("not said", "20231231", "223000.5", None),
+        ("later", "20231231", "233000", "+0000"),
+        ("no time", "20231231", "", "+0200"),
+        ("no zone", "20231231", "225959", "here"),
+    ):
+        uid = f"1.2.{date}.{len(patient)}{time}"
+        uids = dict.fromkeys(("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"), uid)
+        told = {"StudyDate": date, "StudyTime": time, "TimezoneOffsetFromUTC": zone}
+        await index.store(incoming(patient, PatientID=patient, **uids, **told))
+    asked = {"StudyDate": "20231231-20231231", "StudyTime": "2200-2259"}
 
-    assert await names_of(studies, **asked) == ""
-    assert await names_of(studies, **asked, offset=-90) == "ab"
+    greenwich = query(**asked, combined_date_time=True, offset=0)
+    berlin = query(StudyDate="20231231-", StudyTime="233000-", combined_date_time=True, offset=60)
+    nowhere = query(**asked, combined_date_time=True)
+
+    ours = {"not said", "no zone"}
+    assert set(await values(index, greenwich, "PatientID")) == {"helsinki", "new york", *ours}
+    assert set(await values(index, berlin, "PatientID")) == {"helsinki", "new york", "later"}
+    assert set(await values(index, nowhere, "PatientID")) == ours
 
 
 async def test_hostile_text_is_only_text(studies: Index) -> None:

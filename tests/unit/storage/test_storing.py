@@ -1,5 +1,6 @@
 """What storing makes of instances: rows, warnings, changes."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -232,6 +233,24 @@ async def test_the_same_bytes_again_change_nothing(index: Index) -> None:
     assert (first.outcome, again.outcome) == (Outcome.STORED, Outcome.DUPLICATE)
     assert len(await index.changes()) == 1
     assert await values(index, query(), "NumberOfStudyRelatedInstances") == [1]
+
+
+async def test_the_same_bytes_in_another_transfer_syntax_are_another_instance(
+    index: Index,
+) -> None:
+    wrong = incoming("the same")
+    right = replace(wrong, transfer_syntax="1.2.840.10008.1.2.4.70", blob_key="a" * 64)
+    store(index, wrong)
+
+    kept = await index.store(right, OnConflict.KEEP)
+    with pytest.raises(Conflict):
+        await index.store(right, OnConflict.REJECT)
+    replaced = await index.store(right, OnConflict.REPLACE)
+    again = await index.store(right, OnConflict.REPLACE)
+
+    fates = [each.outcome for each in (kept, replaced, again)]
+    assert fates == [Outcome.KEPT, Outcome.REPLACED, Outcome.DUPLICATE]
+    assert (await index.lookup("1.2.3.1.1.1")).transfer_syntax == right.transfer_syntax
 
 
 async def test_other_bytes_are_not_taken_by_default_and_noted(index: Index) -> None:
