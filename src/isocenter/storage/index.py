@@ -230,6 +230,11 @@ class Index:
         self._known[sop_instance_uid] = removals, found
         return found
 
+    @property
+    def upheavals(self) -> int:
+        """Another number, once instances were taken away, replaced, moved or corrected."""
+        return self._writer.removals
+
     def known(self, sop_instance_uid: str) -> InstanceRef | None:
         """Where an instance is, if that was looked up before and still holds; never waits."""
         # Only this process writes (`FolderLock`), so nothing else can take an instance away.

@@ -24,7 +24,8 @@ SCOPES: Final = {"study": "Only this study", "patient": "All studies of this pat
 """What is corrected, and English texts that say so; the catalogs have the others."""
 SEXES: Final = ("", "F", "M", "O")
 LATE: Final = "Nothing was corrected yet: something changed meanwhile. Look at it again."
-"""An English text; the catalogs have the others."""
+ALREADY: Final = "It says this already: somebody was quicker, or this was sent twice."
+"""English texts; the catalogs have the others."""
 _SINGLE_WORDS: Final = frozenset({"scope", "of", "seen", "step", "reason"})
 
 
@@ -81,10 +82,7 @@ async def take(request: Request) -> Response:
     except NotFound:
         if not said.get("seen"):
             raise
-        # What was entered was meant for who had the study then: nothing of it is taken over.
-        study = await _study(request, "")
-        shown = await corrections.shown(study)
-        return _form(request, study, shown, shown, said, wrong=LATE, status=409)
+        return await _moved(request, entered, said)
     shown = await corrections.shown(study)
     is_of_patient = said.get("scope") == "patient"
     step = said.get("step", "preview")
@@ -109,8 +107,8 @@ async def take(request: Request) -> Response:
                 late = LATE
         preview = await corrections.preview(study, entered, is_of_patient=is_of_patient)
     except Malformed as error:
-        # Once it could be previewed: somebody else did the same meanwhile.
-        wrong, status = (LATE, 409) if said.get("seen") else (str(error), 400)
+        is_late = isinstance(error, correction.Unchanged) and bool(said.get("seen"))
+        wrong, status = (ALREADY, 409) if is_late else (str(error), 400)
         entered = {**shown, **entered}
         return _form(request, study, shown, entered, said, wrong=wrong, status=status)
     context = {
@@ -122,6 +120,23 @@ async def take(request: Request) -> Response:
         "reason": said["reason"],
     }
     return render(request, "correction_preview.html", context, status=409 if late else 200)
+
+
+async def _moved(request: Request, entered: Mapping[str, str], said: Mapping[str, str]) -> Response:
+    """Show what is there now of a study that was moved while somebody was about to correct it.
+
+    What was entered was meant for who had it then: nothing of it is taken over. Raises: NotFound,
+    Conflict.
+    """
+    study = await _study(request, "")
+    shown = await asking.archive_of(request).corrections.shown(study)
+    is_so = all(
+        field.plain(entered[field.keyword]) == field.plain(shown[field.keyword])
+        for field in FIELDS
+        if field.keyword in entered
+    )
+    wrong = ALREADY if is_so else LATE
+    return _form(request, study, shown, shown, said, wrong=wrong, status=409)
 
 
 async def undo(request: Request) -> Response:

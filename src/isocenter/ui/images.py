@@ -1,5 +1,6 @@
 """What the quick look shows of a series: each instance, what it is and how many frames it has."""
 
+import re
 from typing import Any, Final
 
 import orjson
@@ -21,6 +22,8 @@ MOST: Final = 20_000
 
 _VIDEO: Final = frozenset(f"1.2.840.10008.5.1.4.1.1.77.1.{each}.1" for each in (1, 2, 4))
 _DOCUMENTS: Final = frozenset(f"1.2.840.10008.5.1.4.1.1.104.{each}" for each in (1, 2))
+_COUNT: Final = re.compile(r"\+?([0-9]{1,9})(?![0-9.])", re.ASCII)
+"""The first of several, if it is a whole number."""
 _RETURNED: Final = frozenset((0x00080016, 0x00080018, 0x00280008, 0x00280010, 0x00280011))
 
 
@@ -47,14 +50,20 @@ async def answer(archive: Archive, study: Match, series: str) -> Response:
 
 
 def _seen(attributes: dict[str, Any]) -> dict[str, Any]:
-    columns = int(text_of(attributes, 0x00280011) or 0)
+    columns = _count(attributes, 0x00280011)
     return {
         "uid": text_of(attributes, asking.INSTANCE_UID),
         "kind": _kind(text_of(attributes, 0x00080016), is_image=columns > 0),
-        "frames": max(1, int(text_of(attributes, 0x00280008) or 1)),
-        "rows": int(text_of(attributes, 0x00280010) or 0),
+        "frames": max(1, _count(attributes, 0x00280008)),
+        "rows": _count(attributes, 0x00280010),
         "columns": columns,
     }
+
+
+def _count(attributes: dict[str, Any], tag: int) -> int:
+    """A number of an instance; 0 where it is none, as in what some devices send (PS3.5 6.2)."""
+    found = _COUNT.match(text_of(attributes, tag))
+    return int(found[1]) if found else 0
 
 
 def _kind(sop_class: str, *, is_image: bool) -> str:

@@ -328,6 +328,22 @@ async def test_what_was_not_touched_need_not_be_a_value(archive: Archive, kept: 
     )
 
 
+async def test_a_patient_whose_id_looks_like_a_pattern_is_known_to_be_joined(
+    archive: Archive, kept: Kept
+) -> None:
+    await kept.store(image())
+    for number in range(60):
+        uids = {"StudyInstanceUID": f"7.{number}", "SeriesInstanceUID": f"7.{number}.1"}
+        patient = {"PatientID": f"A{number}" if number < 59 else "A*", "PatientName": "Poe"}
+        await kept.store(image(f"7.{number}.1.1", **uids, **patient))
+    study = await archive.corrections.study(STUDY)
+
+    preview = await archive.corrections.preview(study, {"PatientID": "A*"}, is_of_patient=False)
+
+    assert preview.joined is not None
+    assert preview.joined.attributes["00100020"]["Value"] == ["A*"]
+
+
 # --- over the web
 
 

@@ -50,7 +50,12 @@ def texts() -> set[str]:
     found |= {*troubles.TEXTS.values(), *SAID_BY_CODE}
     found |= {*peers.OUTCOMES.values(), *peers.ADVICE.values(), *settings.SOURCES.values()}
     found |= {text for _, *texts in page.ADMINISTRATION for text in texts}
-    found |= {*correction.SCOPES.values(), *(each.name for each in FIELDS), correction.LATE}
+    found |= {
+        *correction.SCOPES.values(),
+        *(each.name for each in FIELDS),
+        correction.LATE,
+        correction.ALREADY,
+    }
     for path in TEMPLATES.glob("*.html"):
         found |= {ast.literal_eval(text) for text in SAID.findall(path.read_text("utf-8"))}
     return found

@@ -4,6 +4,8 @@ import re
 
 import httpx
 import pytest
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 
 from isocenter.ui.attributes import flattened
 from made_instances import Kept, image
@@ -170,6 +172,33 @@ async def test_what_there_is_to_see_is_listed_in_order(
         ("9.1.1.3", "document", 1),
         ("9.1.1.4", "card", 1),
     ]
+
+
+@pytest.mark.parametrize(
+    ("came", "frames"),
+    [
+        (b"abc ", 1),
+        (b"1.5 ", 1),
+        (b"-7", 1),
+        (b"3\\4 ", 3),
+        (b"+3", 3),
+        (b"99999999999999999999", 1),
+        ("\u0663".encode(), 1),
+    ],
+)
+async def test_a_number_of_frames_that_is_none_keeps_no_series_from_being_shown(
+    browser: httpx.AsyncClient, kept: Kept, came: bytes, frames: int
+) -> None:
+    uids = {"StudyInstanceUID": "9.1", "SeriesInstanceUID": "9.1.1"}
+    broken = image("9.1.1.1", InstanceNumber=1, **uids)
+    broken[0x00280008] = RawDataElement(Tag(0x00280008), "IS", len(came), came, 0, False, True)
+    await kept.store(broken)
+    await put(kept, "9.1", "1", 2, InstanceNumber=2, NumberOfFrames=5)
+
+    answer = await browser.get("/studies/9.1/series/9.1.1/images")
+
+    assert answer.status_code == 200
+    assert [each["frames"] for each in answer.json()] == [frames, 5]
 
 
 async def test_attributes_are_found_with_what_they_are_in(
