@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ("programs",)
+pytest_plugins = ("programs", "steady")
 
 # Tests share the machine with each other: a deadline would measure that.
 settings.register_profile("tests", settings.default, deadline=None)

@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -71,6 +71,16 @@ def free_port() -> int:
             listener.bind((LOCALHOST, port))
             return port
     raise AssertionError("unreachable")
+
+
+def eventually(is_so: Callable[[], object], seconds: float = 20) -> bool:
+    """Whether it comes to be so, within the ``seconds``: what others do takes them a moment."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 class Process:

@@ -18,6 +18,9 @@ WAIT = 30_000
 EAGER = "--autoplay-policy=no-user-gesture-required"
 """Videos start by themselves, as they do where a reader allowed it or often plays them."""
 
+NAMED = "--host-resolver-rules=MAP archive.test 127.0.0.1"
+"""A name of this machine that is not trusted as ``localhost`` is: a hospital's network by HTTP."""
+
 
 # Of a module, not of the session: while Playwright runs, no other event loop can.
 @pytest.fixture(scope="module")
@@ -25,7 +28,7 @@ def chromium() -> Iterator[Browser]:
     """Debian's Chromium, without a window."""
     with skipping():
         program = find_program("chromium")
-    with _launched(program, EAGER) as browser:
+    with _launched(program, EAGER, NAMED) as browser:
         yield browser
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -46,6 +48,22 @@ def test_a_new_study_is_told_of_and_shown_when_asked(tab: Tab) -> None:
     expect(page.locator(f"{SHOWN}.fresh")).to_have_count(2)
     expect(button).to_be_hidden()
     assert page.evaluate("document.activeElement.closest('tr.fresh') !== null")
+
+
+def test_a_study_of_a_uid_that_another_patient_has_takes_nobodys_place(tab: Tab) -> None:
+    put(tab, "Twice^Ann", "1.2.67")
+    page = open_list(tab, "name=twice")
+    row = page.locator(SHOWN)
+    expect(row).not_to_contain_text("UID of several patients")
+
+    put(tab, "Twice^Bob", "1.2.67", 2, PatientID="another")
+
+    expect(page.locator(".arrivals")).to_have_text("1 new study")
+    expect(row).to_contain_text("UID of several patients")
+    expect(row.locator("th")).to_contain_text("Twice, Ann")
+    expect(row.locator("th > a")).to_have_attribute("href", re.compile(r"\?of="))
+    page.locator(".arrivals").click()
+    expect(page.locator(SHOWN)).to_have_count(2)
 
 
 def test_a_study_that_grows_is_counted_where_it_stands(tab: Tab) -> None:

@@ -71,8 +71,9 @@ def test_a_cine_plays_by_itself_at_the_speed_of_its_frames(ohif: Ohif, time: int
     wanted = [COLOURS[(first + number) % len(COLOURS)] for number in range(TURN)]
     assert [near(*pair) for pair in zip(colours, wanted, strict=True)] == [True] * TURN
     # Not sooner than it says, over all: behind one that comes late, the next is due sooner. But
-    # later, on a machine that has more to do.
-    assert time * 0.85 < float(np.mean(between[1:])) < time * 3
+    # later, on a machine that has more to do: all but its best moment may be.
+    assert time * 0.85 < float(np.mean(between[1:]))
+    assert min(between[1:]) < time * 3
 
 
 def near(colour: Any, wanted: Any) -> bool:
@@ -93,13 +94,13 @@ def test_a_video_is_there_when_it_is_opened_and_plays(
         ohif.page.locator("[data-cy='MoreTools-split-button-secondary']").click()
         ohif.page.locator("[data-cy='Cine']").click()
         ohif.page.locator("[data-cy='cine-player-play-pause']").click()
-        between, colours = changes(ohif, 4)
+        between, colours = changes(ohif, 6)
         times = [ohif.run("() => window.videos[0].currentTime")]
         ohif.page.wait_for_timeout(200)
         times.append(ohif.run("() => window.videos[0].currentTime"))
 
-    greys = [FILM_GREYS[number % 2] for number in range(4)]
-    assert [near(each, [grey] * 3) for each, grey in zip(colours, greys, strict=True)] == [True] * 4
-    # Each half lasts a second, and it begins anew.
-    assert between[1:] == pytest.approx([1000, 1000], abs=400)
+    greys = [FILM_GREYS[number % 2] for number in range(6)]
+    assert [near(each, [grey] * 3) for each, grey in zip(colours, greys, strict=True)] == [True] * 6
+    # Each half lasts a second, and it begins anew. One that is seen late makes the next shorter.
+    assert np.mean(between[1:]) == pytest.approx(1000, abs=300)
     assert times[0] != times[1]

@@ -104,3 +104,19 @@ def test_the_menu_of_viewers_opens_by_keyboard(tab: Tab) -> None:
     for _ in range(tab.page.locator(".menu a").count() - 1):
         tab.page.keyboard.press("Tab")
     expect(tab.page.get_by_role("link", name="3D Slicer")).to_be_focused()
+
+
+def test_who_has_a_link_chooses_theme_and_language_over_plain_http_too(tab: Tab) -> None:
+    kept(tab)
+    page = tab.page
+    page.goto(f"{tab.server.url}/studies/{STUDY}/share")
+    page.get_by_role("button", name="Make a link").press("Enter")
+    link = page.get_by_role("textbox", name="The link").input_value()
+
+    page.goto(link.replace("127.0.0.1", "archive.test"))
+    page.get_by_role("button", name="Light theme").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Quast, Anna")
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    page.get_by_role("button", name="Deutsch").click()
+    expect(page.locator("html")).to_have_attribute("lang", "de")

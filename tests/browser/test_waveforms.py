@@ -49,6 +49,7 @@ def test_keys_links_and_choices_lead_through_time(tab: Tab) -> None:
     tab.page.get_by_role("link", name="Open the recording").click()
     place = tab.page.locator(".ways .place")
     expect(place).to_have_text("0 s to 10 s of 25 s")
+    tab.page.wait_for_load_state()  # keys are heard once its script has run
 
     tab.page.keyboard.press("ArrowRight")
     expect(place).to_have_text("10 s to 20 s of 25 s")

@@ -186,6 +186,24 @@ def test_the_command_line_corrects_tells_and_undoes(
     assert isocenter("export", "--patient", "P1", "--out", out, *data).stdout.startswith("1 ")
 
 
+def test_of_two_patients_with_one_uid_the_command_line_corrects_the_one_that_is_named(
+    tmp_path: Path, isocenter: Command
+) -> None:
+    data = ("--data", tmp_path / "data")
+    for number, patient in enumerate(("P1", "P2")):
+        (tmp_path / f"{number}.dcm").write_bytes(
+            part10(image(f"1.2.3.{number}", PatientID=patient))
+        )
+        isocenter("import", tmp_path / f"{number}.dcm", *data)
+    entered = ("--set", "PatientID=P1", "--reason", "one scan", "--yes")
+
+    unclear = isocenter("correct", "--study", "1.2", *data, *entered, expect=1)
+    isocenter("correct", "--study", "1.2", "--patient", "P2", *data, *entered)
+
+    assert "name the patient" in unclear.stderr
+    assert isocenter("correct", "--study", "1.2", *data).stdout.count("one scan") == 1
+
+
 def test_a_correction_is_whole_or_not_at_all_after_kill_9(start_server: ServerFactory) -> None:
     server = start_server()
     store(

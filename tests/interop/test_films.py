@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import httpx
@@ -18,7 +17,7 @@ from pydicom.uid import UID
 from made_instances import part10
 from made_pictures import grey
 from made_videos import H264, MPEG2, read, stream, video
-from peers import LOCALHOST, Isocenter, find_program
+from peers import LOCALHOST, Isocenter, eventually, find_program
 from programs import Command
 
 MOST_MEMORY = 100 << 20
@@ -116,15 +115,9 @@ def test_when_the_client_leaves_the_making_ends(shared_server: Isocenter) -> Non
     with socket.create_connection((LOCALHOST, shared_server.http_port)) as connection:
         head = f"GET {path}/rendered HTTP/1.1\r\nHost: {LOCALHOST}\r\nAccept: video/mp4\r\n\r\n"
         connection.sendall(head.encode())
-        begun = time.monotonic() + 20
-        while not drafts_of(shared_server) and time.monotonic() < begun:
-            time.sleep(0.05)
-        assert drafts_of(shared_server)
+        assert eventually(lambda: drafts_of(shared_server))
 
-    gone = time.monotonic() + 10
-    while drafts_of(shared_server) and time.monotonic() < gone:
-        time.sleep(0.1)
-    assert not drafts_of(shared_server)
+    assert eventually(lambda: not drafts_of(shared_server))
     answer = httpx.get(f"{place}/thumbnail", trust_env=False, timeout=30)
     assert answer.status_code == 200
 

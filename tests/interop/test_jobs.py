@@ -35,7 +35,7 @@ def send(server: Isocenter, study: str, peer: str, **fields: Any) -> int:
     """Ask for it by the page's form; return the job's number."""
     answer = post(server, f"/studies/{study}/send", peer=peer, **fields)
     assert answer.status_code == 303, answer.text
-    return int(answer.headers["location"].partition("?sent=")[2])
+    return int(answer.headers["location"].partition("sent=")[2])
 
 
 class State:
@@ -240,6 +240,29 @@ def test_a_server_that_is_stopped_leaves_the_job_to_the_next(
     assert (state.state, state.done) == ("done", 60)
     assert set(workstation.acknowledged) == uids(study)
     assert sum(workstation.acknowledged.values()) <= 61
+
+
+def test_a_study_that_goes_to_another_patient_while_it_is_sent_is_not_told_to_be_sent(
+    start_server: ServerFactory, workstation: Workstation
+) -> None:
+    server = start_server(peers=[workstation.address], config=IMPATIENT)
+    study = make_study(600, pixels=16)
+    store_all(server, study)
+    place = f"/studies/{study[0].study}/correct"
+
+    with workstation.up():
+        workstation.pause = 0.005
+        job = send(server, study[0].study, "WORKSTATION")
+        assert workstation.when(20).wait(PATIENCE)
+        page = post(server, place, PatientID="OTHER", reason="mixed up", step="preview").text
+        hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page)
+        own = {name: value for name, value in hidden if name != "back"}
+        assert post(server, place, **own, step="apply").status_code == 303
+        state = wait_for(server, job, ended)
+
+    assert len(workstation.acknowledged) < 600
+    assert state.state == "failed"
+    assert "moved to another patient" in state.page
 
 
 def test_what_the_peer_refuses_is_told_and_the_rest_is_sent(

@@ -32,7 +32,7 @@ from instances import (
     make_study,
     new_uid,
 )
-from peers import Isocenter, Missing, find_program, run_tool
+from peers import Isocenter, Missing, eventually, find_program, run_tool
 from programs import Command, ServerFactory
 from questions import fetch, instance_uids, store_all
 
@@ -374,9 +374,7 @@ def test_who_breaks_off_leaves_what_was_whole(server: Isocenter) -> None:
     connection = web.begin(server, body[:-50_000], len(body))
     connection.close()
 
-    deadline = time.monotonic() + 20
-    while len(instance_uids(server, study[0].study)) < 1 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    assert eventually(lambda: instance_uids(server, study[0].study))
     assert instance_uids(server, study[0].study) == [study[0].sop_instance]
     server.stop()
     assert not list(server.data.rglob("*.part"))

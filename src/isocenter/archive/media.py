@@ -8,15 +8,17 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO, Final, cast
 
-from isocenter.dicom import directory
+from isocenter.dicom import directory, part10
 from isocenter.errors import Malformed
 
 DIRECTORY_NAME = "DICOMDIR"
+FIRST_MEMBER: Final = b"PK\3\4"
+"""What a zip archive begins with, unless something is put before it."""
 LARGEST_DIRECTORY: Final = 1 << 30
 """Bytes of a DICOMDIR: it is read as a whole."""
 BROKEN_ZIP: Final = (
@@ -135,11 +137,19 @@ def is_named_zip(name: str) -> bool:
 
 
 def is_zip(source: Path | BinaryIO) -> bool:
-    """Whether that is a zip archive, perhaps a broken one."""
+    """Whether that is a zip archive, perhaps a broken one: what is cut short has no list."""
     try:
-        return zipfile.is_zipfile(source)
+        return zipfile.is_zipfile(source) or _begins_as_zip(source)
     except BROKEN_ZIP:
         return True
+
+
+def _begins_as_zip(source: Path | BinaryIO) -> bool:
+    """Whether its first bytes are those of a member, and it is no DICOM file (PS3.10 7.1)."""
+    with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+        file.seek(0)
+        start = file.read(part10.PREAMBLE_SIZE + len(part10.PREFIX))
+    return start.startswith(FIRST_MEMBER) and not start.endswith(part10.PREFIX)
 
 
 def members(name: str, source: Path | BinaryIO, modified: int) -> Iterator[Found | Unreadable]:
@@ -153,15 +163,20 @@ def members(name: str, source: Path | BinaryIO, modified: int) -> Iterator[Found
     except Malformed as error:
         yield Unreadable(name, str(error))
         return
-    for member in listed:
+    files = [each for each in listed if _is_file(each)]
+    if not files:
+        yield Unreadable(name, "zip archive has no files")
+    for member in files:
         place = f"{name}/{member.filename}"
-        # Of a folder the name ends in a slash; of some broken archives there is none at all.
-        if member.filename.rpartition("/")[2].upper() in ("", DIRECTORY_NAME):
-            continue
         if member.flag_bits & 1:
             yield Unreadable(place, "encrypted")
             continue
         yield Found(place, member.file_size, modified, _Member(archive, member))
+
+
+def _is_file(member: zipfile.ZipInfo) -> bool:
+    # Of a folder the name ends in a slash; of some broken archives there is none at all.
+    return member.filename.rpartition("/")[2].upper() not in ("", DIRECTORY_NAME)
 
 
 @contextmanager

@@ -115,7 +115,8 @@ class Removals:
         if code and code not in CODES:
             raise Malformed("there is no such code for a reason")
         order = Order(who=who, code=code, reason=reason[:LONGEST_REASON], retention=self._retention)
-        removed = await self._archive.index.remove(selection, order)
+        async with self._busy:  # a part of it is not put back while the rest still goes
+            removed = await self._archive.index.remove(selection, order)
         if not removed.instances:
             return removed
         told = {"instances": removed.instances, "removal": removed.removal, "by": who}
@@ -140,17 +141,20 @@ class Removals:
         """The newest removal that can be undone and took from a study. Raises: Unavailable."""
         return await self._store.of_study(study_uid)
 
+    async def of_blobs(self, blob_keys: Sequence[str]) -> dict[str, int]:
+        """Which removals took blobs, of those that can be undone. Raises: Unavailable."""
+        return await self._store.of_blobs(blob_keys)
+
     async def restore(self, number: int) -> Restored:
         """Put back all that a removal took out, as it was.
 
         Done again after a crash, it goes on. Raises: NotFound; Conflict, where its bytes are gone,
         or another instance is in the way of one: the others are back then; Unavailable.
         """
-        removal = await self._store.find(number)
-        if removal.purged_at:
-            raise Conflict("its bytes have been deleted: nothing can be put back")
         tally = dict.fromkeys(Return, 0)
-        async with self._busy:
+        async with self._busy:  # not while it is being deleted
+            if (await self._store.find(number)).purged_at:
+                raise Conflict("its bytes have been deleted: nothing can be put back")
             async for page in self._pages(number):
                 for blob, fate in zip(page, await self._put_back(page), strict=True):
                     tally[fate] += not blob.replaced_at

@@ -12,6 +12,7 @@ from collections.abc import (
     Sequence,
 )
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from zlib import crc32
@@ -26,6 +27,7 @@ from isocenter.storage.blobs import Blob
 from isocenter.storage.records import InstanceRef
 
 if TYPE_CHECKING:
+    from isocenter.archive.archive import Archive
     from isocenter.archive.transcode import Transcoding
     from isocenter.imaging.workers import Workers
 
@@ -226,6 +228,28 @@ def can_convert(source: TransferSyntax, target: TransferSyntax) -> bool:
 
 class _Opener(Protocol):
     async def read(self, instance: InstanceRef) -> Opened: ...
+
+
+class Current:
+    """Reads instances as they are when their turn comes, and not as they were when selected.
+
+    For what takes long: a correction meanwhile holds for all that is still to go, and what was
+    removed goes nowhere any more.
+    """
+
+    def __init__(self, archive: "Archive") -> None:
+        """Before anything is selected."""
+        self._archive = archive
+        self._began = archive.index.upheavals
+
+    async def read(self, instance: InstanceRef) -> Opened:
+        """Open the data set of ``instance``. Raises: NotFound, Unavailable."""
+        index = self._archive.index
+        if index.upheavals != self._began:
+            now = await index.lookup(instance.sop_instance_uid)
+            # Kept in another way by now, it is read where it was: its kind was agreed on.
+            instance = replace(instance, overlay=now.overlay)
+        return await self._archive.read(instance)
 
 
 Prepare = Callable[[Opened], Awaitable[None]]

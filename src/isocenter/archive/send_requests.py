@@ -26,6 +26,7 @@ class SendRequest:
             "studies": chosen.studies,
             "series": chosen.series,
             "instances": chosen.instances,
+            "handles": chosen.handles,
         }
 
     @classmethod
@@ -38,6 +39,7 @@ class SendRequest:
                 studies=tuple(written["studies"]),
                 series=tuple(written["series"]),
                 instances=tuple(written["instances"]),
+                handles=tuple(written.get("handles", ())),  # older ones have none
             )
             return cls(str(written["peer"]), selection)
         except (KeyError, TypeError) as error:

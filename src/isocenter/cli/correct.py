@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from isocenter.storage.corrections import Correction
     from isocenter.storage.records import Match
 
+PAGES = "Correct… of a study"
+
 
 def correct(
     study: Annotated[str | None, typer.Option(help="Study Instance UID.")] = None,
@@ -39,14 +41,15 @@ def correct(
 ) -> None:
     """Correct the data of a study, or of all studies of a patient; without --set, tell what was.
 
+    With both, it is that patient's study: several patients may have one of a UID.
     The instances stay as they came; what is corrected is laid over them when they are given out.
     """
     settings = load_settings(config, data=data)
     if undo is not None:
         asyncio.run(_undo(settings, undo))
         return
-    if (study is None) == (patient is None):
-        raise typer.BadParameter("name what is meant: --study or --patient")
+    if study is None and patient is None:
+        raise typer.BadParameter("name what is meant: --study, --patient, or both")
     entered = [_parted(each) for each in change or ()]
     wanted = _Wanted(study, patient, issuer, entered, reason)
     if not asyncio.run(_correct(settings, wanted, is_agreed=yes)):
@@ -70,7 +73,7 @@ class _Wanted:
 
     async def study(self, archive: "Archive") -> "Match":
         if self.patient is not None:
-            return await archive.corrections.study_of(self.patient, self.issuer)
+            return await archive.corrections.study_of(self.patient, self.issuer, self.uid or "")
         return await archive.corrections.study(self.uid or "")
 
 
@@ -84,26 +87,31 @@ def _parted(text: str) -> tuple[str, str]:
 async def _correct(config: Config, wanted: _Wanted, *, is_agreed: bool) -> bool:
     from isocenter.archive.correction import named
 
-    async with archive_in(config, alone=bool(wanted.entered)) as archive:
+    async with archive_in(config, alone=bool(wanted.entered), pages=PAGES) as archive:
         study = await wanted.study(archive)
         if not wanted.entered:
             for entry in await archive.corrections.history(study):
                 _tell(entry)
             return True
-        entered, of_patient = named(wanted.entered), wanted.patient is not None
-        preview, _ = await archive.corrections.preview(study, entered, is_of_patient=of_patient)
+        entered, of_patient = named(wanted.entered), wanted.uid is None
+        preview = await archive.corrections.preview(study, entered, is_of_patient=of_patient)
         _show(preview)
         if not is_agreed:
             typer.confirm(f"Correct {preview.studies} studies?", abort=True, err=True)
         await archive.corrections.correct(
-            study, entered, is_of_patient=of_patient, reason=wanted.reason, by=getpass.getuser()
+            study,
+            entered,
+            is_of_patient=of_patient,
+            reason=wanted.reason,
+            by=getpass.getuser(),
+            seen=preview.seen,
         )
     say(f"{preview.studies} studies, {preview.instances} instances corrected")
     return True
 
 
 async def _undo(config: Config, action: str) -> None:
-    async with archive_in(config, alone=True) as archive:
+    async with archive_in(config, alone=True, pages=PAGES) as archive:
         count = await archive.corrections.revoke(action, getpass.getuser())
     say(f"undone for {count} studies")
 

@@ -17,6 +17,7 @@ from isocenter.errors import NotFound
 
 if TYPE_CHECKING:
     from isocenter.archive.archive import Archive
+    from isocenter.storage.lock import FolderLock
     from isocenter.storage.records import Selection
 
 Uids = list[str] | None
@@ -31,13 +32,15 @@ IssuerOption = Annotated[
 
 
 @asynccontextmanager
-async def archive_in(config: Config, *, alone: bool) -> AsyncIterator["Archive"]:
-    """Open the archive in the data folder; ``alone``: no server may be using it meanwhile."""
+async def archive_in(config: Config, *, alone: bool, pages: str = "") -> AsyncIterator["Archive"]:
+    """Open the archive in the data folder; ``alone``: no server may be using it meanwhile.
+
+    ``pages``: which of a server's do the same. Raises: Unavailable.
+    """
     from isocenter.archive.archive import Archive
-    from isocenter.storage.lock import FolderLock
 
     if alone:
-        with FolderLock(config.data):
+        with _locked(config, pages):
             archive = await Archive.open(config.data, config.archive, config.imaging)
             try:
                 yield archive
@@ -49,6 +52,16 @@ async def archive_in(config: Config, *, alone: bool) -> AsyncIterator["Archive"]
         yield archive
     finally:
         await archive.close()
+
+
+def _locked(config: Config, pages: str) -> "FolderLock":
+    from isocenter.storage.lock import FolderLock, InUse
+
+    try:
+        return FolderLock(config.data)
+    except InUse as error:
+        instead = f", or use its pages: {pages}" if pages else ""
+        raise InUse(f"{error}: stop it first{instead}") from error
 
 
 def selection_of(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 WHO: Final = "command"
 PAGE: Final = 100
+PAGES: Final = "/administration/removed"
 Number = Annotated[int, typer.Argument(min=1, help="Of the removal: `isocenter removed`.")]
 
 
@@ -56,7 +57,7 @@ async def _remove(
     config: Config, selection: "Selection", code: str, reason: str, how: tuple[bool, bool]
 ) -> bool:
     is_final, is_agreed = how
-    async with archive_in(config, alone=True) as archive:
+    async with archive_in(config, alone=True, pages="Remove… of a study") as archive:
         count = await archive.index.count_instances(selection)
         if not is_agreed and count:
             ending = " for good" if is_final or not config.archive.removal_retention else ""
@@ -122,7 +123,7 @@ def restore(
 
 
 async def _restore(config: Config, number: int) -> bool:
-    async with archive_in(config, alone=True) as archive:
+    async with archive_in(config, alone=True, pages=PAGES) as archive:
         restored = await archive.removals.restore(number)
     there = f", {restored.there} were there again already" if restored.there else ""
     say(f"{restored.instances} put back{there}")
@@ -140,7 +141,7 @@ def purge(
 
 
 async def _purge(config: Config, number: int, is_agreed: bool) -> bool:
-    async with archive_in(config, alone=True) as archive:
+    async with archive_in(config, alone=True, pages=PAGES) as archive:
         removal = await archive.removals.find(number)
         if removal.purged_at:
             say("deleted already")

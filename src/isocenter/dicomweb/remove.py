@@ -50,12 +50,12 @@ _STATUSES: Final = {
     400: "a UID is not well formed",
     403: "the settings forbid it",
     404: "there is no such thing",
-    409: "several patients have this study",
+    409: "several patients have that study or series: name series or instances of one",
     503: "the index or the disk cannot be written",
 }
 
 
-_OF_NO_PATIENT: Final = {number: when for number, when in _STATUSES.items() if number != 409}
+_OF_ONE: Final = {number: when for number, when in _STATUSES.items() if number != 409}
 
 
 def _method(endpoint: Endpoint, statuses: Mapping[int, str] = _STATUSES) -> Method:
@@ -64,19 +64,19 @@ def _method(endpoint: Endpoint, statuses: Mapping[int, str] = _STATUSES) -> Meth
     )
 
 
-def _resource(name: str, path: str) -> Resource:
-    return Resource(name=name, path=path, methods={"DELETE": _method(remove)})
+def _resource(name: str, path: str, statuses: Mapping[int, str] = _STATUSES) -> Resource:
+    return Resource(name=name, path=path, methods={"DELETE": _method(remove, statuses)})
 
 
 RESOURCES: Final[tuple[Resource, ...]] = (
-    _resource("Instance", "/studies/{study}/series/{series}/instances/{instance}"),
+    _resource("Instance", "/studies/{study}/series/{series}/instances/{instance}", _OF_ONE),
     _resource("Series Instances", "/studies/{study}/series/{series}"),
     _resource("Study Instances", "/studies/{study}"),
     *(
         Resource(
             name=f"Instance of {name}",
             path=f"/{name}/{{uid}}",
-            methods={"DELETE": _method(of_no_patient(name), _OF_NO_PATIENT)},
+            methods={"DELETE": _method(of_no_patient(name), _OF_ONE)},
         )
         for name in CATEGORIES
     ),

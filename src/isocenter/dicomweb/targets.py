@@ -9,7 +9,7 @@ from starlette.requests import Request
 from isocenter.archive.archive import Archive
 from isocenter.dicom.identity import is_uid, may_be_uid
 from isocenter.dicomweb import non_patient
-from isocenter.errors import Malformed, NotFound
+from isocenter.errors import Malformed, NotFound, Unavailable
 from isocenter.storage.attributes import NON_PATIENT_STUDY
 from isocenter.storage.records import InstanceRef, Selection
 
@@ -18,6 +18,9 @@ LEVELS: Final = ("study", "series", "instance")
 
 MOST_INSTANCES: Final = 100_000
 """Instances of one answer; each takes half a kilobyte of memory while it is given."""
+
+ATTEMPTS: Final = 3
+"""Times that instances are gathered, if others are moved or removed meanwhile."""
 
 
 def selection_of(uids: Mapping[str, str]) -> Selection:
@@ -61,9 +64,27 @@ async def instances_of(request: Request) -> list[InstanceRef]:
 
 async def found(archive: Archive, uids: Mapping[str, str]) -> list[InstanceRef]:
     """Return the instances that ``uids`` name. Raises: as `instances_of`."""
-    gathered = await _gathered(archive.instances(selection_of(uids)))
+    selection = selection_of(uids)
+    gathered = await _whole(archive, selection)
     if not gathered:
         raise absent(uids)
+    return gathered
+
+
+async def _whole(archive: Archive, selection: Selection) -> list[InstanceRef]:
+    """Gather what is selected, as it is at one time: it is read page by page.
+
+    A correction in between would take a part of it elsewhere, or give a part of it another name.
+    """
+    index = archive.index
+    for _ in range(ATTEMPTS):
+        before = index.upheavals
+        gathered = await _gathered(archive.instances(selection))
+        if index.upheavals == before:
+            return gathered
+    # Where there is always something going on, as while instances are compressed.
+    if len(gathered) != await index.count_instances(selection):
+        raise Unavailable("it is being changed just now: ask again")
     return gathered
 
 

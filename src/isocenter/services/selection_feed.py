@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from typing import Final
 
 from isocenter.archive.archive import Archive
-from isocenter.archive.retrieve import Opened, opened
+from isocenter.archive.retrieve import Current, Opened, opened
 from isocenter.errors import IsocenterError, NotFound
 from isocenter.services.feed import Prepared, Ready, Refused
 from isocenter.services.sending import Kind
@@ -24,6 +24,8 @@ class SelectionFeed:
         self.kinds: dict[Kind, None] = {}
         self.gone = 0
         """Instances that were removed from the archive before their turn came."""
+        self.met = 0
+        """Instances of the selection, those that are done already among them."""
         self.is_through = False
         """Nothing is left to be given out."""
         self._is_given_up = False
@@ -32,7 +34,7 @@ class SelectionFeed:
         self._done_of = done_of
         self._turn = asyncio.Lock()
         self._opened: AsyncGenerator[tuple[InstanceRef, Opened | IsocenterError], None] = opened(
-            archive, self._pages()
+            Current(archive), self._pages()
         )
 
     async def scout(self) -> None:
@@ -75,6 +77,7 @@ class SelectionFeed:
 
     async def _pages(self) -> AsyncIterator[list[InstanceRef]]:
         async for page in self._archive.instances(self._selection):
+            self.met += len(page)
             for start in range(0, len(page), AT_A_TIME):
                 some = page[start : start + AT_A_TIME]
                 done = await self._done_of([each.sop_instance_uid for each in some])

@@ -27,6 +27,7 @@ FATES: Final = {
     delivery.Fate.WARNED: Fate.WARNED,
     delivery.Fate.FAILED: Fate.FAILED,
 }
+GONE: Final = "what is to be sent was removed, or moved to another patient: send it from there"
 
 
 class Running(Protocol):
@@ -68,7 +69,7 @@ class SendJobs:
         peer = await self._peer(request.peer)
         total = await self._archive.index.count_instances(request.selection)
         if not total:
-            raise NotFound("what is to be sent is not in the archive any more")
+            raise NotFound(GONE)
         await running.tell_total(max(total, running.job.done))
         feed = SelectionFeed(self._archive, request.selection, running.done_of)
         account = _Account(running.report)
@@ -89,6 +90,8 @@ class SendJobs:
         if feed.gone:
             await running.tell_total(max(total - feed.gone, 0))
         account.settle(is_whole=feed.is_through)
+        if feed.met < total:
+            raise Unavailable(f"not all was met: {GONE}")
 
     async def _peer(self, title: str) -> Address:
         known = await self._peers.destination(title)

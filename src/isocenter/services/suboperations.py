@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isocenter.archive.archive import Archive
-from isocenter.archive.retrieve import Opened, Prepare, opened
+from isocenter.archive.retrieve import Current, Opened, Prepare, opened
 from isocenter.dicom import encoding
 from isocenter.dicom.syntax import lookup
 from isocenter.dimse.command import Value
@@ -75,6 +75,11 @@ class Tally:
             self.failed += 1
             if len(self.failed_uids) < MOST_FAILED_UIDS:
                 self.failed_uids.append(instance.sop_instance_uid)
+
+    def fail_missing(self) -> None:
+        """Count what was selected at first and has left the selection: nobody got it."""
+        self.failed += self.remaining
+        self.remaining = 0
 
     def elements(self, *, with_remaining: bool) -> dict[str, Value]:
         """The counts as command elements."""
@@ -162,13 +167,15 @@ class SubOperations:
                 sending.cancel()
         if self._is_lost:
             await self._fail_rest(selection, begun)
+        elif not self._operation.is_cancelled:
+            self._tally.fail_missing()
 
     async def _to_send(
         self, selection: Selection, prepare: Prepare | None
     ) -> AsyncGenerator[tuple[InstanceRef, Opened | IsocenterError], None]:
         """What is selected, opened, until the request is cancelled or the peer lost."""
-        selected = self._archive.instances(selection)
-        async with aclosing(opened(self._archive, selected, prepare)) as instances:
+        current, selected = Current(self._archive), self._archive.instances(selection)
+        async with aclosing(opened(current, selected, prepare)) as instances:
             async for instance, found in instances:
                 if self._operation.is_cancelled or self._is_lost:
                     _close(found)

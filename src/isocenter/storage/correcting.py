@@ -1,6 +1,7 @@
 """Entering corrections, revoking them, and laying them over instances anew."""
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import orjson
 
 from isocenter.dicom import overlay as overlays
 from isocenter.dicom.overlay import Changes
-from isocenter.errors import Denied, NotFound
+from isocenter.errors import Conflict, Denied, NotFound
 from isocenter.storage import origins
 from isocenter.storage.attributes import NON_PATIENT_STUDY
 from isocenter.storage.entry import to_json
@@ -20,20 +21,68 @@ Identity = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """What somebody looks at who decides on a correction."""
+
+    handles: tuple[str, ...]
+    """Of the studies that are corrected."""
+    is_of_patient: bool = False
+    """They are to be all that their patient has."""
+    joins: tuple[str, str] | None = None
+    """The Patient ID and its issuer that they will have, if these are changed."""
+
+    def __call__(self, ledger: Ledger) -> str:
+        """Its state: another one, once any of that is."""
+        ledger.flush()
+        state = hashlib.sha256()
+        for part in self._parts(ledger):
+            state.update(b"%d:%b" % (len(part), part))
+        return state.hexdigest()
+
+    def _parts(self, ledger: Ledger) -> Iterator[bytes]:
+        patients: dict[int, None] = {}
+        for handle in sorted(self.handles):
+            yield handle.encode()
+            row = ledger.one(ledger.statements.study_named, handle)
+            if row is not None:
+                yield from row[6:8]
+                patients[row[1]] = None
+                came = [each.identity for each in origins.of_study(ledger, row[0])]
+                for identity in dict.fromkeys([row[2:6], *came]):
+                    for at, changes in ledger.all(ledger.statements.active_corrections, *identity):
+                        yield b"%d" % at
+                        yield changes
+        if self.is_of_patient:
+            for patient in patients:
+                for row in ledger.all(ledger.statements.studies_of_patient, patient):
+                    yield row[2].encode()
+        if self.joins is not None:
+            row = ledger.one(ledger.statements.find_patient, *self.joins, "")
+            yield b"nobody" if row is None else row[1]
+
+
+@dataclass(frozen=True, slots=True)
 class Correct:
     """Lay ``changes`` over all instances of some studies, and over those that come into them."""
 
     action: str
     """A name of its own, by which all of it can be revoked."""
-    handles: Sequence[str]
+    basis: Basis
     changes: Changes
     reason: str
     by: str
+    seen: str | None = None
+    """The state of the basis on which it was decided; None for any."""
 
     def __call__(self, ledger: Ledger) -> int:
-        """How many studies are corrected. Raises: NotFound, Denied; before anything is written."""
+        """How many studies are corrected.
+
+        Raises: NotFound, Denied; Conflict, where the basis has changed; before anything is written.
+        """
+        if self.seen is not None and self.basis(ledger) != self.seen:
+            raise Conflict("these studies or patients have changed meanwhile: look at them again")
         studies = []
-        for handle in self.handles:
+        for handle in self.basis.handles:
             row = ledger.one(ledger.statements.study_named, handle)
             if row is None:
                 raise NotFound("a study that was to be corrected has gone, or was moved meanwhile")

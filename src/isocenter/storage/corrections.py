@@ -1,7 +1,7 @@
 """What persons corrected: entered, revoked, and told."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from sqlalchemy import select, tuple_
 
 from isocenter.dicom.overlay import Changes
 from isocenter.storage import schema
-from isocenter.storage.correcting import Correct, Replay, Revoke
+from isocenter.storage.correcting import Basis, Correct, Replay, Revoke
 from isocenter.storage.search import Run
 from isocenter.storage.writer import Writer
 
@@ -44,11 +44,13 @@ class CorrectionStore:
         self._readers = readers
         self._run = run
 
-    async def correct(
-        self, action: str, handles: Sequence[str], changes: Changes, reason: str, by: str
-    ) -> int:
-        """Correct studies, by their handles; return how many. Raises: NotFound, Denied."""
-        return await self._writer.write(Correct(action, tuple(handles), changes, reason, by))
+    async def correct(self, correct: Correct) -> int:
+        """Correct studies; return how many. Raises: NotFound, Denied, Conflict."""
+        return await self._writer.write(correct)
+
+    async def state(self, basis: Basis) -> str:
+        """What is there now for who decides on a correction: as `Correct` compares it."""
+        return await self._writer.write(basis)
 
     async def revoke(self, action: str, by: str) -> int:
         """Undo a correction; return how many studies it concerned. Raises: NotFound."""

@@ -230,6 +230,11 @@ class Index:
         self._known[sop_instance_uid] = removals, found
         return found
 
+    @property
+    def upheavals(self) -> int:
+        """Another number, once instances were taken away, replaced, moved or corrected."""
+        return self._writer.removals
+
     def known(self, sop_instance_uid: str) -> InstanceRef | None:
         """Where an instance is, if that was looked up before and still holds; never waits."""
         # Only this process writes (`FolderLock`), so nothing else can take an instance away.
@@ -259,6 +264,10 @@ class Index:
     async def kinds(self, selection: Selection) -> list[tuple[str, str]]:
         """SOP class and transfer syntax of the selected instances, each pair once."""
         return await self._read(lambda: retrieving.kinds(self._run, selection))
+
+    async def of_several_patients(self, study_uids: Sequence[str]) -> set[str]:
+        """Those of some Study Instance UIDs that several patients have."""
+        return await self._read(lambda: retrieving.of_several_patients(self._run, study_uids))
 
     async def has_blob(self, sop_instance_uid: str, blob_key: str) -> bool:
         """Whether an instance, or a replaced version of it, is kept under ``blob_key``."""

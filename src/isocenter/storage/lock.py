@@ -13,11 +13,15 @@ else:
     import fcntl
 
 
+class InUse(Unavailable):
+    """Another Isocenter holds the data folder."""
+
+
 class FolderLock:
     """Holds a data folder for one process; the system lets go of it when the process ends."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises: Unavailable, if the folder cannot be written or somebody else holds it."""
+        """Raises: InUse; Unavailable, if the folder cannot be written."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -31,7 +35,7 @@ class FolderLock:
         except OSError as error:
             os.close(self._descriptor)
             if isinstance(error, BlockingIOError | PermissionError):
-                raise Unavailable(f"{folder} is in use by another Isocenter") from error
+                raise InUse(f"{folder} is in use by another Isocenter") from error
             raise Unavailable(f"{folder} cannot be locked: {error.strerror}") from error
 
     def __enter__(self) -> Self:

@@ -152,6 +152,8 @@ class Selection:
     studies: tuple[str, ...] = ()
     series: tuple[str, ...] = ()
     instances: tuple[str, ...] = ()
+    handles: tuple[str, ...] = ()
+    """Only of these studies (`handles`): where several patients have a Study Instance UID."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,12 @@ class RemovalStore:
         rows = await self._read(lambda: self._run(statement.limit(1)))
         return _removal_of(rows[0]) if rows else None
 
+    async def of_blobs(self, blob_keys: Sequence[str]) -> dict[str, int]:
+        """The numbers of the removals that took blobs which can be put back, by their keys."""
+        blob = schema.removed_blob
+        statement = select(blob.c.blob_key, blob.c.removal_fk).where(blob.c.blob_key.in_(blob_keys))
+        return {row[0]: row[1] for row in await self._read(lambda: self._run(statement))}
+
     async def next_due(self) -> Removal | None:
         """The removal whose bytes go next: first of all one whose going was cut short."""
         table = schema.removal

@@ -35,7 +35,7 @@ from isocenter.storage.schema import (
     study,
 )
 from isocenter.storage.search import PAGE, Run, chunks
-from isocenter.storage.selecting import chosen, conditions, is_of_all_issuers
+from isocenter.storage.selecting import chosen, conditions, is_of_all_issuers, shared_wholes
 
 UIDS_AT_A_TIME: Final = 500
 ALWAYS: Final = (1 << 63) - 1
@@ -165,13 +165,7 @@ def _listed(run: Run, selection: Selection) -> Iterator[list[InstanceRef]]:
     uids = list(dict.fromkeys(selection.instances))
     for start in range(0, len(uids), UIDS_AT_A_TIME):
         part = uids[start : start + UIDS_AT_A_TIME]
-        narrowed = Selection(
-            patient_id=selection.patient_id,
-            issuer=selection.issuer,
-            studies=selection.studies,
-            series=selection.series,
-            instances=tuple(part),
-        )
+        narrowed = replace(selection, instances=tuple(part))
         place = {uid: number for number, uid in enumerate(part)}
         statement = select(*_REFERENCE).select_from(_JOINED).where(*conditions(narrowed))
         found = _references(run(statement))
@@ -182,16 +176,30 @@ def _listed(run: Run, selection: Selection) -> Iterator[list[InstanceRef]]:
 def refuse_strangers(run: Run, selection: Selection, *, by_study: bool = False) -> None:
     """Raises: Conflict, where a selection would take several patients for one.
 
-    ``by_study``: also where a Study Instance UID is with several patients.
+    ``by_study``: also where what is selected of a Study Instance UID is of several patients.
     """
     patients = select(study.c.patient_fk).distinct().limit(2)
     if is_of_all_issuers(selection):
         if len(run(patients.where(study.c.patient_id == selection.patient_id))) > 1:
             raise Conflict("several patients have this Patient ID: name its issuer")
-    elif by_study and not selection.patient_id:
-        for uid in selection.studies:
-            if len(run(patients.where(study.c.study_uid == uid))) > 1:
-                raise Conflict("several patients have this Study Instance UID: name the patient")
+    elif by_study:
+        joined = patients.select_from(series.join(study, study.c.pk == series.c.study_fk))
+        for each in shared_wholes(selection):
+            if len(run(joined.where(*conditions(each)))) > 1:
+                raise Conflict(
+                    "several patients have this Study Instance UID:"
+                    " name the patient, or series or instances that are of one only"
+                )
+
+
+def of_several_patients(run: Run, study_uids: Sequence[str]) -> set[str]:
+    """Those of some Study Instance UIDs that several patients have."""
+    counted = select(study.c.study_uid).group_by(study.c.study_uid).having(func.count() > 1)
+    found: set[str] = set()
+    for start in range(0, len(study_uids), UIDS_AT_A_TIME):
+        part = study_uids[start : start + UIDS_AT_A_TIME]
+        found.update(row[0] for row in run(counted.where(study.c.study_uid.in_(part))))
+    return found
 
 
 def count_selected(run: Run, selection: Selection) -> int:

@@ -32,8 +32,6 @@ class Span(IntEnum):
     DAY = 1
 
 
-LENGTHS: Final = {Span.MINUTE: MINUTE, Span.DAY: DAY}
-
 Counts = list[int]
 """In the order of ``COLUMNS``."""
 COLUMNS: Final = (

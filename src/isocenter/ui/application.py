@@ -1,6 +1,7 @@
 """All pages as one application, and the rules that hold for each of them."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,7 @@ from isocenter.ui import (
 )
 from isocenter.ui.arrivals import Arrivals
 from isocenter.ui.faults import HANDLERS
+from isocenter.ui.page import viewers_of
 from isocenter.ui.running import Running, alone
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -96,6 +98,8 @@ POLICY: Final = "; ".join(
     )
 )
 USUAL: Final[Mapping[bytes, bytes]] = {b"referrer-policy": b"same-origin"}
+"""Addresses, of shared studies too, are told to nobody else. Were they told to nobody at all, forms
+would come from the origin ``null``, which may not."""
 _LONG: Final = b"public, max-age=31536000, immutable"
 
 
@@ -122,7 +126,7 @@ def application(
     serving.state.has_ohif = has_ohif
     serving.state.running = running or alone(archive, config)
     serving.state.web_services = web_services
-    serving.state.arrivals = Arrivals(archive, has_ohif)
+    serving.state.arrivals = Arrivals(archive, partial(viewers_of, config, has_ohif))
     serving.state.doorway = upload.Doorway()
     return serving
 
@@ -136,7 +140,7 @@ class _Guarded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
         is_static = path.startswith("/static/")
-        more = shared.HEADERS if path.startswith(shared.PREFIX) else USUAL
+        more = {**USUAL, **(shared.HEADERS if path.startswith(shared.PREFIX) else {})}
 
         async def guard(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -20,7 +20,7 @@ from isocenter.ui import asking, language
 from isocenter.ui.filters import Filters
 from isocenter.ui.language import Language
 from isocenter.ui.page import made
-from isocenter.ui.worklist import StudyRow, query_of, row_of
+from isocenter.ui.worklist import StudyRow, query_of, rows_of
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +52,9 @@ def study_topic(uid: str) -> str:
 class Arrivals:
     """Follows the change feed while somebody listens. Belongs to one event loop."""
 
-    def __init__(self, archive: Archive, has_ohif: Callable[[], bool]) -> None:
+    def __init__(self, archive: Archive, viewers: Callable[[], dict[str, bool]]) -> None:
         self._archive = archive
-        self._has_ohif = has_ohif
+        self._viewers = viewers
         self._live = archive.live
         self._listening = 0
         self._following: asyncio.Task[None] | None = None
@@ -166,23 +166,28 @@ class Arrivals:
     async def _rows(
         self, filters: Filters, tongue: Language, studies: Sequence[str]
     ) -> dict[str, Any]:
-        """The rows of those that the list shows, and who is not in it, or not any more."""
+        """The rows of those that the list shows: others of the ``changed`` UIDs it does not."""
         wanted = Key(asking.STUDY_UID, any_of=tuple(studies))
         query: Query = query_of(filters, wanted)
         assert query.level is Level.STUDY
         found = [match async for page in self._archive.search(query) for match in page]
-        rows = [(row_of(match.attributes), match.position[-1]) for match in found]
-        shown = {row.uid for row, _ in rows}
+        rows = await rows_of(self._archive, found)
         return {
             "rows": [
-                {"study": row.uid, "key": key, "row": self._made(row, tongue)} for row, key in rows
+                {
+                    "study": row.uid,
+                    "of": row.handle,
+                    "key": match.position[-1],
+                    "row": self._made(row, tongue),
+                }
+                for row, match in zip(rows, found, strict=True)
             ],
-            "others": [each for each in studies if each not in shown],
+            "changed": list(studies),
         }
 
     def _made(self, row: StudyRow, tongue: Language) -> str:
         """A row as the list has it."""
-        return made("_study_row.html", tongue, {"row": row, "has_ohif": self._has_ohif()})
+        return made("_study_row.html", tongue, {"row": row, **self._viewers()})
 
 
 def _studies(changes: Sequence[Change]) -> list[str]:

@@ -32,6 +32,15 @@ def uid_of(request: Request, name: str) -> str:
     return given
 
 
+async def study(request: Request) -> Match:
+    """The study that a path names; where several patients have its UID, ``of`` says whose.
+
+    Raises: NotFound; Conflict, where it does not.
+    """
+    handle = request.query_params.get("of", "")
+    return await archive_of(request).corrections.study(uid_of(request, "study"), handle)
+
+
 def place(request: Request) -> tuple[int, int] | None:
     """The place in a list behind which to go on: a moment and a number.
 
@@ -51,31 +60,21 @@ def is_uid(given: str) -> bool:
     return may_be_uid(given) and not any(each in given for each in '*?\\"')
 
 
-async def one(archive: Archive, level: Level, *keys: Key) -> dict[str, Any]:
-    """The attributes of the one entity that matches. Raises: NotFound."""
-    return (await match(archive, level, *keys)).attributes
-
-
-async def match(archive: Archive, level: Level, *keys: Key) -> Match:
-    """The one entity that matches. Raises: NotFound."""
-    found = await archive.answer(Query(level=level, keys=keys, limit=1))
-    if not found.first:
-        raise NotFound("it is not in the archive")
-    return found.first[0]
-
-
 async def every(
-    archive: Archive, level: Level, *keys: Key, returns: frozenset[int] | None = None
+    archive: Archive,
+    level: Level,
+    *keys: Key,
+    of: Match | None = None,
+    returns: frozenset[int] | None = None,
 ) -> AsyncIterator[dict[str, Any]]:
-    """The attributes of all that matches, in the order of the level."""
-    async for page in archive.search(Query(level=level, keys=keys, returns=returns)):
+    """The attributes of all that matches, in the order of the level; ``of`` a study, if given."""
+    studies = None if of is None else frozenset((of.study,))
+    query = Query(level=level, keys=keys, returns=returns, studies=studies)
+    async for page in archive.search(query):
         for match in page:
             yield match.attributes
 
 
-async def some(
-    archive: Archive, level: Level, keys: Sequence[Key], limit: int
-) -> list[dict[str, Any]]:
-    """The attributes of the first that match."""
-    found = await archive.answer(Query(level=level, keys=tuple(keys), limit=limit))
-    return [match.attributes for match in found.first]
+async def some(archive: Archive, level: Level, keys: Sequence[Key], limit: int) -> list[Match]:
+    """The first that match."""
+    return (await archive.answer(Query(level=level, keys=tuple(keys), limit=limit))).first

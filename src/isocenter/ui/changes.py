@@ -17,7 +17,7 @@ from isocenter.storage.query import Key
 from isocenter.storage.records import Change, ChangeKind, Warned
 from isocenter.ui import asking
 from isocenter.ui.page import render
-from isocenter.ui.worklist import StudyRow, row_of
+from isocenter.ui.worklist import StudyRow, rows_of
 
 PATH: Final = "/administration/changes"
 PAGE: Final = 50
@@ -67,8 +67,10 @@ class Entry:
     """Of the last of them."""
     sent_by: str = ""
     """Who sent it, where its file says so."""
+    removal: int = 0
+    """The number of what took it away, if that can be undone."""
     study: StudyRow | None = None
-    """What it is, if it is still there."""
+    """What it is, if it is still there, and no other patient has one of its UID."""
 
     @property
     def words(self) -> str:
@@ -149,14 +151,21 @@ async def _told(archive: Archive, entries: list[Entry]) -> list[Entry]:
     """Say of each study what it is, and of what came, by whom."""
     came = [each.blob_key for each in entries if each.kind in FROM_OUTSIDE]
     senders = await archive.senders(came)
+    gone = [each.blob_key for each in entries if each.kind is ChangeKind.REMOVED]
+    removals = await archive.removals.of_blobs(gone)
     uids = tuple({each.study_uid for each in entries if each.study_uid})
     known: dict[str, StudyRow] = {}
     if uids:
         key = Key(asking.STUDY_UID, any_of=uids)
-        rows = map(row_of, await asking.some(archive, Level.STUDY, (key,), 2 * PAGE))
-        known = {each.uid: each for each in rows}
+        rows = await rows_of(archive, await asking.some(archive, Level.STUDY, (key,), 2 * PAGE))
+        known = {each.uid: each for each in rows if not each.is_ambiguous}
     return [
-        replace(each, study=known.get(each.study_uid), sent_by=senders.get(each.blob_key, ""))
+        replace(
+            each,
+            study=known.get(each.study_uid),
+            sent_by=senders.get(each.blob_key, ""),
+            removal=removals.get(each.blob_key, 0),
+        )
         for each in entries
     ]
 

@@ -1,13 +1,11 @@
 """Correcting patient data: a form, what it would come to, and what was corrected before."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -15,7 +13,7 @@ from starlette.routing import Route
 
 from isocenter.archive import correction
 from isocenter.archive.correction import FIELDS, OF_PATIENT, Field, Line
-from isocenter.errors import Conflict, Malformed
+from isocenter.errors import Conflict, Malformed, NotFound
 from isocenter.storage.corrections import Correction
 from isocenter.storage.records import Match
 from isocenter.ui import asking, forms
@@ -25,6 +23,9 @@ from isocenter.ui.worklist import row_of
 SCOPES: Final = {"study": "Only this study", "patient": "All studies of this patient"}
 """What is corrected, and English texts that say so; the catalogs have the others."""
 SEXES: Final = ("", "F", "M", "O")
+LATE: Final = "Nothing was corrected yet: something changed meanwhile. Look at it again."
+ALREADY: Final = "It says this already: somebody was quicker, or this was sent twice."
+"""English texts; the catalogs have the others."""
 _SINGLE_WORDS: Final = frozenset({"scope", "of", "seen", "step", "reason"})
 
 
@@ -75,39 +76,67 @@ async def show(request: Request) -> Response:
 async def take(request: Request) -> Response:
     """POST /studies/{study}/correct: show what it would come to, or do it."""
     entered, said = await _sent(request)
-    study = await _study(request, said.get("of", ""))
     corrections = asking.archive_of(request).corrections
+    try:
+        study = await _study(request, said.get("of", ""))
+    except NotFound:
+        if not said.get("seen"):
+            raise
+        return await _moved(request, entered, said)
     shown = await corrections.shown(study)
     is_of_patient = said.get("scope") == "patient"
     step = said.get("step", "preview")
     if step == "edit":
         return _form(request, study, shown, {**shown, **entered}, said)
+    late = ""
     try:
         if not said.get("reason", "").strip():
             raise Malformed("a reason is needed")
-        preview, _ = await corrections.preview(study, entered, is_of_patient=is_of_patient)
         if step == "apply":
-            if said.get("seen") != _seen(shown):
-                raise Conflict("somebody else corrected it meanwhile: look at it again")
-            await corrections.correct(
-                study,
-                entered,
-                is_of_patient=is_of_patient,
-                reason=said["reason"],
-                by=request.client.host if request.client else "",
-            )
-            return RedirectResponse(_back(request), 303)
+            try:
+                await corrections.correct(
+                    study,
+                    entered,
+                    is_of_patient=is_of_patient,
+                    reason=said["reason"],
+                    by=request.client.host if request.client else "",
+                    seen=said.get("seen", ""),
+                )
+                return RedirectResponse(_back(request), 303)
+            except Conflict:
+                late = LATE
+        preview = await corrections.preview(study, entered, is_of_patient=is_of_patient)
     except Malformed as error:
-        return _form(request, study, shown, {**shown, **entered}, said, wrong=str(error))
+        is_late = isinstance(error, correction.Unchanged) and bool(said.get("seen"))
+        wrong, status = (ALREADY, 409) if is_late else (str(error), 400)
+        entered = {**shown, **entered}
+        return _form(request, study, shown, entered, said, wrong=wrong, status=status)
     context = {
         **_common(study),
         "preview": preview,
+        "wrong": late,
         "joined": None if preview.joined is None else row_of(preview.joined.attributes),
         "sent": [*entered.items(), *((name, said.get(name, "")) for name in ("scope", "reason"))],
-        "seen": _seen(shown),
         "reason": said["reason"],
     }
-    return render(request, "correction_preview.html", context)
+    return render(request, "correction_preview.html", context, status=409 if late else 200)
+
+
+async def _moved(request: Request, entered: Mapping[str, str], said: Mapping[str, str]) -> Response:
+    """Show what is there now of a study that was moved while somebody was about to correct it.
+
+    What was entered was meant for who had it then: nothing of it is taken over. Raises: NotFound,
+    Conflict.
+    """
+    study = await _study(request, "")
+    shown = await asking.archive_of(request).corrections.shown(study)
+    is_so = all(
+        field.plain(entered[field.keyword]) == field.plain(shown[field.keyword])
+        for field in FIELDS
+        if field.keyword in entered
+    )
+    wrong = ALREADY if is_so else LATE
+    return _form(request, study, shown, shown, said, wrong=wrong, status=409)
 
 
 async def undo(request: Request) -> Response:
@@ -125,7 +154,6 @@ async def history(request: Request, study: Match) -> dict[str, Any]:
     return {
         "corrections": [Entry(each, correction.lines(each)) for each in found],
         "may_correct": correction.is_allowed(request.app.state.config),
-        "handle": study.study,
     }
 
 
@@ -154,6 +182,7 @@ def _form(
     said: Mapping[str, str] | None = None,
     *,
     wrong: str = "",
+    status: int = 200,
 ) -> Response:
     said = said or {}
     context = {
@@ -168,7 +197,7 @@ def _form(
         "sexes": SEXES,
         "wrong": wrong,
     }
-    return render(request, "correction.html", context, status=400 if wrong else 200)
+    return render(request, "correction.html", context, status=status)
 
 
 def _edited(field: Field, text: str) -> str:
@@ -189,11 +218,6 @@ def _back(request: Request) -> str:
 def address(uid: str, handle: str) -> str:
     """Where a study is corrected."""
     return f"/studies/{quote(uid, safe='')}/correct?{urlencode({'of': handle})}"
-
-
-def _seen(shown: Mapping[str, str]) -> str:
-    """What tells one state of what is shown from others."""
-    return hashlib.blake2b(orjson.dumps(shown), digest_size=12).hexdigest()
 
 
 def _time(at: int) -> str:

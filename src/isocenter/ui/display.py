@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
-from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -20,7 +19,7 @@ from isocenter.storage.query import Key, Query
 from isocenter.ui import asking, opening
 from isocenter.ui.identifiers import Identifier
 from isocenter.ui.page import render
-from isocenter.ui.worklist import StudyRow, row_of
+from isocenter.ui.worklist import StudyRow, rows_of
 
 PATH: Final = "/IHEInvokeImageDisplay"
 PATIENT, STUDY = "PATIENT", "STUDY"
@@ -101,9 +100,9 @@ async def invoke(request: Request) -> Response:
     if not found:
         raise HTTPException(404, "nothing in the archive matches")
     is_overview = request.query_params.get("viewerType") == "PATIENT_VIEW"
-    opens_all = kind == STUDY and not is_overview and _has_ohif(request)
-    if (len(found) == 1 and not is_overview) or opens_all:
-        return opening.moved(_shown(request, [each.uid for each in found], notices))
+    in_ohif = _has_ohif(request) and not any(each.is_ambiguous for each in found)
+    if not is_overview and (len(found) == 1 or (kind == STUDY and in_ohif)):
+        return opening.moved(_shown(found, notices, in_ohif=in_ohif))
     return render(request, "display.html", {"rows": found, "notices": _texts(notices)})
 
 
@@ -143,12 +142,13 @@ def _has_ohif(request: Request) -> bool:
     return any(each.key == opening.OHIF for each in opening.choices(request))
 
 
-def _shown(request: Request, studies: Sequence[str], notices: Sequence[str]) -> str:
+def _shown(studies: Sequence[StudyRow], notices: Sequence[str], *, in_ohif: bool) -> str:
     """Where studies are shown: by OHIF, or by the quick look of the only one."""
-    if _has_ohif(request):
-        return opening.in_ohif(studies)
-    told = f"?notice={','.join(notices)}" if notices else ""
-    return f"/studies/{quote(studies[0], safe='')}{told}"
+    if in_ohif:
+        return opening.in_ohif([each.uid for each in studies])
+    told = [f"notice={','.join(notices)}"] if notices else []
+    of = [studies[0].of] if studies[0].is_ambiguous else []
+    return "?".join(filter(None, (studies[0].address, "&".join(of + told))))
 
 
 def _texts(notices: Sequence[str]) -> list[str]:
@@ -248,10 +248,8 @@ def _most_recent(request: Request) -> int:
 async def _found(request: Request, query: Query) -> list[StudyRow]:
     """The newest first."""
     archive = asking.archive_of(request)
-    found: list[StudyRow] = []
-    async for page in archive.search(query):
-        found += [row_of(match.attributes) for match in page]
-    return found
+    found = [match async for page in archive.search(query) for match in page]
+    return await rows_of(archive, found)
 
 
 ROUTES = (Route(PATH, invoke, name="display"),)

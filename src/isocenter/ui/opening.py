@@ -15,8 +15,6 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from isocenter.config import Config
-from isocenter.storage.attributes import Level
-from isocenter.storage.query import Key
 from isocenter.ui import asking
 from isocenter.ui.formats import text_of
 from isocenter.viewers import KNOWN, Template
@@ -72,14 +70,17 @@ def in_slicer(base: str, study: str) -> str:
 
 
 async def lead(request: Request) -> Response:
-    """GET /studies/{study}/open/{viewer}: on to the viewer. Raises: NotFound; HTTPException 404."""
-    archive = asking.archive_of(request)
+    """GET /studies/{study}/open/{viewer}: on to the viewer.
+
+    Raises: NotFound; HTTPException 404; Conflict, where several patients have its UID.
+    """
     uid = asking.uid_of(request, "study")
     key = request.path_params["viewer"]
     if key not in {each.key for each in choices(request)}:
         raise HTTPException(404, "there is no such viewer here: see the setting [ui] viewers")
-    study = await asking.one(archive, Level.STUDY, Key(asking.STUDY_UID, uid))
-    return moved(_address(request, key, uid, study))
+    # Of several patients with this UID none may be named: viewers show all their images as one's.
+    study = await asking.archive_of(request).corrections.study(uid)
+    return moved(_address(request, key, uid, study.attributes))
 
 
 def moved(url: str) -> Response:

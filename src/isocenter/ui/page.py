@@ -1,6 +1,6 @@
 """Making a page: templates, the reader's language and theme."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -38,10 +38,25 @@ ADMINISTRATION: Final = (
 )
 """The pages below ``/administration``: where, what they are called, what they show."""
 
+_DIRECTIONS: Final = dict.fromkeys((0x202D, 0x202E), "\ufffd") | dict.fromkeys(
+    (0x202A, 0x202B, 0x202C, *range(0x2066, 0x206A))
+)
+"""What turns text about: overrides, which show an ID backwards, are shown as what they are not; of
+embeddings and isolates, which reach beyond the value, nothing is seen."""
+
+
+def _straight(value: Any) -> Any:
+    """A value as a page may show it, in the order of its characters; ``| e`` keeps it as it is."""
+    if type(value) is str and not value.isascii():
+        return value.translate(_DIRECTIONS)
+    return value
+
+
 _environment = Environment(
     loader=FileSystemLoader(TEMPLATES),
     autoescape=True,
     undefined=StrictUndefined,
+    finalize=_straight,
     trim_blocks=True,
     lstrip_blocks=True,
     auto_reload=False,
@@ -70,14 +85,18 @@ def render(
 def _of(request: Request) -> dict[str, Any]:
     """What every page may ask for."""
     config: Config = request.app.state.config
-    viewers = config.ui.viewers
     return {
         "request": request,
         "theme": theme_of(request),
-        "has_ohif": "ohif" in viewers and request.app.state.has_ohif(),
-        "has_weasis": "weasis" in viewers,
+        **viewers_of(config, request.app.state.has_ohif),
         "may_administer": config.permits(config.http.administration),
     }
+
+
+def viewers_of(config: Config, has_ohif: Callable[[], bool]) -> dict[str, bool]:
+    """Which viewers the row of a study leads to."""
+    viewers = config.ui.viewers
+    return {"has_ohif": "ohif" in viewers and has_ohif(), "has_weasis": "weasis" in viewers}
 
 
 def made(template: str, tongue: Language, context: Mapping[str, Any]) -> str:

@@ -133,7 +133,8 @@ FOUND = (
 async def show(request: Request) -> Response:
     """GET /patterns."""
     context = {
-        "rows": [STUDY, EMPTY, LONG],
+        "rows": [STUDY, EMPTY, LONG, replace(STUDY, is_ambiguous=True)],
+        "others": [STUDY, EMPTY],
         "viewers": [Choice("weasis", "Weasis")],
         "shares": [replace(SHARE, number=n, state=state) for n, state in enumerate(STATES)],
         "report": _report(),

@@ -54,10 +54,17 @@ def _past() -> list[Seen]:
 
 def _changes(study: StudyRow, long: StudyRow) -> list[changes.Entry]:
     entry = changes.Entry(
-        ChangeKind.STORED, "1.2.3", "1.2.3.1", "", 500, NOW, NOW - 9_000_000, (), "", "CT", study
+        ChangeKind.STORED, "1.2.3", "1.2.3.1", "", 500, NOW, NOW - 9_000_000, (), "", "CT"
     )
+    entry = replace(entry, study=study)
     alone = replace(
-        entry, kind=ChangeKind.REMOVED, count=1, instance_uid="1.2.3.1.1", since=NOW, study=None
+        entry,
+        kind=ChangeKind.REMOVED,
+        count=1,
+        instance_uid="1.2.3.1.1",
+        since=NOW,
+        study=None,
+        removal=4711,
     )
     return [entry, replace(entry, warnings=tuple(Warned), study=long), alone]
 

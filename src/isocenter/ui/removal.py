@@ -9,20 +9,19 @@ from starlette.routing import Route
 
 from isocenter.archive.removals import CODES, may_remove, refuse_if_forbidden
 from isocenter.errors import Conflict
-from isocenter.storage.attributes import Level
-from isocenter.storage.query import Key
 from isocenter.storage.records import Selection
 from isocenter.ui import asking, forms
 from isocenter.ui.page import render
 from isocenter.ui.removed import PATH, removal_row, shown
-from isocenter.ui.study import series_of
-from isocenter.ui.worklist import row_of
+from isocenter.ui.study import series_rows
+from isocenter.ui.worklist import rows_of
 
 PAGE: Final = 50
+NO_CHOICE: Final = "Say what is to go."
 NO_SERIES: Final = "Choose the series that are to go."
 NO_REASON: Final = "Say why."
 NOT_SURE: Final = "Say that you are sure."
-FAULTS: Final = (NO_SERIES, NO_REASON, NOT_SURE)
+FAULTS: Final = (NO_CHOICE, NO_SERIES, NO_REASON, NOT_SURE)
 """What a form is given back with: English texts, the catalogs have the others."""
 
 
@@ -35,11 +34,13 @@ async def ask(request: Request) -> Response:
 async def remove(request: Request) -> Response:
     """POST /studies/{study}/remove: take it out, and tell how to put it back."""
     refuse_if_forbidden(request.app.state.config)
-    study = asking.uid_of(request, "study")
+    study = await asking.study(request)
     given = await forms.fields(request)
     sent = dict(given)
     series = tuple(dict.fromkeys(value for name, value in given if name == "series"))
-    if sent.get("what") == "series" and not series:
+    if sent.get("what") not in ("study", "series"):
+        return await _form(request, series, wrong=NO_CHOICE)
+    if sent["what"] == "series" and not series:
         return await _form(request, series, wrong=NO_SERIES)
     code = sent.get("code", "")
     reason = sent.get("reason", "").strip()
@@ -47,7 +48,11 @@ async def remove(request: Request) -> Response:
         return await _form(request, series, wrong=NO_REASON)
     if code and code not in CODES:
         raise HTTPException(400, "there is no such reason: choose one of the list")
-    chosen = Selection(studies=(study,), series=series if sent.get("what") == "series" else ())
+    chosen = Selection(
+        studies=(asking.uid_of(request, "study"),),
+        series=series if sent["what"] == "series" else (),
+        handles=(study.study,),
+    )
     removals = asking.archive_of(request).removals
     removed = await removals.remove(chosen, who=_who(request), code=code, reason=reason)
     if not removed.instances:
@@ -57,12 +62,11 @@ async def remove(request: Request) -> Response:
 
 async def _form(request: Request, chosen: Any, *, wrong: str = "") -> Response:
     archive = asking.archive_of(request)
-    of_study = Key(asking.STUDY_UID, asking.uid_of(request, "study"))
-    study = await asking.one(archive, Level.STUDY, of_study)
-    series = [series_of(each) async for each in asking.every(archive, Level.SERIES, of_study)]
+    study = await asking.study(request)
+    (row,) = await rows_of(archive, [study])
     context = {
-        "study": row_of(study),
-        "series": series,
+        "study": row,
+        "series": await series_rows(archive, study),
         "chosen": chosen,
         "codes": CODES,
         "retention": request.app.state.config.archive.removal_retention,

@@ -17,19 +17,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from isocenter.archive.shares import Opened
 from isocenter.errors import Denied, NotFound, Unavailable
-from isocenter.storage.attributes import Level
-from isocenter.storage.query import Key
 from isocenter.ui import asking, images
 from isocenter.ui.page import render
-from isocenter.ui.study import QuickLook, series_of
+from isocenter.ui.study import QuickLook, series_rows
 from isocenter.ui.worklist import row_of
 
 PREFIX: Final = "/shared/"
-HEADERS: Final[Mapping[bytes, bytes]] = {
-    b"referrer-policy": b"no-referrer",  # the address is all that is needed to see the study
-    b"x-robots-tag": b"noindex, nofollow, noarchive",
-}
-"""What every answer below ``PREFIX`` has, refusals as well."""
+HEADERS: Final[Mapping[bytes, bytes]] = {b"x-robots-tag": b"noindex, nofollow, noarchive"}
+"""What every answer below ``PREFIX`` has as well, refusals too."""
 PICTURE: Final = ("window", "viewport", "quality")
 """Parameters of a picture that are passed on (PS3.18 8.3.5.1)."""
 METADATA: Final = "includefield=" + ",".join(
@@ -51,8 +46,7 @@ async def show(request: Request) -> Response:
     """GET /shared/{token}: the quick look of the study; with ``series``, that one opened."""
     opened = await _opened(request)
     archive = asking.archive_of(request)
-    keys = (Key(asking.STUDY_UID, opened.study_uid),)
-    every = [series_of(each) async for each in asking.every(archive, Level.SERIES, *keys)]
+    every = await series_rows(archive, opened.study)
     series = [each for each in every if opened.shows(each.uid)]
     wanted = request.query_params.get("series", series[0].uid if series else "")
     chosen = next((each for each in series if each.uid == wanted), None)
@@ -75,8 +69,7 @@ async def show(request: Request) -> Response:
 async def listed(request: Request) -> Response:
     """GET /shared/{token}/series/{series}/images: as the quick look reads it."""
     opened, series = await _series(request)
-    keys = (Key(asking.STUDY_UID, opened.study_uid), Key(asking.SERIES_UID, series))
-    return await images.answer(asking.archive_of(request), keys)
+    return await images.answer(asking.archive_of(request), opened.study, series)
 
 
 async def thumbnail(request: Request) -> Response:

@@ -12,12 +12,10 @@ from starlette.routing import Route
 
 from isocenter.archive.shares import LONGEST_LABEL, is_valid
 from isocenter.config import Config
-from isocenter.storage.attributes import Level
-from isocenter.storage.query import Key
 from isocenter.storage.shares import Share
 from isocenter.ui import asking, forms
 from isocenter.ui.page import render
-from isocenter.ui.study import series_of
+from isocenter.ui.study import series_rows
 from isocenter.ui.worklist import row_of
 from isocenter.web import addresses
 
@@ -123,12 +121,10 @@ def _durations(request: Request) -> dict[int, str]:
 async def _page(request: Request, link: str = "") -> Response:
     archive = asking.archive_of(request)
     uid = asking.uid_of(request, "study")
-    of_study = Key(asking.STUDY_UID, uid)
-    study = await asking.one(archive, Level.STUDY, of_study)
-    series = [series_of(each) async for each in asking.every(archive, Level.SERIES, of_study)]
+    study = await asking.study(request)
     context: dict[str, Any] = {
-        "study": row_of(study),
-        "series": series,
+        "study": row_of(study.attributes, study.study),
+        "series": await series_rows(archive, study),
         "durations": _durations(request),
         "usual": USUAL,
         "longest_label": LONGEST_LABEL,

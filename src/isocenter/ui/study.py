@@ -10,16 +10,20 @@ from starlette.routing import Route
 
 from isocenter.archive.archive import Archive
 from isocenter.archive.removals import may_remove
-from isocenter.errors import NotFound
+from isocenter.errors import Conflict, NotFound
 from isocenter.storage.attributes import Level
 from isocenter.storage.query import Key
+from isocenter.storage.records import Match
 from isocenter.ui import asking, correction, display, jobs, opening, removed
 from isocenter.ui.formats import text_of
 from isocenter.ui.page import is_partial, render
-from isocenter.ui.worklist import StudyRow, row_of
+from isocenter.ui.worklist import StudyRow, rows_of
 
 MOST_PRIORS: Final = 50
 PATIENT_ID, ISSUER = 0x00100020, 0x00100021
+WHOSE: Final = "Several patients have this Study Instance UID: choose whose study is meant."
+MOVED: Final = "This was moved to another patient, or removed. What is there of its UID:"
+"""English texts, the catalogs have the others."""
 EMPTY: Final = '""'
 """What matches an empty value (PS3.4 C.2.2.2.7)."""
 
@@ -47,42 +51,53 @@ class QuickLook:
     """The pages of its instances are below it, if a reader may see them."""
 
     @classmethod
-    def of(cls, study: str, series: str) -> "QuickLook":
+    def of(cls, study: StudyRow, series: str) -> "QuickLook":
         """For the reader of a study's page."""
-        path = f"/studies/{quote(study, safe='')}/series/{quote(series, safe='')}"
-        return cls(f"{path}/images", f"/dicom-web{path}", path)
+        path = f"{study.address}/series/{quote(series, safe='')}"
+        return cls(f"{path}/images?{study.of}", f"/dicom-web{path}", path)
 
 
 async def show(request: Request) -> Response:
-    """GET /studies/{study}: the page, with ``series`` that one opened; or only the series."""
+    """GET /studies/{study}: the page, with ``series`` that one opened; or only the series.
+
+    Where several patients have its UID, ``of`` says whose study is meant; without it, a reader has
+    to choose.
+    """
     archive = asking.archive_of(request)
     uid = asking.uid_of(request, "study")
-    of_study = Key(asking.STUDY_UID, uid)
     seq = await archive.index.last_change()
     try:
-        match = await asking.match(archive, Level.STUDY, of_study)
+        match = await asking.study(request)
     except NotFound:
+        if rows := await _of_uid(archive, uid):
+            return render(request, "display.html", {"rows": rows, "notices": [MOVED]}, status=404)
         if (removal := await archive.removals.of_study(uid)) is None:
             raise
         return removed.shown(request, removal, status=410)
+    except Conflict:
+        rows = await _of_uid(archive, uid)
+        return render(request, "display.html", {"rows": rows, "notices": [WHOSE]}, status=300)
     study = match.attributes
-    series = [series_of(each) async for each in asking.every(archive, Level.SERIES, of_study)]
+    series = await series_rows(archive, match)
     named = request.query_params.get("series", series[0].uid if series else "")
     opened = next((each for each in series if each.uid == named), None)
     if opened is None:
         raise NotFound("the study has no such series")
-    shown = {"study": row_of(study), "series": series, "opened": opened}
+    (row,) = await rows_of(archive, [match])
+    shown = {"study": row, "series": series, "opened": opened}
     if is_partial(request):
         return render(request, "_series.html", shown)
+    of_uid = await _of_uid(archive, uid) if row.is_ambiguous else []
     context = {
         **shown,
+        "others": [each for each in of_uid if each.handle != row.handle],
         "seq": seq,
         "sent": await jobs.sent(request),
         "may_remove": may_remove(request.app.state.config),
         "viewers": opening.choices(request),
         "notices": display.notices_of(request),
-        "look": QuickLook.of(uid, opened.uid),
-        "priors": await _priors(archive, study),
+        "look": QuickLook.of(row, opened.uid),
+        "priors": await _priors(archive, match),
         "institution": text_of(study, 0x00080080),
         "referring": text_of(study, 0x00080090),
         **await correction.history(request, match),
@@ -102,17 +117,29 @@ def series_of(attributes: dict[str, Any]) -> SeriesRow:
     )
 
 
-async def _priors(archive: Archive, study: dict[str, Any]) -> list[StudyRow]:
+async def series_rows(archive: Archive, study: Match) -> list[SeriesRow]:
+    """The series of a study, and not of another patient's of the same UID."""
+    found = asking.every(archive, Level.SERIES, of=study)
+    return [series_of(each) async for each in found]
+
+
+async def _of_uid(archive: Archive, uid: str) -> list[StudyRow]:
+    """The studies of several patients that have one UID."""
+    keys = (Key(asking.STUDY_UID, uid),)
+    return await rows_of(archive, await asking.some(archive, Level.STUDY, keys, MOST_PRIORS))
+
+
+async def _priors(archive: Archive, study: Match) -> list[StudyRow]:
     """Other studies of the same patient; none where nothing tells who that is."""
-    patient = text_of(study, PATIENT_ID)
+    patient = text_of(study.attributes, PATIENT_ID)
     # What would be a wild card in a query is not asked for: better none than a stranger's.
     if not patient or any(each in patient for each in '*?\\"'):
         return []
-    issuer = text_of(study, ISSUER)
+    issuer = text_of(study.attributes, ISSUER)
     keys = (Key(PATIENT_ID, patient), Key(ISSUER, issuer or EMPTY))
-    found = map(row_of, await asking.some(archive, Level.STUDY, keys, MOST_PRIORS + 1))
-    itself = text_of(study, asking.STUDY_UID)
-    return [each for each in found if each.uid != itself][:MOST_PRIORS]
+    found = await asking.some(archive, Level.STUDY, keys, MOST_PRIORS + 1)
+    others = [each for each in found if each.study != study.study]
+    return await rows_of(archive, others[:MOST_PRIORS])
 
 
 ROUTES = (Route("/studies/{study}", show, name="study"),)

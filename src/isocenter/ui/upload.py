@@ -17,11 +17,11 @@ from isocenter.archive.zips import Limits
 from isocenter.config import Config
 from isocenter.errors import Unavailable
 from isocenter.storage.attributes import Level
-from isocenter.storage.query import Key
+from isocenter.storage.query import Key, Query
 from isocenter.ui import asking
 from isocenter.ui.page import render
 from isocenter.ui.report import Report, line
-from isocenter.ui.worklist import row_of
+from isocenter.ui.worklist import StudyRow, rows_of
 from isocenter.web import bodies, multipart
 from isocenter.web.addresses import sender
 from isocenter.web.delivery import Stream
@@ -125,12 +125,13 @@ async def studies(request: Request) -> Response:
     return render(request, "_uploaded.html", {"studies": rows})
 
 
-async def _rows(request: Request, uids: tuple[str, ...]) -> list[object]:
+async def _rows(request: Request, uids: tuple[str, ...]) -> list[StudyRow]:
     if not uids:
         return []
-    wanted = Key(asking.STUDY_UID, any_of=uids)
-    found = asking.every(asking.archive_of(request), Level.STUDY, wanted)
-    return [row_of(each) async for each in found]
+    archive = asking.archive_of(request)
+    query = Query(level=Level.STUDY, keys=(Key(asking.STUDY_UID, any_of=uids),))
+    found = [match async for page in archive.search(query) for match in page]
+    return await rows_of(archive, found)
 
 
 async def _take_parts(request: Request, parser: multipart.Parser, report: Report) -> None:

@@ -2,9 +2,11 @@
 
 import base64
 import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
+from urllib.parse import quote
 
 import orjson
 from starlette.exceptions import HTTPException
@@ -52,11 +54,42 @@ class StudyRow:
     description: str
     series: int
     instances: int
+    handle: str = ""
+    """What tells it from others of its UID, while it is in the archive."""
+    is_ambiguous: bool = False
+    """Another patient has a study of the same UID: what goes by the UID would show both as one."""
+
+    @property
+    def address(self) -> str:
+        """Its page; and below it, behind a ``/``, what can be done with it."""
+        return f"/studies/{quote(self.uid, safe='')}"
+
+    @property
+    def of(self) -> str:
+        """What of its UID is meant, as a parameter of a URL: it is this study alone."""
+        return f"of={self.handle}"
+
+    @property
+    def opens(self) -> str:
+        """Where a reader who chose it is led."""
+        return f"{self.address}?{self.of}" if self.is_ambiguous else self.address
 
 
-def row_of(attributes: dict[str, Any]) -> StudyRow:
+async def rows_of(archive: Archive, matches: Sequence[Match]) -> list[StudyRow]:
+    """What is shown of studies that were found, and whether their UIDs are theirs alone."""
+    uids = [text_of(each.attributes, 0x0020000D) for each in matches]
+    several = await archive.index.of_several_patients(uids)
+    return [
+        row_of(each.attributes, each.study, is_ambiguous=uid in several)
+        for each, uid in zip(matches, uids, strict=True)
+    ]
+
+
+def row_of(attributes: dict[str, Any], handle: str = "", *, is_ambiguous: bool = False) -> StudyRow:
     """Read what is shown of a study."""
     return StudyRow(
+        handle=handle,
+        is_ambiguous=is_ambiguous,
         uid=text_of(attributes, 0x0020000D),
         patient_name=text_of(attributes, 0x00100010),
         patient_id=text_of(attributes, 0x00100020),
@@ -129,7 +162,7 @@ async def show(request: Request) -> Response:
     rows, following = await _page(archive, filters, place)
     context = {
         "filters": filters,
-        "rows": [row_of(match.attributes) for match in rows],
+        "rows": await rows_of(archive, rows),
         "first": place.shown + 1,
         "last": place.shown + len(rows),
         "total": following.total,

@@ -1,5 +1,6 @@
 """Corrected instances on every way out of the archive."""
 
+import asyncio
 import io
 import zipfile
 from pathlib import Path
@@ -37,7 +38,9 @@ STUDY = "1.2"
 
 async def correct(archive: Archive, entered: dict[str, str] = ALL, **more: Any) -> None:
     study = await archive.corrections.study(STUDY)
-    options: dict[str, Any] = {"is_of_patient": False, "reason": "mixed up", "by": "me", **more}
+    scope = {"is_of_patient": False, **more}
+    preview = await archive.corrections.preview(study, entered, **scope)
+    options: dict[str, Any] = {"reason": "mixed up", "by": "me", "seen": preview.seen, **scope}
     await archive.corrections.correct(study, entered, **options)
 
 
@@ -239,7 +242,49 @@ async def test_who_is_meant_is_found_or_told(archive: Archive, kept: Kept) -> No
     assert (await corrections.study_of("P1", "NORTH")).attributes["0020000D"]["Value"] == ["9"]
     study = await corrections.study(STUDY)
     with pytest.raises(Malformed, match="reason"):
-        await corrections.correct(study, NAME, is_of_patient=False, reason="", by="")
+        await corrections.correct(study, NAME, is_of_patient=False, reason="", by="", seen="")
+
+
+async def test_who_comes_after_the_preview_is_not_joined_unseen(
+    archive: Archive, kept: Kept
+) -> None:
+    await kept.store(image())
+    study = await archive.corrections.study(STUDY)
+    entered = {"PatientID": "4711"}
+    preview = await archive.corrections.preview(study, entered, is_of_patient=True)
+    assert preview.joined is None
+
+    await kept.store(image("1.9", StudyInstanceUID="9", PatientID="4711", PatientName="Roe"))
+
+    options: dict[str, Any] = {"is_of_patient": True, "reason": "mixed up", "by": "me"}
+    with pytest.raises(Conflict):
+        await archive.corrections.correct(study, entered, seen=preview.seen, **options)
+    again = await archive.corrections.preview(study, entered, is_of_patient=True)
+    assert again.joined is not None
+    await archive.corrections.correct(study, entered, seen=again.seen, **options)
+
+
+async def test_of_two_who_correct_at_once_one_has_to_look_again(
+    archive: Archive, kept: Kept
+) -> None:
+    await kept.store(image())
+    study = await archive.corrections.study(STUDY)
+    options: dict[str, Any] = {"is_of_patient": False, "reason": "mixed up", "by": "me"}
+    names = [{"PatientName": name} for name in ("Roe", "Poe")]
+    seen = [
+        (await archive.corrections.preview(study, each, is_of_patient=False)).seen for each in names
+    ]
+
+    done = await asyncio.gather(
+        *(
+            archive.corrections.correct(study, each, seen=state, **options)
+            for each, state in zip(names, seen, strict=True)
+        ),
+        return_exceptions=True,
+    )
+
+    assert sorted(type(each).__name__ for each in done) == ["Conflict", "Preview"]
+    assert len(await archive.corrections.history(study)) == 1
 
 
 async def test_merging_two_patients_makes_one(archive: Archive, kept: Kept) -> None:
@@ -250,13 +295,53 @@ async def test_merging_two_patients_makes_one(archive: Archive, kept: Kept) -> N
 
     study = await archive.corrections.study(STUDY)
     entered = {"PatientName": "Roe^Richard", "PatientID": "4711"}
-    preview, _ = await archive.corrections.preview(study, entered, is_of_patient=True)
+    preview = await archive.corrections.preview(study, entered, is_of_patient=True)
     assert preview.joined is not None
     assert preview.differs == ()
     await correct(archive, entered, is_of_patient=True)
 
     merged = await archive.corrections.study_of("4711", None)
     assert len(await archive.corrections.studies(merged, is_of_patient=True)) == 2
+
+
+async def test_a_patient_without_patient_id_is_given_a_name(archive: Archive, kept: Kept) -> None:
+    await kept.store(image(PatientID=""))
+    study = await archive.corrections.study(STUDY)
+
+    await correct(archive, {**await archive.corrections.shown(study), **NAME})
+
+    assert (await read(archive)).PatientName == "Roe^Richard"
+
+
+async def test_what_was_not_touched_need_not_be_a_value(archive: Archive, kept: Kept) -> None:
+    await kept.store(image(AccessionNumber="12345678901234567", PatientSex="U"))
+    study = await archive.corrections.study(STUDY)
+    shown = await archive.corrections.shown(study)
+
+    await correct(archive, {**shown, **NAME})
+
+    found = await read(archive)
+    assert (found.PatientName, found.AccessionNumber, found.PatientSex) == (
+        "Roe^Richard",
+        "12345678901234567",
+        "U",
+    )
+
+
+async def test_a_patient_whose_id_looks_like_a_pattern_is_known_to_be_joined(
+    archive: Archive, kept: Kept
+) -> None:
+    await kept.store(image())
+    for number in range(60):
+        uids = {"StudyInstanceUID": f"7.{number}", "SeriesInstanceUID": f"7.{number}.1"}
+        patient = {"PatientID": f"A{number}" if number < 59 else "A*", "PatientName": "Poe"}
+        await kept.store(image(f"7.{number}.1.1", **uids, **patient))
+    study = await archive.corrections.study(STUDY)
+
+    preview = await archive.corrections.preview(study, {"PatientID": "A*"}, is_of_patient=False)
+
+    assert preview.joined is not None
+    assert preview.joined.attributes["00100020"]["Value"] == ["A*"]
 
 
 # --- over the web

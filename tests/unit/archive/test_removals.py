@@ -180,6 +180,41 @@ async def test_what_is_let_go_of_cannot_be_put_back_and_names_no_patient(
     assert changes[-1].kind is ChangeKind.PURGED
 
 
+async def test_what_is_just_let_go_of_is_not_told_to_be_put_back(
+    archive: Archive, kept: Kept
+) -> None:
+    await fill(kept)
+    removed = await archive.removals.remove(STUDY)
+
+    gone, back = await asyncio.gather(
+        archive.removals.purge(removed.removal),
+        archive.removals.restore(removed.removal),
+        return_exceptions=True,
+    )
+
+    assert gone is None
+    assert isinstance(back, Conflict)
+    removal = await archive.removals.find(removed.removal)
+    assert (bool(removal.purged_at), bool(removal.restored_at)) == (True, False)
+
+
+async def test_what_is_put_back_while_it_is_still_being_removed_is_put_back_whole(
+    archive: Archive, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isocenter.storage.index.REMOVED_AT_A_TIME", 1)
+    await fill(kept)
+    before = await found(archive)
+    removing = asyncio.create_task(archive.removals.remove(STUDY))
+    page = await archive.removals.page(1)
+    while not page:
+        page = await archive.removals.page(1)
+
+    await archive.removals.restore(page[0].number)
+
+    await removing
+    assert await found(archive) == before
+
+
 async def test_what_was_stored_again_meanwhile_stays_as_it_is(archive: Archive, kept: Kept) -> None:
     await fill(kept)
     removed = await archive.removals.remove(STUDY)

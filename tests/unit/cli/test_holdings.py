@@ -108,9 +108,11 @@ def test_a_mistyped_folder_is_told_and_not_made(
 def test_a_folder_in_use_is_told(isocenter: Isocenter, source: Path, tmp_path: Path) -> None:
     with FolderLock(tmp_path / "data"):
         _, err = isocenter("import", source, expect=1)
+        _, of_removal = isocenter("restore", "1", expect=1)
 
-    assert err.count("\n") == 1
+    assert err.count("\n") == of_removal.count("\n") == 1
     assert "in use" in err
+    assert "/administration/removed" in of_removal
 
 
 def test_a_lost_index_is_told(isocenter: Isocenter, source: Path, tmp_path: Path) -> None:

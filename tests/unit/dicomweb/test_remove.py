@@ -76,6 +76,22 @@ async def test_a_study_of_two_patients_is_not_removed_by_its_uid(
 
     assert answer.status_code == 409
     assert len(await kept.refs()) == 2
+    assert (await web.delete("/studies/1.2/series/1.2.9")).status_code == 204
+    assert [each.sop_instance_uid for each in await kept.refs()] == ["1.2.3.4"]
+
+
+async def test_a_series_of_two_patients_is_removed_by_its_instances(
+    web: httpx.AsyncClient, kept: Kept
+) -> None:
+    await kept.store(image("1.2.3.4", PatientID="P1"))
+    await kept.store(image("1.2.3.5", PatientID="P2"))
+    (series,) = {each.series_instance_uid for each in await kept.refs()}
+
+    assert (await web.delete(f"/studies/1.2/series/{series}")).status_code == 409
+    answer = await web.delete(f"/studies/1.2/series/{series}/instances/1.2.3.5")
+
+    assert answer.status_code == 204
+    assert [each.sop_instance_uid for each in await kept.refs()] == ["1.2.3.4"]
 
 
 async def test_an_instance_of_no_patient_is_removed_in_its_category(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from struct import pack
 from typing import Any
@@ -22,7 +23,7 @@ from isocenter.archive.archive import Archive
 from isocenter.dicom import part10
 from isocenter.dicomweb import targets, zipping
 from isocenter.storage.attributes import NON_PATIENT_STUDY
-from isocenter.storage.records import InstanceRef
+from isocenter.storage.records import InstanceRef, Selection
 from made_instances import EXPLICIT, JPEG, Kept, encoded, image
 from multiparts import parts
 
@@ -562,6 +563,39 @@ async def test_what_was_removed_is_gone(web: httpx.AsyncClient, kept: Kept) -> N
     await kept.archive.removals.remove(targets.selection_of({"study": "1.2"}))
 
     assert (await web.get(STUDY)).status_code == 404
+
+
+@pytest.mark.parametrize("entered", [{"PatientID": "4711"}, {"PatientName": "Roe^Richard"}])
+async def test_a_study_that_is_corrected_while_it_is_gathered_is_given_whole_and_of_one_patient(
+    web: httpx.AsyncClient,
+    kept: Kept,
+    archive: Archive,
+    monkeypatch: pytest.MonkeyPatch,
+    entered: dict[str, str],
+) -> None:
+    monkeypatch.setattr("isocenter.storage.retrieving.PAGE", 2)
+    await kept.store_all([f"1.2.3.{number}" for number in range(4, 10)])
+    read, corrected = archive.index.instances, []
+
+    async def instances(selection: Selection) -> AsyncIterator[list[InstanceRef]]:
+        async for page in read(selection):
+            yield page
+            if not corrected:
+                corrected.append(entered)
+                study = await archive.corrections.study("1.2")
+                seen = (await archive.corrections.preview(study, entered, is_of_patient=False)).seen
+                await archive.corrections.correct(
+                    study, entered, is_of_patient=False, reason="mixed up", by="me", seen=seen
+                )
+
+    monkeypatch.setattr(archive.index, "instances", instances)
+
+    answer = await web.get(STUDY, headers=accept(IN_PARTS, "*"))
+
+    given = [pydicom.dcmread(io.BytesIO(part.content)) for part in parts(answer)]
+    assert len(given) == 6
+    (keyword,) = entered
+    assert {str(each[keyword].value) for each in given} == {entered[keyword]}
 
 
 async def test_more_instances_than_an_answer_takes_are_refused(

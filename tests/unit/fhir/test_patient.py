@@ -258,7 +258,10 @@ async def test_a_corrected_study_is_of_the_patient_it_was_corrected_to(
     study = await archive.corrections.study("1.2.1")
 
     entered = {"PatientID": "P2", "PatientName": "Roe^Richard"}
-    await archive.corrections.correct(study, entered, is_of_patient=False, reason="mix", by="")
+    preview = await archive.corrections.preview(study, entered, is_of_patient=False)
+    await archive.corrections.correct(
+        study, entered, is_of_patient=False, reason="mix", by="", seen=preview.seen
+    )
 
     (patient,) = entries(await get("Patient"))
     assert patient["id"] == other["id"]

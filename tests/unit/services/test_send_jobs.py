@@ -68,6 +68,42 @@ async def test_what_is_removed_meanwhile_is_passed_by(archive: Archive, kept: Ke
     assert len(rest) + feed.gone == 7
 
 
+async def test_what_went_to_another_patient_meanwhile_was_not_met(
+    archive: Archive, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isocenter.storage.retrieving.PAGE", 2)
+    await put(kept, 8)
+    feed = feed_of(archive)
+    first = await feed.next()
+    assert isinstance(first, Ready)
+    first.opened.close()
+
+    study, entered = await archive.corrections.study("1.2"), {"PatientID": "4711"}
+    looked = await archive.corrections.preview(study, entered, is_of_patient=False)
+    await archive.corrections.correct(
+        study, entered, is_of_patient=False, reason="mixed up", by="me", seen=looked.seen
+    )
+    rest = await given(feed)
+
+    assert feed.is_through
+    assert feed.met == 1 + len(rest) < 8
+
+
+async def test_what_is_removed_and_can_be_put_back_is_not_sent(
+    archive: Archive, kept: Kept
+) -> None:
+    await put(kept, 8)
+    feed = feed_of(archive)
+    first = await feed.next()
+    assert isinstance(first, Ready)
+    first.opened.close()
+
+    await archive.removals.remove(Selection(instances=("1.2.3.7",)))
+
+    assert "1.2.3.7" not in await given(feed)
+    assert (feed.gone, feed.met) == (1, 8)
+
+
 async def test_bytes_that_are_missing_are_told(archive: Archive, kept: Kept) -> None:
     await put(kept, 1)
     found = await archive.index.lookup("1.2.3.0")

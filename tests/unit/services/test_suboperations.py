@@ -130,6 +130,68 @@ async def test_one_that_cannot_be_read_fails_alone(archive: Archive, kept: Kept)
     assert failed_list(response) == [UIDS[2]]
 
 
+async def corrected(archive: Archive, **entered: str) -> None:
+    """Have the study corrected, as somebody does meanwhile."""
+    study = await archive.corrections.study("1.2")
+    looked = await archive.corrections.preview(study, entered, is_of_patient=False)
+    said: dict[str, Any] = {"is_of_patient": False, "reason": "mixed up", "by": "me"}
+    await archive.corrections.correct(study, entered, **said, seen=looked.seen)
+
+
+async def test_what_is_corrected_meanwhile_goes_corrected(archive: Archive, kept: Kept) -> None:
+    await kept.store_all(UIDS)
+    names: list[bool] = []
+
+    async def send_one(opened: Opened) -> Response:
+        names.append(opened.instance.overlay is not None)
+        if len(names) == 1:
+            await corrected(archive, PatientName="Roe^Richard")
+        return Response(0)
+
+    response = await work(archive).run(STUDY, 1, send_one)
+
+    assert counts(response) == (6, 0, 0, None)
+    assert names[0] is False
+    assert names[5] is True  # some are opened ahead
+
+
+async def test_what_is_removed_meanwhile_is_not_sent(archive: Archive, kept: Kept) -> None:
+    await kept.store_all(UIDS)
+    sent: list[str] = []
+
+    async def send_one(opened: Opened) -> Response:
+        sent.append(opened.instance.sop_instance_uid)
+        if len(sent) == 1:
+            await archive.removals.remove(Selection(instances=(UIDS[5],)))
+        return Response(0)
+
+    response = await work(archive).run(STUDY, 1, send_one)
+
+    assert sent == UIDS[:5]
+    assert response.status == 0xB000
+    assert failed_list(response) == [UIDS[5]]
+
+
+async def test_what_goes_to_another_patient_meanwhile_is_not_told_to_be_sent(
+    archive: Archive, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isocenter.storage.retrieving.PAGE", 2)
+    await kept.store_all(UIDS)
+    sent: list[str] = []
+
+    async def send_one(opened: Opened) -> Response:
+        sent.append(opened.instance.sop_instance_uid)
+        if len(sent) == 1:
+            await corrected(archive, PatientID="4711")
+        return Response(0)
+
+    response = await work(archive).run(STUDY, 1, send_one)
+
+    assert len(sent) < 6
+    assert response.status == 0xB000
+    assert counts(response) == (len(sent), 6 - len(sent), 0, None)
+
+
 async def test_a_cancelled_request_says_what_remains(archive: Archive, kept: Kept) -> None:
     await kept.store_all(UIDS)
     asked = operation(Verb.C_MOVE, MOVE)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from isocenter.errors import Conflict, Denied, NotFound
 from isocenter.storage.attributes import NON_PATIENT_STUDY, Level
+from isocenter.storage.correcting import Basis, Correct
 from isocenter.storage.handles import study_handle
 from isocenter.storage.index import Index
 from isocenter.storage.records import ChangeKind, Incoming, InstanceRef, Selection
@@ -17,6 +19,7 @@ from unit.storage.made import CT, MR, found, incoming, query, remove_for_good, s
 from unit.storage.test_invariants import differences
 
 NAME = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Roe^Richard"}]}}
+INSTITUTION = {"00080080": {"vr": "LO", "Value": ["Elsewhere"]}}
 TO_P2 = {"00100020": {"vr": "LO", "Value": ["P2"]}}
 
 
@@ -25,8 +28,8 @@ def handle(patient: str = "P1", study: str = "1.2.3.1") -> str:
 
 
 async def correct(index: Index, changes: Any, *handles: str, action: str = "a") -> int:
-    named = handles or (handle(),)
-    return await index.corrections.correct(action, named, changes, "mixed up", "somebody")
+    basis = Basis(handles or (handle(),))
+    return await index.corrections.correct(Correct(action, basis, changes, "mixed up", "somebody"))
 
 
 async def instances(index: Index) -> list[InstanceRef]:
@@ -42,6 +45,35 @@ async def test_a_corrected_name_is_what_is_found_and_the_former_one_is_not(index
         (match,) = await found(index, query(level, PatientName="ROE*"))
         assert match.attributes["00100010"]["Value"] == [{"Alphabetic": "Roe^Richard"}]
         assert not await found(index, query(level, PatientName="Doe*"))
+
+
+async def test_what_a_correction_is_decided_on_is_another_state_once_it_changes(
+    index: Index,
+) -> None:
+    store(index, incoming())
+    basis = Basis((handle(),), is_of_patient=True, joins=("P2", ""))
+    states = [await index.corrections.state(basis)]
+
+    async def note() -> None:
+        states.append(await index.corrections.state(basis))
+
+    store(index, incoming(PatientID="P9", StudyInstanceUID="1.2.3.9", SOPInstanceUID="1.8"))
+    await note()
+    assert states[0] == states[1]  # that is nobody's business here
+    store(index, incoming(PatientID="P1", StudyInstanceUID="1.2.3.2", SOPInstanceUID="1.9"))
+    await note()
+    store(index, incoming(PatientID="P2", StudyInstanceUID="1.2.3.3", SOPInstanceUID="1.10"))
+    await note()
+    await correct(index, INSTITUTION)
+    await note()
+    await correct(index, NAME, handle("P2", "1.2.3.3"), action="b")
+    await note()
+    assert len({*states}) == len(states) - 1
+
+    late = Correct("c", basis, NAME, "mixed up", "somebody", states[-2])
+    with pytest.raises(Conflict, match="changed meanwhile"):
+        await index.corrections.correct(late)
+    assert await index.corrections.correct(replace(late, seen=states[-1])) == 1
 
 
 async def test_a_study_moved_to_another_patient_counts_there_and_nowhere_else(

@@ -121,6 +121,8 @@ async def test_patients_with_one_id_are_neither_given_back_nor_removed_as_one(in
         await index.remove(Selection(patient_id="1"))
     with pytest.raises(Conflict):
         await index.remove(Selection(studies=("1.2.3.1",)))
+    with pytest.raises(Conflict):
+        await index.remove(Selection(series=("1.2.3.1.1",)))
     assert await index.count_instances(Selection(patient_id="1", issuer="A")) == 1
     assert (await index.remove(Selection(patient_id="1", issuer="B"))).instances == 1
 

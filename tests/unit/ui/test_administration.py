@@ -282,7 +282,7 @@ async def test_changes_are_told_newest_first_and_together(
     await archive.removals.remove(Selection(studies=("1.1",)))
 
     page = (await browser.get("/administration/changes")).text
-    found = re.findall(r'data-label="What">([^<]+)<', page)
+    found = re.findall(r'data-label="What">(?:<a [^>]*>)?([^<]+)<', page)
     counts = re.findall(r'class="number" data-label="Instances">(\d+)<', page)
     assert (found, counts) == (["Removed", "Stored", "Stored"], ["3", "1", "3"])
     assert "&lt;i&gt;Doe" in page
@@ -290,11 +290,23 @@ async def test_changes_are_told_newest_first_and_together(
     assert 'href="/studies/1.1"' not in page
 
     removed = (await browser.get("/administration/changes?kind=removed")).text
-    assert re.findall(r'data-label="What">([^<]+)<', removed) == ["Removed"]
+    assert re.findall(r'data-label="What">(?:<a [^>]*>)?([^<]+)<', removed) == ["Removed"]
     one = (await browser.get("/administration/changes?study=1.2")).text
-    assert re.findall(r'data-label="What">([^<]+)<', one) == ["Stored"]
+    assert re.findall(r'data-label="What">(?:<a [^>]*>)?([^<]+)<', one) == ["Stored"]
     for wrong in ("kind=other", "study=*", "before=x"):
         assert (await browser.get(f"/administration/changes?{wrong}")).status_code == 400
+
+
+async def test_what_was_removed_leads_to_who_did_it_and_why(
+    browser: httpx.AsyncClient, kept: Kept, archive: Archive
+) -> None:
+    await kept.store(image())
+    removed = await archive.removals.remove(Selection(studies=("1.2",)), reason="blurred")
+    place = f'href="/administration/removed/{removed.removal}"'
+
+    assert place in (await browser.get("/administration/changes")).text
+    await archive.removals.purge(removed.removal)
+    assert place not in (await browser.get("/administration/changes")).text
 
 
 async def test_pages_of_changes_neither_repeat_nor_leave_out(

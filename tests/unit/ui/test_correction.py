@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from isocenter.archive.archive import Archive
+from isocenter.archive.correction import FIELDS
 from isocenter.config import Config, HttpConfig
 from isocenter.ui.application import application
 from made_instances import Kept, image
@@ -40,6 +41,31 @@ async def test_the_form_has_what_is_there(browser: httpx.AsyncClient, kept: Kept
     assert 'name="PatientBirthDate" value="1970-01-31"' in page
     assert "&lt;b&gt;House" in page
     assert f'href="{CORRECT}?of=' in (await browser.get("/studies/9.1")).text
+
+
+@pytest.mark.parametrize(
+    "came",
+    [
+        {"PatientBirthDate": "00000000"},
+        {"PatientBirthDate": "19700230", "StudyTime": "2460"},
+        {"AccessionNumber": "12345678901234567", "PatientSex": "U"},
+        {"PatientID": ""},
+    ],
+)
+async def test_what_came_wrong_and_is_left_alone_is_in_nobodys_way(
+    browser: httpx.AsyncClient, kept: Kept, came: dict[str, str]
+) -> None:
+    await put(kept, **came)
+    form = (await browser.get(CORRECT)).text
+    sent = dict(re.findall(r'<input id="\w+" name="(\w+)" value="([^"]*)"', form))
+    sent["PatientSex"] = came.get("PatientSex", "")
+    assert len(sent) == len(FIELDS)
+
+    done = await apply(browser, **{**sent, "PatientName": "Roe^Richard"})
+
+    assert done.status_code == 303
+    page = (await browser.get("/studies/9.1")).text
+    assert "<h1>Roe, Richard</h1>" in page
 
 
 async def test_a_preview_changes_nothing(browser: httpx.AsyncClient, kept: Kept) -> None:
@@ -153,7 +179,56 @@ async def test_what_another_corrected_meanwhile_is_not_written_over(
     late = await browser.post(CORRECT, data={**hidden(preview.text), "step": "apply"})
 
     assert late.status_code == 409
+    assert "something changed meanwhile" in late.text
     assert "<h1>Poe</h1>" in (await browser.get("/studies/9.1")).text
+    again = await browser.post(CORRECT, data={**hidden(late.text), "step": "apply"})
+    assert again.status_code == 303
+    assert "<h1>Roe</h1>" in (await browser.get("/studies/9.1")).text
+
+
+async def test_what_two_want_alike_is_done_once_and_the_other_is_told(
+    browser: httpx.AsyncClient, kept: Kept
+) -> None:
+    await put(kept)
+    entered = {"PatientName": "Roe", "reason": "why"}
+    preview = await browser.post(CORRECT, data={**entered, "step": "preview"})
+    await apply(browser, PatientName="Roe")
+
+    late = await browser.post(CORRECT, data={**hidden(preview.text), "step": "apply"})
+
+    assert late.status_code == 409
+    assert "says this already" in late.text
+    assert 'name="PatientName" value="Roe"' in late.text
+
+
+async def test_what_is_sent_twice_is_not_told_as_not_done(
+    browser: httpx.AsyncClient, kept: Kept
+) -> None:
+    await put(kept)
+    entered = {"PatientID": "P3", "PatientName": "Roe", "reason": "why"}
+    preview = await browser.post(CORRECT, data={**entered, "step": "preview"})
+    said = {**hidden(preview.text), "step": "apply"}
+
+    answers = [await browser.post(CORRECT, data=said) for _ in range(2)]
+
+    assert [each.status_code for each in answers] == [303, 409]
+    assert "says this already" in answers[1].text
+
+
+async def test_who_is_late_for_a_study_that_was_moved_sees_where_it_is_and_enters_anew(
+    browser: httpx.AsyncClient, kept: Kept
+) -> None:
+    await put(kept)
+    entered = {"PatientID": "P3", "PatientName": "Roe", "reason": "why"}
+    preview = await browser.post(CORRECT, data={**entered, "step": "preview"})
+    await apply(browser, PatientID="P2")
+
+    late = await browser.post(CORRECT, data={**hidden(preview.text), "step": "apply"})
+
+    assert late.status_code == 409
+    assert "something changed meanwhile" in late.text
+    assert 'name="PatientID" value="P2"' in late.text
+    assert 'name="PatientName" value="Doe^Jane"' in late.text
 
 
 async def test_a_study_of_two_patients_is_corrected_for_the_one_that_is_named(
@@ -163,8 +238,31 @@ async def test_a_study_of_two_patients_is_corrected_for_the_one_that_is_named(
     await put(kept, number=2, PatientID="P2", PatientName="Roe")
 
     assert (await browser.get(CORRECT)).status_code == 409
-    (link,) = re.findall(rf'href="({CORRECT}\?of=\w+)"', (await browser.get("/studies/9.1")).text)
-    assert (await browser.get(link)).status_code == 200
+    choice = (await browser.get("/studies/9.1")).text
+    for place in re.findall(r'href="(/studies/9.1\?of=\w+)"', choice):
+        page = (await browser.get(place)).text
+        (link,) = re.findall(rf'href="({CORRECT}\?of=\w+)"', page)
+        assert (await browser.get(link)).status_code == 200
+
+
+async def test_of_two_patients_one_is_brought_to_the_other(
+    browser: httpx.AsyncClient, kept: Kept
+) -> None:
+    await put(kept, PatientID="P1")
+    await put(kept, number=2, PatientID="P2", PatientName="Roe")
+    rows = re.findall(r'href="/studies/9.1\?(of)=(\w+)">([^<]+)<', (await browser.get("/")).text)
+    (of,) = [{name: handle} for name, handle, patient in rows if patient == "Roe"]
+
+    answer = await apply(browser, **of, PatientID="P1", PatientName="Doe^Jane")
+
+    assert answer.status_code == 303
+    former = await browser.get(f"/studies/9.1?of={of['of']}")
+    assert (former.status_code, "moved to another patient" in former.text) == (404, True)
+    page = await browser.get("/studies/9.1")
+    assert 'href="/studies/9.1"' in former.text
+    assert (page.status_code, "Another patient" in page.text) == (200, False)
+    (images,) = re.findall(r'data-images="([^"]+)"', page.text)
+    assert len((await browser.get(images)).json()) == 2
 
 
 async def test_where_the_settings_forbid_it_there_is_no_form(archive: Archive, kept: Kept) -> None:

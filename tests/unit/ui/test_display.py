@@ -1,5 +1,6 @@
 """Invoke Image Display, as IHE's transaction RAD-106 has its parameters."""
 
+import re
 from collections.abc import AsyncIterator
 
 import httpx
@@ -215,3 +216,23 @@ async def test_no_request_makes_it_fail(
     clean = {name: text.encode("utf-8", "replace").decode() for name, text in asked.items()}
     answer = await browser.get(PATH, params={"requestType": kind, **clean})
     assert answer.status_code in (200, 303, 400, 404)
+
+
+async def test_what_two_patients_have_of_one_uid_is_not_shown_as_one_by_a_viewer(
+    with_ohif: httpx.AsyncClient, kept: Kept
+) -> None:
+    for number, patient in enumerate(("P1", "P2")):
+        uids = {"StudyInstanceUID": "6.1", "SeriesInstanceUID": "6.1.1"}
+        await kept.store(image(f"6.1.1.{number}", PatientID=patient, **uids))
+
+    by_uid = await with_ohif.get(PATH, params={"requestType": "STUDY", "studyUID": "6.1"})
+    by_patient = await with_ohif.get(PATH, params={"requestType": "PATIENT", "patientID": "P2"})
+
+    assert by_uid.status_code == 200
+    assert by_uid.text.count('data-study="6.1"') == 2
+    assert "/ohif/" not in by_uid.text
+    assert by_patient.status_code == 303
+    page = (await with_ohif.get(by_patient.headers["location"])).text
+    (images,) = re.findall(r'data-images="([^"]+)"', page)
+    listed = (await with_ohif.get(images)).json()
+    assert [each["uid"] for each in listed] == ["6.1.1.1"]

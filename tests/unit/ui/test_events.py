@@ -112,11 +112,25 @@ async def test_a_list_is_told_the_rows_of_what_arrives_and_matches(
         await page.until("9.2")
 
     rows = {row["study"]: row["row"] for told in page.told("worklist") for row in told["rows"]}
-    others = {each for told in page.told("worklist") for each in told["others"]}
+    changed = {each for told in page.told("worklist") for each in told["changed"]}
     assert [*rows] == ["9.1"]
     assert "Doe, Jane&lt;b&gt;" in rows["9.1"]
-    assert "9.2" in others
-    assert "9.1" not in others
+    assert "9.2" in changed
+
+
+async def test_a_row_that_arrives_is_the_one_that_a_page_has(
+    browser: httpx.AsyncClient, open_page: Opener, kept: Kept
+) -> None:
+    async with open_page("topic=worklist") as page:
+        await put(kept, "9.1", PatientName="Doe^Jane")
+        await page.until("9.1")
+
+    (told,) = page.told("worklist")[-1]["rows"]
+    assert 'class="weasis"' in told["row"]
+    assert (
+        told["row"].split()
+        == (await browser.get("/")).text.split("<tbody>")[1].split("</tbody>")[0].split()
+    )
 
 
 async def test_a_study_that_is_removed_is_told(
@@ -128,7 +142,7 @@ async def test_a_study_that_is_removed_is_told(
         await archive.removals.remove(Selection(studies=("9.1",)))
         await page.until("event: worklist.*\n\n")
 
-    assert page.told("worklist") == [{"rows": [], "others": ["9.1"]}]
+    assert page.told("worklist") == [{"rows": [], "changed": ["9.1"]}]
 
 
 async def test_a_page_of_a_study_is_told_of_that_alone(open_page: Opener, kept: Kept) -> None:

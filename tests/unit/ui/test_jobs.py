@@ -9,6 +9,7 @@ import pytest
 from isocenter.address import Address
 from isocenter.archive.archive import Archive
 from isocenter.archive.job_rules import Patience
+from isocenter.archive.send_requests import SendRequest
 from isocenter.config import Config
 from isocenter.storage.job_records import Fate, Job, JobState, Settled
 from isocenter.ui.application import application
@@ -50,7 +51,7 @@ async def enqueue(archive: Archive, count: int = 1) -> list[Job]:
 async def test_the_form_lists_peers_and_series(browser: httpx.AsyncClient, study: str) -> None:
     page = (await browser.get(f"{study}/send?series=9.1.2")).text
 
-    assert f'href="{study}/send"' in (await browser.get(study)).text
+    assert f'href="{study}/send?of=' in (await browser.get(study)).text
     assert 'value="STORESCP"' in page
     assert 'value="OTHER&amp;&lt;b&gt;"' in page
     assert "&lt;i&gt;Axial" in page
@@ -63,7 +64,9 @@ async def test_a_study_is_sent_by_a_job_of_which_its_page_tells(
     answer = await browser.post(f"{study}/send", data={"peer": "STORESCP"})
 
     job = await newest(archive)
-    assert (answer.status_code, answer.headers["location"]) == (303, f"{study}?sent={job.number}")
+    (handle,) = job.request["handles"]
+    place = f"{study}?of={handle}&sent={job.number}"
+    assert (answer.status_code, answer.headers["location"]) == (303, place)
     assert job.kind == "send"
     assert job.asked_by == "127.0.0.1"
     assert (job.request["peer"], job.request["studies"]) == ("STORESCP", ["9.1"])
@@ -71,6 +74,24 @@ async def test_a_study_is_sent_by_a_job_of_which_its_page_tells(
     told = await browser.get(answer.headers["location"])
     assert f'href="{JOBS}/{job.number}"' in told.text
     assert "STORESCP" in told.text
+
+
+async def test_of_two_patients_with_one_uid_one_is_sent(
+    browser: httpx.AsyncClient, archive: Archive, kept: Kept
+) -> None:
+    uids = {"StudyInstanceUID": "9.5", "SeriesInstanceUID": "9.5.1"}
+    for number, patient in enumerate(("P1", "P2")):
+        await kept.store(image(f"9.5.1.{number}", PatientID=patient, **uids))
+    links = re.findall(r'href="(/studies/9.5\?of=\w+)"', (await browser.get("/studies/9.5")).text)
+
+    sent = []
+    for link in links:
+        await browser.post(link.replace("?", "/send?"), data={"peer": "STORESCP"})
+        chosen = SendRequest.read((await newest(archive)).request).selection
+        sent += [each.sop_instance_uid async for page in archive.instances(chosen) for each in page]
+
+    assert sorted(sent) == ["9.5.1.0", "9.5.1.1"]
+    assert len(links) == 2
 
 
 async def test_series_are_sent_alone_if_they_are_chosen(

@@ -24,6 +24,7 @@ from isocenter.ui import (
     shares,
     spans,
     storage,
+    study,
     troubles,
 )
 from isocenter.ui.faults import TITLES
@@ -41,7 +42,7 @@ def texts() -> set[str]:
     """All that templates say, and what code gives them to say."""
     found = {*TITLES.values(), *filters.PERIODS.values(), *filters.ORDERS.values()}
     found |= {*jobs.TABS.values()}
-    found |= {*CODES.values(), *removal.FAULTS}
+    found |= {*CODES.values(), *removal.FAULTS, study.WHOSE, study.MOVED}
     found |= {*display.NOTICES.values(), *shares.DURATIONS.values(), *shares.STATES}
     found |= {text for _, text in page.NAVIGATION}
     found |= {words for _, words in changes.KINDS.values()} | {*changes.WARNINGS.values()}
@@ -49,7 +50,12 @@ def texts() -> set[str]:
     found |= {*troubles.TEXTS.values(), *SAID_BY_CODE}
     found |= {*peers.OUTCOMES.values(), *peers.ADVICE.values(), *settings.SOURCES.values()}
     found |= {text for _, *texts in page.ADMINISTRATION for text in texts}
-    found |= {*correction.SCOPES.values(), *(each.name for each in FIELDS)}
+    found |= {
+        *correction.SCOPES.values(),
+        *(each.name for each in FIELDS),
+        correction.LATE,
+        correction.ALREADY,
+    }
     for path in TEMPLATES.glob("*.html"):
         found |= {ast.literal_eval(text) for text in SAID.findall(path.read_text("utf-8"))}
     return found

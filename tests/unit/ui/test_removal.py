@@ -65,6 +65,7 @@ async def test_a_series_is_removed_alone(browser: httpx.AsyncClient, kept: Kept)
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
+        ({"reason": "x", "series": "9.1.1"}, "Say what is to go."),
         ({"what": "study"}, "Say why."),
         ({"what": "series", "reason": "x"}, "Choose the series that are to go."),
         ({"what": "study", "code": "1"}, "there is no such reason"),

@@ -88,7 +88,7 @@ async def test_nothing_tells_others_of_a_link(reader: httpx.AsyncClient) -> None
     link = await share(reader, download="yes")
     for path in [*below(link), f"{link}/download", f"{link}/series/5.9/images"]:
         answer = await reader.get(path)
-        assert answer.headers.get_list("referrer-policy") == ["no-referrer"], path
+        assert answer.headers.get_list("referrer-policy") == ["same-origin"], path
         assert "noindex" in answer.headers["x-robots-tag"]
         cached = answer.headers["cache-control"]
         assert "no-store" in cached or ("private" in cached and "no-cache" in cached)

@@ -74,10 +74,14 @@ async def test_a_file_is_stored_once_and_says_who_sent_it(
         ("notes.txt", b"no image at all, but a text of some length", "not_dicom", "DICOM"),
         ("empty", b"", "not_dicom", ""),
         ("cut.dcm", file_of(image("1.2.3"))[:-4], "refused", ""),
-        ("not.zip", b"PK\3\4 and nothing more", "not_dicom", ""),
+        ("not.zip", b"PK\3\4 and nothing more", "refused", "zip archive is broken"),
+        ("cut.zip", packed({"1.dcm": file_of(image("1.2.3"))})[:-30], "refused", "broken"),
+        ("none.zip", packed({}), "refused", "no files"),
+        ("folders.zip", packed({"a/": b"", "DICOMDIR": b"x"}), "refused", "no files"),
+        ("other.zip", b"no zip archive", "not_dicom", ""),
         ("as.zip", file_of(image("1.2.4")), "stored", ""),
     ],
-    ids=["text", "empty", "cut", "no zip", "named zip"],
+    ids=["text", "empty", "cut", "no zip", "cut zip", "none", "folders", "other", "named zip"],
 )
 async def test_what_became_of_a_file_is_told(
     browser: httpx.AsyncClient, archive: Archive, name: str, content: bytes, fate: str, reason: str

@@ -24,8 +24,7 @@ async function told() {
 
 async function refresh() {
   const opened = encodeURIComponent(nav.dataset.opened);
-  const address = `/studies/${encodeURIComponent(nav.dataset.grows)}?series=${opened}`;
-  const answer = await fetch(address, { headers: { "HX-Request": "true" } });
+  const answer = await fetch(`${nav.dataset.address}&series=${opened}`, { headers: { "HX-Request": "true" } });
   if (!answer.ok) return;
   const holder = document.createElement("template");
   holder.innerHTML = await answer.text();

@@ -1,12 +1,12 @@
 // The list of studies: new ones are told of without moving what is there, and keys walk through it.
 import { Live } from "./live.js";
 
-const fresh = new Set(); // studies that arrived and are not in the list yet
+const fresh = new Map(); // UIDs, by handles, of studies that arrived and are not in the list yet
 let isMore = false; // others did, nobody knows how many
 
 const list = () => document.querySelector(".of-list");
 const table = () => document.querySelector("#studies .list tbody");
-const rowOf = (study) => document.querySelector(`#studies tr[data-study="${CSS.escape(study)}"]`);
+const rowOf = (handle) => document.querySelector(`#studies tr[data-of="${CSS.escape(handle)}"]`);
 
 const first = list();
 const live = new Live({ worklist: told }, first.dataset.filters, first.dataset.seq);
@@ -14,14 +14,15 @@ const live = new Live({ worklist: told }, first.dataset.filters, first.dataset.s
 function told(what) {
   if (what.again) isMore = true;
   for (const each of what.rows ?? []) {
-    const row = rowOf(each.study);
+    const row = rowOf(each.of);
     if (row) update(row, each.row);
-    else if (each.key > Number(list().dataset.newest)) fresh.add(each.study);
+    else if (each.key > Number(list().dataset.newest)) fresh.set(each.of, each.study);
   }
-  for (const study of what.others ?? []) {
-    fresh.delete(study);
-    rowOf(study)?.classList.add("gone");
-  }
+  const shown = new Set((what.rows ?? []).map((each) => each.of));
+  const isGone = (handle, uid) => what.changed?.includes(uid) && !shown.has(handle);
+  for (const [handle, uid] of fresh) if (isGone(handle, uid)) fresh.delete(handle);
+  for (const row of document.querySelectorAll("#studies tr[data-study]"))
+    if (isGone(row.dataset.of, row.dataset.study)) row.classList.add("gone");
   announce();
 }
 
@@ -51,7 +52,7 @@ function announce() {
 }
 
 async function show() {
-  const wanted = [...fresh];
+  const wanted = [...fresh.keys()];
   await htmx.ajax("GET", `/?${list().dataset.filters}`, { target: "#studies", swap: "innerHTML" });
   const rows = wanted.map(rowOf).filter(Boolean);
   for (const row of rows) row.classList.add("fresh");
