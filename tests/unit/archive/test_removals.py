@@ -221,14 +221,16 @@ async def test_something_else_is_removed_while_much_is_put_back(
 ) -> None:
     await fill(kept)
     number = (await archive.removals.remove(STUDY)).removal
-    may_go_on, read = asyncio.Event(), archive.removals._entry
+    has_begun, may_go_on, read = asyncio.Event(), asyncio.Event(), archive.removals._entry
 
     async def slowly(blob: RemovedBlob) -> Any:
+        has_begun.set()
         await may_go_on.wait()
         return await read(blob)
 
     monkeypatch.setattr(archive.removals, "_entry", slowly)
     restoring = asyncio.create_task(archive.removals.restore(number))
+    await has_begun.wait()
 
     async with asyncio.timeout(20):
         removed = await archive.removals.remove(Selection(instances=("1.5",)))
