@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from isocenter.dicom.sop_classes import STORAGE
+from isocenter.dicom.sop_classes import SOP_CLASSES, STORAGE
 from isocenter.dicom.syntax import TRANSFER_SYNTAXES
 from isocenter.errors import Unsupported
 
@@ -32,8 +32,10 @@ class Admission:
         if sop_class in STORAGE:
             return True
         if is_storage is None:
-            is_storage = not sop_class.startswith(STANDARD)
-        return self.takes_unknown and (is_storage or sop_class.startswith(STANDARD_STORAGE))
+            is_storage = bool(sop_class) and not sop_class.startswith(STANDARD)
+        # There are queries of inventories and protocols, too, among the storage classes.
+        is_newer = sop_class.startswith(STANDARD_STORAGE) and sop_class not in SOP_CLASSES
+        return self.takes_unknown and (is_storage or is_newer)
 
     def check(self, sop_class: str, transfer_syntax: str) -> None:
         """Raises: Unsupported, if such an instance is not taken; SyntaxNotTaken."""

@@ -109,6 +109,7 @@ class Archive:
         archive = await asyncio.to_thread(cls._open, folder, config, imaging)
         try:
             if not is_shared:
+                await _refuse_index_without_blobs(archive, folder)
                 await archive.clear_up()
         except BaseException:
             await archive.close()
@@ -300,3 +301,15 @@ def _refuse_blobs_without_index(store: FileStore, folder: Path) -> None:
     """Raises: Unavailable, rather than to show an empty archive where there are instances."""
     if not (folder / INDEX_NAME).exists() and next(store.all_keys(), None) is not None:
         raise Unavailable(f"{folder} has instances but no index: run isocenter reindex")
+
+
+async def _refuse_index_without_blobs(archive: Archive, folder: Path) -> None:
+    """Raises: Unavailable, rather than to receive beside a disk that somebody forgot."""
+    if await archive.in_worker(lambda: next(archive.store.all_keys(), None)) is not None:
+        return
+    async for page in archive.index.all_instances():
+        if page:
+            raise Unavailable(
+                f"{folder} has an index of instances, and none of their blobs: is the disk there? "
+                "If they are lost, run isocenter reindex"
+            )

@@ -24,6 +24,7 @@ from isocenter.archive import frames
 from isocenter.archive.admission import Admission
 from isocenter.archive.catalogue import Catalogue, Drawn, Identity
 from isocenter.archive.provenance import Provenance
+from isocenter.archive.retrieve import windows
 from isocenter.config import ArchiveConfig
 from isocenter.dicom import part10
 from isocenter.dicom.layout import Limits
@@ -34,7 +35,7 @@ from isocenter.storage.attributes import WANTED
 from isocenter.storage.blobs import BlobStore, Draft, new_key
 from isocenter.storage.copies import CopyStore
 from isocenter.storage.index import Index
-from isocenter.storage.records import Incoming, OnConflict, Outcome, Stored
+from isocenter.storage.records import Incoming, Kept, OnConflict, Outcome, Stored
 
 T = TypeVar("T")
 
@@ -325,11 +326,11 @@ class Reception:
             )
         self._answer(stored)
 
-    def _arrived_again(self, incoming: Incoming, stored: Stored, there: tuple[str, int]) -> None:
-        """Of two blobs of the same bytes keep the older one, if it is whole; in a worker."""
-        former, size = there
+    def _arrived_again(self, incoming: Incoming, stored: Stored, there: Kept) -> None:
+        """Of two blobs of the same bytes keep the older one, if it is sound; in a worker."""
+        former = there.blob_key
         try:
-            if self._is_whole(former, size):
+            if self._is_sound(there):
                 drop(self._ingest.store, incoming.blob_key)
                 self._answer(stored)
                 return
@@ -341,10 +342,11 @@ class Reception:
             return
         entered.add_done_callback(lambda future: self._mended(incoming.blob_key, stored, future))
 
-    def _is_whole(self, key: str, size: int) -> bool:
-        """Raises: Unavailable, where that cannot be told."""
+    def _is_sound(self, kept: Kept) -> bool:
+        """Whether what is kept is what came. Raises: Unavailable, where that cannot be told."""
+        store = self._ingest.store
         try:
-            return self._ingest.store.size(key) == size
+            return store.size(kept.blob_key) == kept.size and _digest(store, kept) == kept.digest
         except NotFound:
             return False
 
@@ -393,6 +395,19 @@ class Reception:
             refusal = Refusal(time.time_ns() // 1000, self._announced.sent_by, str(answer))
             self._ingest.refusals.append(refusal)
             self._done.set_exception(answer)
+
+
+def _digest(store: BlobStore, kept: Kept) -> bytes:
+    """Of the data set as it is now; of what cannot be read to its end, of a part of it."""
+    blob, digest = store.open(kept.blob_key), blake3()
+    try:
+        for window in windows(blob, kept.dataset_offset):
+            digest.update(window)
+    except Unavailable as error:
+        log.warning("blob cannot be read", extra={"blob": kept.blob_key, "reason": str(error)})
+    finally:
+        blob.close()
+    return digest.digest()
 
 
 def drop(store: BlobStore, key: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import (
     Awaitable,
     Callable,
     Iterable,
+    Iterator,
     Sequence,
 )
 from concurrent.futures import Executor
@@ -188,6 +189,12 @@ class _DataSet:
         if start >= end:
             return memoryview(b"")
         return self._blob.window(self._offset + start, self._offset + end)
+
+
+def windows(blob: Blob, start: int) -> Iterator[memoryview]:
+    """Yield a blob from ``start`` on."""
+    for at in range(start, blob.size, WINDOW):
+        yield blob.window(at, at + WINDOW)
 
 
 async def each(pieces: Pieces) -> AsyncIterator[Buffer]:

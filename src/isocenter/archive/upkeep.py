@@ -20,7 +20,7 @@ from isocenter.archive.archive import INDEX_NAME, Archive
 from isocenter.archive.catalogue import Catalogue
 from isocenter.archive.ingest import Announced
 from isocenter.archive.provenance import Provenance
-from isocenter.archive.retrieve import WINDOW
+from isocenter.archive.retrieve import windows
 from isocenter.dicom import part10
 from isocenter.dicom.layout import DEFAULT_LIMITS, Limits
 from isocenter.dicom.scanner import Scanner
@@ -142,12 +142,6 @@ def _compare(store: BlobStore, instance: InstanceRef) -> tuple[Fault | None, str
     said = (digest.digest(), header.dataset_offset, header.syntax.uid)
     kept = (instance.digest, instance.dataset_offset, instance.transfer_syntax)
     return (None, "") if said == kept else (Fault.DAMAGED, "")
-
-
-def windows(blob: Blob, start: int) -> Iterator[memoryview]:
-    """Yield a blob from ``start`` on."""
-    for at in range(start, blob.size, WINDOW):
-        yield blob.window(at, at + WINDOW)
 
 
 def _instance_of(store: BlobStore, key: str) -> str:

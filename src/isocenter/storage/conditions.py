@@ -23,7 +23,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from isocenter.storage import schema, sqlite
+from isocenter.storage import schema, sqlite, values
 from isocenter.storage.attributes import (
     ATTRIBUTES,
     DATE_TIME_PAIRS,
@@ -111,6 +111,7 @@ _TEXTS: Final = {0x00081030: "description", 0x00080080: "institution"}
 _OF_FEW: Final = frozenset({"institution"})
 """Those that have few different values, which are gone through instead of all rows'."""
 _STUDY_DATE: Final = 0x00080020
+_PATIENT_ID: Final = 0x00100020
 TIMEZONE: Final = "00080201"
 _NAME_PARTS: Final = {0x00100010: PATIENT_PART, 0x00080090: REFERRING_PART}
 _GATHERED: Final = {
@@ -201,6 +202,9 @@ def _conditions(key: Key, query: Query, rules: Rules) -> Iterator[Condition]:
     matcher = matcher_of_key(attribute, key, replace(rules, any_case=False))
     if matcher is None:
         return
+    if key.tag == _PATIENT_ID and isinstance(matcher, OneOf):
+        # One ID with a backslash in it is none that the standard allows, and there are such.
+        matcher = OneOf(tuple(dict.fromkeys((*matcher.wanted, values.text("LO", key.value)))))
     if key.tag in _NAME_PARTS:
         yield from _named(level, _NAME_PARTS[key.tag], matcher)
     elif key.tag in _GATHERED:

@@ -80,7 +80,7 @@ def upper_of(attributes: Attributes) -> Upper:
     return Upper(
         _unique(study, "0020000D", "StudyInstanceUID"),
         _unique(series, "0020000E", "SeriesInstanceUID"),
-        values.first_text(patient, "00100020"),
+        values.whole_text(patient, "00100020"),
         issuer_of(patient),
         patient,
         study,
@@ -176,7 +176,7 @@ def study_columns(patient: Document, study: Document) -> tuple[Any, ...]:
         values.first_text(study, "00080050"),
         values.first_text(study, "00200010"),
         joined(compared, STUDY_DESCRIPTION),
-        values.first_text(patient, "00100020"),
+        values.whole_text(patient, "00100020"),
         issuer_of(patient),
         values.date(values.first_text(patient, "00100030")) or "",
         values.first_text(patient, "00100040"),

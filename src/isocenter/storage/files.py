@@ -19,6 +19,8 @@ KEY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{28}/[0-9a-f]{40}")
 LANES: Final = 16
 """Folders that drafts are begun in by turns: a file system makes one file at a time in each."""
 JOURNAL_SIZE: Final = 1 << 20
+SETTLED: Final = "-"
+"""On the journal, before a key that the index knows by now."""
 MOST_UNSETTLED: Final = 4096
 MOST_FOLDERS: Final = 100_000
 WRITEBACK_STEP: Final = 1 << 17
@@ -38,7 +40,7 @@ class FileStore:
     """Blobs as files below ``root``: ``blobs/aa/<study>/<blob>``, with ``incoming`` for drafts.
 
     What is published but not yet in the index is noted in ``incoming/journal``, so that a crash
-    between the two leaves no file that nobody knows of.
+    between the two leaves no file that nobody knows of; when it is in the index, that is, too.
     """
 
     def __init__(self, root: Path) -> None:
@@ -84,10 +86,14 @@ class FileStore:
             raise _unavailable(error) from error
 
     def settle(self, keys: Iterable[str]) -> None:
-        """Take ``keys`` off the journal."""
+        """Take ``keys`` off the journal: what stands on it is deleted where the index knows it not.
+
+        At once, and on the disk: that index may be an older one by then, put back from a backup.
+        """
         with self._lock:
-            for key in keys:
-                self._unsettled.pop(key, None)
+            settled = [key for key in keys if self._unsettled.pop(key, None)]
+            with suppress(OSError):  # what cannot be noted now is looked up once more
+                self._note("".join(f"{SETTLED}{key}\n" for key in settled).encode())
             if self._noted > JOURNAL_SIZE and len(self._unsettled) < MOST_UNSETTLED:
                 with suppress(OSError):  # it grows on: what is on it too much does no harm
                     self._rewrite_journal()
@@ -154,7 +160,13 @@ class FileStore:
             lines = os.pread(self._journal, size, 0).decode("utf-8", "replace").split("\n")
         except OSError as error:
             raise _unavailable(error) from error
-        noted = dict(line.split("\t", 1) for line in lines if "\t" in line)
+        noted: dict[str, str] = {}
+        for line in lines:
+            key, tab, name = line.partition("\t")
+            if tab:
+                noted[key] = name
+            else:
+                noted.pop(key.removeprefix(SETTLED), None)
         return {
             key: name
             for key, name in noted.items()

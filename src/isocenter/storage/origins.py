@@ -63,7 +63,7 @@ def corrected(upper: Upper, overlay: Overlay | None) -> Upper:
     )
     return replace(
         upper,
-        patient_id=values.first_text(patient, "00100020"),
+        patient_id=values.whole_text(patient, "00100020"),
         issuer=issuer_of(patient),
         patient=patient,
         study=study,

@@ -81,13 +81,23 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """The blob that an instance has, and what it was when it came."""
+
+    blob_key: str
+    size: int
+    dataset_offset: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """The answer to an ``Incoming``: committed, and so durable."""
 
     outcome: Outcome
     warnings: tuple[Warned, ...] = ()
-    there: tuple[str, int] | None = None
-    """Of a duplicate: the key of the blob that is kept, and the bytes it had."""
+    there: Kept | None = None
+    """Of a duplicate: what is kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,15 @@ from isocenter.storage.entry import Document, Entry, Upper
 from isocenter.storage.gathering import add_modality, add_sop_class, set_names
 from isocenter.storage.handles import patient_handle, study_handle
 from isocenter.storage.ledger import Ledger, Place
-from isocenter.storage.records import ChangeKind, Incoming, OnConflict, Outcome, Stored, Warned
+from isocenter.storage.records import (
+    ChangeKind,
+    Incoming,
+    Kept,
+    OnConflict,
+    Outcome,
+    Stored,
+    Warned,
+)
 from isocenter.storage.removing import above_of, detach
 
 MAX_PLACES = 20_000
@@ -48,7 +56,8 @@ class Store:
     def _again(self, ledger: Ledger, found: tuple[Any, ...]) -> Stored:
         entry = self.entry
         if _is_same(found, entry.incoming):
-            return Stored(Outcome.DUPLICATE, there=(found[5], found[6]))
+            kept = Kept(found[5], found[6], found[7], found[1])
+            return Stored(Outcome.DUPLICATE, there=kept)
         if self.on_conflict is OnConflict.REJECT:
             raise Conflict("an instance with this SOP Instance UID and other content is there")
         if self.on_conflict is OnConflict.KEEP:

@@ -200,6 +200,17 @@ def first_text(attributes: Attributes, tag8: str) -> str:
     return "" if value is None else text("LO", value)
 
 
+def whole_text(attributes: Attributes, tag8: str) -> str:
+    """All values as one text, with the backslashes that part them; ``""`` where there is none.
+
+    Of an identifier, which may have one value only: who writes a backslash in one means all of it.
+    """
+    element = attributes.get(tag8)
+    found = element.get("Value") if isinstance(element, Mapping) else None
+    texts = ["" if each is None else text("LO", each) for each in found or ()]
+    return "\\".join(texts) if any(texts) else ""
+
+
 def first_integer(attributes: Attributes, tag8: str, missing: int) -> int:
     """The first value as an integer of 32 bits, ``missing`` where there is none."""
     found = number(first(attributes, tag8))

@@ -26,7 +26,7 @@ from isocenter.config import ArchiveConfig
 from isocenter.errors import Conflict, Malformed, Mismatch, NotFound, Unavailable
 from isocenter.storage.attributes import Level
 from isocenter.storage.blobs import StorageFull
-from isocenter.storage.files import FileDraft, FileStore
+from isocenter.storage.files import FileBlob, FileDraft, FileStore
 from isocenter.storage.index import Index
 from isocenter.storage.query import Query
 from isocenter.storage.records import Outcome, Selection, Warned
@@ -223,14 +223,25 @@ async def test_a_sender_is_answered_even_if_the_second_copy_cannot_be_dropped(
     assert (await kept.store(image())).outcome is Outcome.DUPLICATE
 
 
-@pytest.mark.parametrize("damage", ["gone", "cut short"])
+def damaged(path: Path, damage: str) -> None:
+    """Do to a blob what disks do."""
+    data = path.read_bytes()
+    match damage:
+        case "gone":
+            path.unlink()
+        case "cut short":
+            path.write_bytes(data[:-10])
+        case "altered":
+            path.write_bytes(data[:-10] + bytes([data[-10] ^ 1]) + data[-9:])
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut short", "altered"])
 async def test_bytes_that_were_lost_are_kept_when_they_come_again(
     archive: Archive, kept: Kept, tmp_path: Path, damage: str
 ) -> None:
     await kept.store(image())
     (lost,) = await kept.refs()
-    path = Path(archive.store.path(lost.blob_key))
-    path.unlink() if damage == "gone" else os.truncate(path, lost.size - 10)
+    damaged(Path(archive.store.path(lost.blob_key)), damage)
 
     again = await kept.store(image())
 
@@ -243,6 +254,23 @@ async def test_bytes_that_were_lost_are_kept_when_they_come_again(
     blob.close()
     (study,) = [each async for page in archive.search(Query(level=Level.STUDY)) for each in page]
     assert study.attributes["00201208"]["Value"] == [1]
+
+
+async def test_bytes_that_cannot_be_read_are_kept_when_they_come_again(
+    archive: Archive, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kept.store(image())
+    (bad,) = await kept.refs()
+
+    def failing(*_: object) -> memoryview:
+        raise Unavailable("bad sector")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileBlob, "window", failing)
+        again = await kept.store(image())
+
+    (there,) = await kept.refs()
+    assert (again.outcome, there.blob_key != bad.blob_key) == (Outcome.DUPLICATE, True)
 
 
 async def test_bytes_that_come_again_while_the_disk_cannot_tell_are_no_success(

@@ -131,6 +131,41 @@ async def everything(folder: Path) -> set[tuple[str, str, bytes]]:
     return found
 
 
+async def test_what_came_after_the_copy_of_an_index_that_is_put_back_is_not_deleted(
+    folder: Path,
+) -> None:
+    copied = (folder / INDEX_NAME).read_bytes()
+    archive = await Archive.open(folder, ArchiveConfig())
+    await Kept(archive).store(image("1.9"))
+    left = archive.store.begin()  # as a crash leaves what was not acknowledged
+    left.publish(SOMEWHERE, "1.8")
+    await archive.close()
+    (folder / INDEX_NAME).write_bytes(copied)
+
+    again = await Archive.open(folder, ArchiveConfig())
+    found = await faults(again)
+    await again.close()
+
+    assert found == {"1.1": None, "1.2": None, "1.3": None, "1.9": Fault.UNKNOWN}
+
+
+async def test_an_archive_whose_blobs_are_not_mounted_is_not_opened(folder: Path) -> None:
+    (folder / "blobs").rename(folder / "elsewhere")
+    (folder / "blobs").mkdir()  # where they are to be mounted
+
+    with pytest.raises(Unavailable, match="is the disk there"):
+        await Archive.open(folder, ArchiveConfig())
+    told = await Archive.open(folder, ArchiveConfig(), is_shared=True)
+    assert await faults(told) == dict.fromkeys(("1.1", "1.2", "1.3"), Fault.MISSING)
+    await told.close()
+
+    (folder / "blobs").rmdir()
+    (folder / "elsewhere").rename(folder / "blobs")
+    again = await Archive.open(folder, ArchiveConfig())
+    assert await faults(again) == dict.fromkeys(("1.1", "1.2", "1.3"))
+    await again.close()
+
+
 async def test_an_index_made_anew_is_the_one_that_was_lost(folder: Path) -> None:
     before = await everything(folder)
     for path in folder.glob("index.sqlite*"):

@@ -71,6 +71,9 @@ async def test_a_class_other_than_its_context_was_accepted_for_is_refused(archiv
         (PRINT, "1.2.840.10008.4.2", True),
         (PRIVATE, "1.2.840.10008.4.2", True),
         (PRIVATE, "1.2.840.10008.4.3", False),
+        ("1.2.840.10008.5.1.4.1.1.201.2", None, False),  # Inventory - FIND (PS3.4 BBB)
+        ("1.2.840.10008.5.1.4.1.1.200.5", None, False),  # Protocol Approval - MOVE (PS3.4 II)
+        ("", None, False),
     ],
 )
 async def test_what_may_be_storage_is_taken(

@@ -224,6 +224,22 @@ async def test_gaps_are_filled_also_by_what_the_writer_does_not_remember(
     again.close()
 
 
+async def test_a_backslash_in_a_patient_id_makes_no_two_patients_one(index: Index) -> None:
+    # Not allowed in LO (PS3.5 6.2), and yet written: DOMAIN\\NUMBER.
+    ids = {"1": ["KH", "4711"], "2": ["KH", "4712"], "3": "KH", "4": "4711"}
+    for number, patient in ids.items():
+        uids = {"StudyInstanceUID": f"1.{number}", "SOPInstanceUID": f"1.{number}.1"}
+        store(index, incoming(PatientID=patient, PatientName=f"Doe^{number}", **uids))
+
+    everybody = await found(index, query(Level.PATIENT))
+    asked = await values(index, query(PatientID="KH\\4712"), "StudyInstanceUID")
+
+    assert len(everybody) == 4
+    assert asked == ["1.2", "1.3"]  # it is a list of two as well (PS3.4 C.2.2.2.8)
+    assert await index.count_instances(Selection(patient_id="KH")) == 1
+    assert await index.count_instances(Selection(patient_id="KH\\4711")) == 1
+
+
 # --- there already
 
 
