@@ -86,6 +86,7 @@ class Removals:
         self._catalogue = Catalogue()
         self._bell = Bell()
         self._busy = asyncio.Lock()
+        self._going: set[asyncio.Event] = set()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -115,8 +116,7 @@ class Removals:
         if code and code not in CODES:
             raise Malformed("there is no such code for a reason")
         order = Order(who=who, code=code, reason=reason[:LONGEST_REASON], retention=self._retention)
-        async with self._busy:  # a part of it is not put back while the rest still goes
-            removed = await self._archive.index.remove(selection, order)
+        removed = await self._remove(selection, order)
         if not removed.instances:
             return removed
         told = {"instances": removed.instances, "removal": removed.removal, "by": who}
@@ -128,6 +128,16 @@ class Removals:
         else:
             self._bell.ring((_ADDED,))
         return removed
+
+    async def _remove(self, selection: Selection, order: Order) -> Removed:
+        """Take them out, some at a time; what is put back meanwhile waits for the rest."""
+        ended = asyncio.Event()
+        self._going.add(ended)
+        try:
+            return await self._archive.index.remove(selection, order)
+        finally:
+            self._going.discard(ended)
+            ended.set()
 
     async def find(self, number: int) -> Removal:
         """Raises: NotFound, Unavailable."""
@@ -152,6 +162,8 @@ class Removals:
         or another instance is in the way of one: the others are back then; Unavailable.
         """
         tally = dict.fromkeys(Return, 0)
+        for ended in tuple(self._going):  # it may be among them, and not all be gone yet
+            await ended.wait()
         async with self._busy:  # not while it is being deleted
             if (await self._store.find(number)).purged_at:
                 raise Conflict("its bytes have been deleted: nothing can be put back")

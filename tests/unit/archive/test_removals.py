@@ -20,6 +20,7 @@ from isocenter.errors import Conflict, Malformed, NotFound
 from isocenter.storage.attributes import Level
 from isocenter.storage.query import Query
 from isocenter.storage.records import ChangeKind, Outcome, Selection
+from isocenter.storage.removal_records import RemovedBlob
 from isocenter.storage.removals import _Purge
 from made_instances import Kept, image
 
@@ -213,6 +214,30 @@ async def test_what_is_put_back_while_it_is_still_being_removed_is_put_back_whol
 
     await removing
     assert await found(archive) == before
+
+
+async def test_something_else_is_removed_while_much_is_put_back(
+    archive: Archive, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(kept)
+    number = (await archive.removals.remove(STUDY)).removal
+    has_begun, may_go_on, read = asyncio.Event(), asyncio.Event(), archive.removals._entry
+
+    async def slowly(blob: RemovedBlob) -> Any:
+        has_begun.set()
+        await may_go_on.wait()
+        return await read(blob)
+
+    monkeypatch.setattr(archive.removals, "_entry", slowly)
+    restoring = asyncio.create_task(archive.removals.restore(number))
+    await has_begun.wait()
+
+    async with asyncio.timeout(20):
+        removed = await archive.removals.remove(Selection(instances=("1.5",)))
+
+    assert removed.instances == 1
+    may_go_on.set()
+    await restoring
 
 
 async def test_what_was_stored_again_meanwhile_stays_as_it_is(archive: Archive, kept: Kept) -> None:
