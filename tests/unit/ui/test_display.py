@@ -184,9 +184,10 @@ async def test_the_page_says_what_was_asked_for_and_cannot_be_had(
     assert "Key images were asked for" in listed.text
 
 
-@pytest.mark.usefixtures("patients")
-async def test_times_are_meant_where_the_asker_is(browser: httpx.AsyncClient) -> None:
-    """What is noon to us is an hour later on a clock that is an hour ahead."""
+async def test_times_are_meant_where_the_asker_is(browser: httpx.AsyncClient, kept: Kept) -> None:
+    """What is noon in Greenwich is an hour later on a clock that is an hour ahead."""
+    noon = {"StudyDate": "20240110", "StudyTime": "120000", "TimezoneOffsetFromUTC": "+0000"}
+    await put(kept, "6.1", **noon, **ANNA)
     asked = {"requestType": "PATIENT", "patientID": "4711^^^NORTH"}
     till = {"upperDateTime": "2024-01-10T12:30:00+01:00"}
     assert (await browser.get(PATH, params={**asked, **till})).status_code == 404
