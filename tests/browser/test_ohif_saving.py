@@ -6,6 +6,7 @@ as long, whatever OHIF thinks of the screen.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import subprocess
@@ -17,7 +18,7 @@ import httpx
 import numpy as np
 import pydicom
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, TimeoutError as Late, expect
 from pydicom.dataset import Dataset
 
 from instances import new_uid
@@ -31,6 +32,8 @@ WIDE = (INSIDE.stop - INSIDE.start) * SPACING
 """Millimetres from one edge of the square to the other."""
 BRUSH = 10
 """Millimetres from its middle to its edge."""
+MENU = 8_000
+"""Milliseconds in which an item of a menu can be chosen, if the menu stays."""
 # Sixteen pixels are over a hundred on the screen, of which each edge is one or two too long.
 EXACT = 0.5
 """Millimetres."""
@@ -326,11 +329,21 @@ def paint(ohif: Ohif, slices: list[Dataset]) -> Dataset:
 
 
 def export(ohif: Ohif, form: str) -> None:
-    """Choose what is painted to be stored in a form; a dialogue asks for a name."""
+    """Choose what is painted to be stored in a form; a dialogue asks for a name.
+
+    OHIF closes an open menu when it has taken note of what was painted: then it is opened anew.
+    """
     page = ohif.page
-    page.locator("div:has(> button[role=combobox]) > button[aria-haspopup=menu]").click()
-    page.get_by_role("menuitem", name="Download & Export").hover()
-    page.get_by_role("menuitem", name=form).last.click()
+    for _ in range(4):
+        page.locator("div:has(> button[role=combobox]) > button[aria-haspopup=menu]").click()
+        with contextlib.suppress(Late):
+            page.get_by_role("menuitem", name="Download & Export").hover(timeout=MENU)
+            page.get_by_role("menuitem", name=form).last.click(timeout=MENU)
+            return
+        while page.get_by_role("menu").count():
+            page.keyboard.press("Escape")
+            page.wait_for_timeout(200)
+    pytest.fail(f"OHIF offers no {form}")
 
 
 def outline_of(ohif: Ohif) -> tuple[int, ...]:
