@@ -335,10 +335,12 @@ def export(ohif: Ohif, form: str) -> None:
     """
     page = ohif.page
     for _ in range(4):
-        page.locator("div:has(> button[role=combobox]) > button[aria-haspopup=menu]").click()
         with contextlib.suppress(Late):
+            opens = "div:has(> button[role=combobox]) > button[aria-haspopup=menu]"
+            page.locator(opens).click(timeout=MENU)
             page.get_by_role("menuitem", name="Download & Export").hover(timeout=MENU)
             page.get_by_role("menuitem", name=form).last.click(timeout=MENU)
+            page.get_by_role("dialog").wait_for(timeout=MENU)
             return
         while page.get_by_role("menu").count():
             page.keyboard.press("Escape")
