@@ -24,7 +24,7 @@ from isocenter.archive import frames
 from isocenter.archive.admission import Admission
 from isocenter.archive.catalogue import Catalogue, Drawn, Identity
 from isocenter.archive.provenance import Provenance
-from isocenter.archive.retrieve import windows
+from isocenter.archive.retrieve import digest_of
 from isocenter.config import ArchiveConfig
 from isocenter.dicom import part10
 from isocenter.dicom.layout import Limits
@@ -346,9 +346,18 @@ class Reception:
         """Whether what is kept is what came. Raises: Unavailable, where that cannot be told."""
         store = self._ingest.store
         try:
-            return store.size(kept.blob_key) == kept.size and _digest(store, kept) == kept.digest
+            if store.size(kept.blob_key) != kept.size:
+                return False
+            blob = store.open(kept.blob_key)
         except NotFound:
             return False
+        try:
+            return digest_of(blob, kept.dataset_offset) == kept.digest
+        except Unavailable as error:
+            log.warning("blob cannot be read", extra={"blob": kept.blob_key, "reason": str(error)})
+            return False
+        finally:
+            blob.close()
 
     def _mended(self, key: str, stored: Stored, future: "Future[bool]") -> None:
         """The index has answered; called in its thread."""
@@ -395,19 +404,6 @@ class Reception:
             refusal = Refusal(time.time_ns() // 1000, self._announced.sent_by, str(answer))
             self._ingest.refusals.append(refusal)
             self._done.set_exception(answer)
-
-
-def _digest(store: BlobStore, kept: Kept) -> bytes:
-    """Of the data set as it is now; of what cannot be read to its end, of a part of it."""
-    blob, digest = store.open(kept.blob_key), blake3()
-    try:
-        for window in windows(blob, kept.dataset_offset):
-            digest.update(window)
-    except Unavailable as error:
-        log.warning("blob cannot be read", extra={"blob": kept.blob_key, "reason": str(error)})
-    finally:
-        blob.close()
-    return digest.digest()
 
 
 def drop(store: BlobStore, key: str) -> None:

@@ -17,6 +17,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from zlib import crc32
 
+from blake3 import blake3
+
 from isocenter.archive import corrected
 from isocenter.archive.corrected import Source as Source
 from isocenter.dicom import part10
@@ -195,6 +197,14 @@ def windows(blob: Blob, start: int) -> Iterator[memoryview]:
     """Yield a blob from ``start`` on."""
     for at in range(start, blob.size, WINDOW):
         yield blob.window(at, at + WINDOW)
+
+
+def digest_of(blob: Blob, start: int) -> bytes:
+    """The digest of a blob from ``start`` on. Raises: Unavailable, where it cannot be read."""
+    digest = blake3()
+    for window in windows(blob, start):
+        digest.update(window)
+    return digest.digest()
 
 
 async def each(pieces: Pieces) -> AsyncIterator[Buffer]:

@@ -20,7 +20,7 @@ from isocenter.archive.archive import INDEX_NAME, Archive
 from isocenter.archive.catalogue import Catalogue
 from isocenter.archive.ingest import Announced
 from isocenter.archive.provenance import Provenance
-from isocenter.archive.retrieve import windows
+from isocenter.archive.retrieve import digest_of, windows
 from isocenter.dicom import part10
 from isocenter.dicom.layout import DEFAULT_LIMITS, Limits
 from isocenter.dicom.scanner import Scanner
@@ -129,9 +129,7 @@ def _compare(store: BlobStore, instance: InstanceRef) -> tuple[Fault | None, str
     except IsocenterError as error:
         return Fault.UNREADABLE, str(error)
     try:
-        digest = blake3()
-        for window in windows(blob, instance.dataset_offset):
-            digest.update(window)
+        digest = digest_of(blob, instance.dataset_offset)
         header = part10.read(blob.window(0, HEADER_SIZE))
     except Malformed as error:
         return Fault.DAMAGED, str(error)
@@ -139,7 +137,7 @@ def _compare(store: BlobStore, instance: InstanceRef) -> tuple[Fault | None, str
         return Fault.UNREADABLE, str(error)
     finally:
         blob.close()
-    said = (digest.digest(), header.dataset_offset, header.syntax.uid)
+    said = (digest, header.dataset_offset, header.syntax.uid)
     kept = (instance.digest, instance.dataset_offset, instance.transfer_syntax)
     return (None, "") if said == kept else (Fault.DAMAGED, "")
 

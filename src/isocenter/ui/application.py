@@ -100,6 +100,7 @@ POLICY: Final = "; ".join(
 USUAL: Final[Mapping[bytes, bytes]] = {b"referrer-policy": b"same-origin"}
 """Addresses, of shared studies too, are told to nobody else. Were they told to nobody at all, forms
 would come from the origin ``null``, which may not."""
+_OF_SHARED: Final[Mapping[bytes, bytes]] = {**USUAL, **shared.HEADERS}
 _LONG: Final = b"public, max-age=31536000, immutable"
 
 
@@ -140,7 +141,7 @@ class _Guarded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
         is_static = path.startswith("/static/")
-        more = {**USUAL, **(shared.HEADERS if path.startswith(shared.PREFIX) else {})}
+        more = _OF_SHARED if path.startswith(shared.PREFIX) else USUAL
 
         async def guard(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -131,7 +131,7 @@ async def _moved(request: Request, entered: Mapping[str, str], said: Mapping[str
     study = await _study(request, "")
     shown = await asking.archive_of(request).corrections.shown(study)
     is_so = all(
-        field.plain(entered[field.keyword]) == field.plain(shown[field.keyword])
+        field.is_untouched(entered[field.keyword], shown[field.keyword])
         for field in FIELDS
         if field.keyword in entered
     )
@@ -213,11 +213,6 @@ def _common(study: Match) -> dict[str, Any]:
 def _back(request: Request) -> str:
     """The study's page, where its corrections are."""
     return f"/studies/{quote(asking.uid_of(request, 'study'), safe='')}#corrections"
-
-
-def address(uid: str, handle: str) -> str:
-    """Where a study is corrected."""
-    return f"/studies/{quote(uid, safe='')}/correct?{urlencode({'of': handle})}"
 
 
 def _time(at: int) -> str:

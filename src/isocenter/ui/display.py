@@ -19,7 +19,7 @@ from isocenter.storage.query import Key, Query
 from isocenter.ui import asking, opening
 from isocenter.ui.identifiers import Identifier
 from isocenter.ui.page import render
-from isocenter.ui.worklist import StudyRow, rows_of
+from isocenter.ui.worklist import StudyRow, rows_found
 
 PATH: Final = "/IHEInvokeImageDisplay"
 PATIENT, STUDY = "PATIENT", "STUDY"
@@ -174,7 +174,9 @@ async def _studies(request: Request) -> list[StudyRow]:
     keys = [Key(asking.STUDY_UID, any_of=uids)] if uids else []
     if numbers:
         keys.append(Key(_ACCESSION, any_of=numbers))
-    return await _found(request, Query(level=Level.STUDY, keys=tuple(keys), limit=MOST))
+    return await rows_found(
+        asking.archive_of(request), Query(level=Level.STUDY, keys=tuple(keys), limit=MOST)
+    )
 
 
 async def _of_patient(request: Request) -> list[StudyRow]:
@@ -186,8 +188,8 @@ async def _of_patient(request: Request) -> list[StudyRow]:
     if modalities := _several(request, "modalitiesInStudy"):
         keys.append(Key(_MODALITIES, any_of=modalities))
     dates, offset = _range(request)
-    return await _found(
-        request,
+    return await rows_found(
+        asking.archive_of(request),
         Query(
             level=Level.STUDY,
             keys=(*keys, *dates),
@@ -243,13 +245,6 @@ def _most_recent(request: Request) -> int:
     if given and not (given.isascii() and given.isdigit() and len(given) < 10):
         raise HTTPException(400, "mostRecentResults must be a number")
     return min(int(given or 0) or MOST, MOST)
-
-
-async def _found(request: Request, query: Query) -> list[StudyRow]:
-    """The newest first."""
-    archive = asking.archive_of(request)
-    found = [match async for page in archive.search(query) for match in page]
-    return await rows_of(archive, found)
 
 
 ROUTES = (Route(PATH, invoke, name="display"),)

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from isocenter.archive.removals import CODES, may_remove, refuse_if_forbidden
 from isocenter.errors import Conflict
-from isocenter.storage.records import Selection
+from isocenter.storage.records import Match, Selection
 from isocenter.ui import asking, forms
 from isocenter.ui.page import render
 from isocenter.ui.removed import PATH, removal_row, shown
@@ -28,7 +28,8 @@ FAULTS: Final = (NO_CHOICE, NO_SERIES, NO_REASON, NOT_SURE)
 async def ask(request: Request) -> Response:
     """GET /studies/{study}/remove: what is to go and why; ``series`` are chosen already."""
     refuse_if_forbidden(request.app.state.config)
-    return await _form(request, request.query_params.getlist("series"))
+    study = await asking.study(request)
+    return await _form(request, study, request.query_params.getlist("series"))
 
 
 async def remove(request: Request) -> Response:
@@ -39,13 +40,13 @@ async def remove(request: Request) -> Response:
     sent = dict(given)
     series = tuple(dict.fromkeys(value for name, value in given if name == "series"))
     if sent.get("what") not in ("study", "series"):
-        return await _form(request, series, wrong=NO_CHOICE)
+        return await _form(request, study, series, wrong=NO_CHOICE)
     if sent["what"] == "series" and not series:
-        return await _form(request, series, wrong=NO_SERIES)
+        return await _form(request, study, series, wrong=NO_SERIES)
     code = sent.get("code", "")
     reason = sent.get("reason", "").strip()
     if not code and not reason:
-        return await _form(request, series, wrong=NO_REASON)
+        return await _form(request, study, series, wrong=NO_REASON)
     if code and code not in CODES:
         raise HTTPException(400, "there is no such reason: choose one of the list")
     chosen = Selection(
@@ -60,9 +61,8 @@ async def remove(request: Request) -> Response:
     return RedirectResponse(f"{PATH}/{removed.removal}", 303)
 
 
-async def _form(request: Request, chosen: Any, *, wrong: str = "") -> Response:
+async def _form(request: Request, study: Match, chosen: Any, *, wrong: str = "") -> Response:
     archive = asking.archive_of(request)
-    study = await asking.study(request)
     (row,) = await rows_of(archive, [study])
     context = {
         "study": row,

@@ -12,7 +12,7 @@ from isocenter.ui import asking, forms
 from isocenter.ui.page import render
 from isocenter.ui.running import running_of
 from isocenter.ui.study import series_rows
-from isocenter.ui.worklist import rows_of
+from isocenter.ui.worklist import row_of, rows_of
 
 
 async def show(request: Request) -> Response:
@@ -40,9 +40,9 @@ async def enqueue(request: Request) -> Response:
         raise HTTPException(400, "there is no such peer: choose one of the list")
     series = tuple(dict.fromkeys(value for name, value in given if name == "series"))
     archive = asking.archive_of(request)
-    if not {each.uid for each in await series_rows(archive, study)}.issuperset(series):
+    if series and not {each.uid for each in await series_rows(archive, study)}.issuperset(series):
         raise HTTPException(400, "the study has no such series")
-    (row,) = await rows_of(archive, [study])
+    row = row_of(study.attributes, study.study)
     asked = SendRequest(peer, Selection(studies=(row.uid,), series=series, handles=(row.handle,)))
     job = await archive.jobs.enqueue(
         send_requests.KIND,

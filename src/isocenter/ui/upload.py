@@ -21,7 +21,7 @@ from isocenter.storage.query import Key, Query
 from isocenter.ui import asking
 from isocenter.ui.page import render
 from isocenter.ui.report import Report, line
-from isocenter.ui.worklist import StudyRow, rows_of
+from isocenter.ui.worklist import StudyRow, rows_found
 from isocenter.web import bodies, multipart
 from isocenter.web.addresses import sender
 from isocenter.web.delivery import Stream
@@ -128,10 +128,8 @@ async def studies(request: Request) -> Response:
 async def _rows(request: Request, uids: tuple[str, ...]) -> list[StudyRow]:
     if not uids:
         return []
-    archive = asking.archive_of(request)
     query = Query(level=Level.STUDY, keys=(Key(asking.STUDY_UID, any_of=uids),))
-    found = [match async for page in archive.search(query) for match in page]
-    return await rows_of(archive, found)
+    return await rows_found(asking.archive_of(request), query)
 
 
 async def _take_parts(request: Request, parser: multipart.Parser, report: Report) -> None:

@@ -75,6 +75,11 @@ class StudyRow:
         return f"{self.address}?{self.of}" if self.is_ambiguous else self.address
 
 
+async def rows_found(archive: Archive, query: Query) -> list[StudyRow]:
+    """What is shown of all studies that a query finds."""
+    return await rows_of(archive, [one async for page in archive.search(query) for one in page])
+
+
 async def rows_of(archive: Archive, matches: Sequence[Match]) -> list[StudyRow]:
     """What is shown of studies that were found, and whether their UIDs are theirs alone."""
     uids = [text_of(each.attributes, 0x0020000D) for each in matches]
