@@ -25,11 +25,16 @@ def hidden(page: str) -> dict[str, str]:
     return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', own))
 
 
-async def apply(browser: httpx.AsyncClient, **entered: str) -> httpx.Response:
+async def decided(browser: httpx.AsyncClient, **entered: str) -> dict[str, str]:
+    """What a page sends on whose reader has seen the preview, and says yes."""
     said = {"reason": "mixed up", **entered}
     preview = await browser.post(CORRECT, data={**said, "step": "preview"})
     assert preview.status_code == 200, preview.text
-    return await browser.post(CORRECT, data={**hidden(preview.text), "step": "apply"})
+    return {**hidden(preview.text), "step": "apply"}
+
+
+async def apply(browser: httpx.AsyncClient, **entered: str) -> httpx.Response:
+    return await browser.post(CORRECT, data=await decided(browser, **entered))
 
 
 async def test_the_form_has_what_is_there(browser: httpx.AsyncClient, kept: Kept) -> None:
@@ -190,11 +195,10 @@ async def test_what_two_want_alike_is_done_once_and_the_other_is_told(
     browser: httpx.AsyncClient, kept: Kept
 ) -> None:
     await put(kept)
-    entered = {"PatientName": "Roe", "reason": "why"}
-    preview = await browser.post(CORRECT, data={**entered, "step": "preview"})
+    said = await decided(browser, PatientName="Roe")
     await apply(browser, PatientName="Roe")
 
-    late = await browser.post(CORRECT, data={**hidden(preview.text), "step": "apply"})
+    late = await browser.post(CORRECT, data=said)
 
     assert late.status_code == 409
     assert "says this already" in late.text
@@ -205,9 +209,7 @@ async def test_what_is_sent_twice_is_not_told_as_not_done(
     browser: httpx.AsyncClient, kept: Kept
 ) -> None:
     await put(kept)
-    entered = {"PatientID": "P3", "PatientName": "Roe", "reason": "why"}
-    preview = await browser.post(CORRECT, data={**entered, "step": "preview"})
-    said = {**hidden(preview.text), "step": "apply"}
+    said = await decided(browser, PatientID="P3", PatientName="Roe")
 
     answers = [await browser.post(CORRECT, data=said) for _ in range(2)]
 
@@ -219,11 +221,10 @@ async def test_who_is_late_for_a_study_that_was_moved_sees_where_it_is_and_enter
     browser: httpx.AsyncClient, kept: Kept
 ) -> None:
     await put(kept)
-    entered = {"PatientID": "P3", "PatientName": "Roe", "reason": "why"}
-    preview = await browser.post(CORRECT, data={**entered, "step": "preview"})
+    said = await decided(browser, PatientID="P3", PatientName="Roe")
     await apply(browser, PatientID="P2")
 
-    late = await browser.post(CORRECT, data={**hidden(preview.text), "step": "apply"})
+    late = await browser.post(CORRECT, data=said)
 
     assert late.status_code == 409
     assert "something changed meanwhile" in late.text
